@@ -1,0 +1,1 @@
+"""From folders of images to stores that the loading engines read."""

@@ -1,0 +1,107 @@
+"""``python -m dataprep``: ``demo`` draws an image set, ``ffcv`` converts a folder of images to a store."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from dataprep.errors import UserError, exit_on_user_error
+from dataprep.ffcv_store import write_store
+from dataprep.sources import list_images
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    with exit_on_user_error(), _clean_stop():
+        options = _parser().parse_args(arguments)
+        options.run(options)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; {self.prog} --help shows how it is used")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m dataprep", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    demo = commands.add_parser("demo", help="draw a labelled image set with masks")
+    demo.add_argument("out", type=Path, metavar="OUT", help="folder to make")
+    demo.add_argument(
+        "--images", type=int, default=1200, help="pictures in all, one in six for validation (1200)"
+    )
+    demo.add_argument("--seed", type=int, default=0, help="the pictures are a function of it (0)")
+    demo.set_defaults(run=_demo)
+
+    ffcv = commands.add_parser("ffcv", help="convert a folder of images to an FFCV store")
+    ffcv.add_argument("source", type=Path, metavar="SOURCE", help="class folders, or any folder of images")
+    ffcv.add_argument("out", type=Path, metavar="OUT.beton", help="store to write")
+    ffcv.add_argument(
+        "--list", type=Path, metavar="FILE", help="only these images: one path in SOURCE a line"
+    )
+    ffcv.add_argument("--max-side", type=int, default=500, help="reduce images to this many pixels (500)")
+    ffcv.add_argument("--quality", type=int, default=90, help="JPEG quality of what is encoded anew (90)")
+    ffcv.add_argument(
+        "--on-error", choices=("fail", "skip"), default="fail", help="at an unreadable image (fail)"
+    )
+    ffcv.add_argument(
+        "--overwrite", action="store_true", help="replace an existing store, once the new one is whole"
+    )
+    ffcv.set_defaults(run=_ffcv)
+
+    for command in (demo, ffcv):
+        command.add_argument("--workers", type=int, help="processes (all available cores)")
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from dataprep.demo import write_demo  # OpenCV, which the other commands do without
+
+    write_demo(options.out, options.images, options.seed, options.workers)
+    print(f"drew {options.images} pictures into {options.out}")
+
+
+def _ffcv(options: argparse.Namespace) -> None:
+    source = list_images(options.source, options.list)
+    manifest = write_store(
+        source,
+        options.out,
+        max_side=options.max_side,
+        quality=options.quality,
+        workers=options.workers,
+        on_error=options.on_error,
+        overwrite=options.overwrite,
+    )
+    kind = f"in {len(source.classes)} classes" if source.classes else "without labels"
+    print(
+        f"wrote {manifest.count} images {kind} to {options.out}: {manifest.originals} with their own bytes, "
+        f"{manifest.count - manifest.originals} encoded anew, {len(manifest.skipped)} left out"
+    )
+
+
+@contextmanager
+def _clean_stop() -> Iterator[None]:
+    """The first signal to stop unwinds the program, so that unfinished files go; later ones are not heard."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        for each in STOPPING:
+            signal.signal(each, signal.SIG_IGN)
+        print(f"\nstopped by {signal.Signals(number).name}; nothing unfinished is left", file=sys.stderr)
+        raise SystemExit(128 + number)
+
+    before = {each: signal.signal(each, stop) for each in STOPPING}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+if __name__ == "__main__":
+    main()

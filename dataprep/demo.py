@@ -1,0 +1,180 @@
+"""The built-in image set: textured objects before dead leaves, with classes and masks, drawn from a seed."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from tqdm import tqdm
+
+from dataprep.dead_leaves import dead_leaves, polygon, random_colours
+from dataprep.errors import UserError
+from dataprep.objects import CLASSES, Pose, coverage, draw_object
+from dataprep.workers import available_cores, ordered_map
+
+CLASS_NAMES = tuple(CLASSES)
+FEWEST_IMAGES = 6 * len(CLASS_NAMES)  # every class in both parts
+VALIDATION_EVERY = 6
+JPEG_QUALITY = 92
+LARGEST_MARGIN = 1.4  # the labelling object's visible area over the next one's
+LEAST_VISIBLE = 0.6  # share of the labelling object that nothing in front hides
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Image uint8 RGB [h, w, 3]; mask uint8 [h, w] (0 background, k + 1 class k); label, the class index
+    of the object with the largest visible area."""
+
+    image: np.ndarray
+    mask: np.ndarray
+    label: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where picture ``index`` of a set goes: its part ("train" or "val") and its class."""
+
+    index: int
+    part: str
+    label: int
+
+    @property
+    def stem(self) -> str:
+        return f"{CLASS_NAMES[self.label]}/{self.index:06d}"
+
+
+def write_demo(out: Path, images: int = 1200, seed: int = 0, workers: int | None = None) -> None:
+    """Writes ``out``/{train,val}/CLASS/NAME.jpg and the masks {train,val}_masks/CLASS/NAME.png.
+
+    Every sixth picture is for validation; classes are balanced in both parts. The pictures depend on the seed
+    and their index only. The folder has another name until it is complete.
+
+    Raises:
+        UserError: too few images, ``out`` exists and is not empty or cannot be written, a dead worker.
+    """
+    if images < FEWEST_IMAGES:
+        raise UserError(
+            f"--images {images} is too few; give at least {FEWEST_IMAGES}, so that every class appears"
+        )
+    if seed < 0:
+        raise UserError(f"--seed {seed} is negative; give a whole number from 0")
+    workers = available_cores() if workers is None else workers
+    if workers < 1:
+        raise UserError(f"--workers {workers} is too few; give at least 1")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and is not an empty folder; remove it or choose another")
+    unfinished = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        _make_folders(unfinished)
+        draw = partial(_write_picture, folder=unfinished, seed=seed)
+        with closing(ordered_map(draw, list(places(images)), workers)) as done:
+            for _ in tqdm(done, total=images, unit=" images", mininterval=0.5):
+                pass
+        unfinished.replace(out)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {out}: {error.strerror or error}; free space or choose another place"
+        ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def places(images: int) -> Iterator[Place]:
+    """Parts and classes of all pictures of a set: both parts go through the classes in turn."""
+    for index in range(images):
+        group, position = divmod(index, VALIDATION_EVERY)
+        if position == VALIDATION_EVERY - 1:
+            yield Place(index, "val", group % len(CLASS_NAMES))
+        else:
+            yield Place(index, "train", (group * (VALIDATION_EVERY - 1) + position) % len(CLASS_NAMES))
+
+
+def draw_picture(seed: int, index: int, label: int) -> Picture:
+    """Draws picture ``index`` of a set.
+
+    It has one to four objects of different classes, the largest to be seen being of class ``label``.
+    """
+    generator = np.random.default_rng((seed, index))
+    while True:
+        picture = _try_picture(generator, label)
+        if picture is not None:
+            return picture
+
+
+def _try_picture(generator: Generator, label: int) -> Picture | None:
+    """None if the object of class ``label`` came out hidden, or hardly larger than the next one."""
+    height, width = _size(generator)
+    image = dead_leaves(generator, height, width)
+    mask = np.zeros((height, width), np.uint8)
+    whole_area = 0
+    for class_id, pose in _layout(generator, height, width, label):
+        pixels = draw_object(generator, CLASS_NAMES[class_id], pose, image)
+        mask[pixels] = class_id + 1
+        if class_id == label:
+            whole_area = int(pixels.sum())
+    _drop_leaves(generator, image, mask)
+    areas = np.bincount(mask.ravel(), minlength=len(CLASS_NAMES) + 1)[1:]
+    next_area = np.delete(areas, label).max()
+    if areas[label] < max(LARGEST_MARGIN * next_area, LEAST_VISIBLE * whole_area):
+        return None
+    return Picture(np.clip(np.round(image), 0, 255).astype(np.uint8), mask, label)
+
+
+def _size(generator: Generator) -> tuple[int, int]:
+    """Height and width: 144 to 176 pixels on geometric average, half of the pictures square."""
+    side = generator.uniform(144, 176)
+    ratio = np.exp(generator.uniform(-0.3, 0.3)) if generator.uniform() < 0.5 else 1.0
+    return round(side / ratio**0.5), round(side * ratio**0.5)
+
+
+def _layout(generator: Generator, height: int, width: int, label: int) -> list[tuple[int, Pose]]:
+    """Classes and poses from back to front; the first drawn is large and central, the others are smaller."""
+    others = np.delete(np.arange(len(CLASS_NAMES)), label)
+    companions = generator.choice(others, generator.integers(0, 4), replace=False)
+    side = min(height, width)
+    radius = side * np.exp(generator.uniform(np.log(0.2), np.log(0.45)))
+    objects = [(label, _pose(generator, generator.uniform(0.28, 0.72, 2) * (width, height), radius))]
+    for class_id in companions:
+        smaller = max(0.1 * side, radius * generator.uniform(0.35, 0.75))
+        objects.append(
+            (int(class_id), _pose(generator, generator.uniform(0.05, 0.95, 2) * (width, height), smaller))
+        )
+    return [objects[index] for index in generator.permutation(len(objects))]
+
+
+def _pose(generator: Generator, centre: np.ndarray, radius: float) -> Pose:
+    angle = generator.uniform(0, 2 * np.pi)
+    return Pose(float(centre[0]), float(centre[1]), float(radius), angle, generator.uniform(0.8, 1.0))
+
+
+def _drop_leaves(generator: Generator, image: np.ndarray, mask: np.ndarray) -> None:
+    """Up to three plain leaves in front of everything; they are background."""
+    height, width = mask.shape
+    for colour in random_colours(generator, int(generator.integers(0, 4))):
+        centre = generator.uniform(0, (width, height))
+        radius = min(height, width) * generator.uniform(0.04, 0.13)
+        alpha = coverage([polygon(generator, centre, radius)], height, width)
+        image += alpha[..., None] * (colour + generator.normal(0, 4, (height, width, 1)) - image)
+        mask[alpha >= 0.5] = 0
+
+
+def _write_picture(place: Place, folder: Path, seed: int) -> None:
+    cv2.setNumThreads(1)  # the processes share the cores out already
+    picture = draw_picture(seed, place.index, place.label)
+    bgr = cv2.cvtColor(picture.image, cv2.COLOR_RGB2BGR)
+    _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    _, png = cv2.imencode(".png", picture.mask)
+    (folder / place.part / f"{place.stem}.jpg").write_bytes(jpeg.tobytes())
+    (folder / f"{place.part}_masks" / f"{place.stem}.png").write_bytes(png.tobytes())
+
+
+def _make_folders(folder: Path) -> None:
+    for part in ("train", "val", "train_masks", "val_masks"):
+        for name in CLASS_NAMES:
+            (folder / part / name).mkdir(parents=True)

@@ -1,0 +1,135 @@
+"""One image, from any file that Pillow reads to the JPEG that a store keeps."""
+
+import io
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from dataprep.jpeg_decoder import decodes
+
+UPRIGHT = 1
+ORIENTATION_TAG = 0x0112
+
+
+class UnreadableImage(Exception):
+    """The file is not an image that can be decoded whole; the text is the reason."""
+
+
+class StoredJpeg(NamedTuple):
+    """JPEG bytes for a store, their size in pixels, and whether they are the source file's own."""
+
+    data: bytes
+    height: int
+    width: int
+    original: bool
+
+
+def load_rgb(path: Path) -> Image.Image:
+    """Decodes a file of any mode to upright 8-bit RGB.
+
+    EXIF orientation is applied, transparency dropped, and of 16 bits the upper eight are kept.
+
+    Raises:
+        UnreadableImage: it cannot be decoded whole.
+    """
+    return _decode(_open(_read(path)))
+
+
+def stored_jpeg(path: Path, max_side: int, quality: int) -> StoredJpeg:
+    """The file's own bytes if they are an upright RGB JPEG within ``max_side`` pixels, else one made from it.
+
+    A JPEG that only Pillow forgives (FFCV's decoder warns of it) is encoded anew.
+
+    Raises:
+        UnreadableImage: it cannot be decoded whole.
+    """
+    data = _read(path)
+    image = _open(data)
+    plain = image.format == "JPEG" and image.mode == "RGB" and max(image.size) <= max_side
+    if plain and _orientation(image) == UPRIGHT and decodes(data, image.height, image.width):
+        return StoredJpeg(data, image.height, image.width, original=True)
+    rgb = _shrink(_decode(image), max_side)
+    buffer = io.BytesIO()
+    rgb.save(buffer, "JPEG", quality=quality)
+    return StoredJpeg(buffer.getvalue(), rgb.height, rgb.width, original=False)
+
+
+def try_stored_jpeg(path: Path, max_side: int, quality: int) -> StoredJpeg | UnreadableImage:
+    """``stored_jpeg``, with its error as a value that crosses from a worker."""
+    with warnings.catch_warnings():
+        # Pillow warns of odd metadata, which matter to nobody here and would tear the progress bar.
+        warnings.simplefilter("ignore")
+        try:
+            return stored_jpeg(path, max_side, quality)
+        except UnreadableImage as error:
+            return error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UnreadableImage(f"it cannot be read: {error.strerror}") from error
+    if not data:
+        raise UnreadableImage("the file is empty")
+    return data
+
+
+def _open(data: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data))
+    except UnidentifiedImageError as error:
+        raise UnreadableImage("its content is no image that Pillow knows") from error
+    except Exception as error:  # Pillow's readers raise whatever a broken header leads them to
+        raise UnreadableImage(_reason(error)) from error
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return image.getexif().get(ORIENTATION_TAG, UPRIGHT)
+    except Exception:  # broken metadata around sound pixels: the same as none
+        return UPRIGHT
+
+
+def _decode(image: Image.Image) -> Image.Image:
+    try:
+        image.load()
+        upright = image if _orientation(image) == UPRIGHT else ImageOps.exif_transpose(image)
+        return _to_rgb(upright)
+    except UnreadableImage:
+        raise
+    except Exception as error:  # as in _open
+        raise UnreadableImage(_reason(error)) from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        return _high_bytes(image)
+    if image.mode == "F":
+        raise UnreadableImage("its pixels are floating-point numbers of unknown range")
+    if "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def _high_bytes(image: Image.Image) -> Image.Image:
+    """16-bit grey to RGB, where Pillow's own conversion would clip at 255."""
+    levels = np.asarray(image)
+    if levels.min() < 0 or levels.max() > 0xFFFF:
+        raise UnreadableImage("its pixels have more than 16 bits")
+    return Image.fromarray((levels >> 8).astype(np.uint8)).convert("RGB")
+
+
+def _shrink(image: Image.Image, max_side: int) -> Image.Image:
+    scale = max_side / max(image.size)
+    if scale >= 1:
+        return image
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

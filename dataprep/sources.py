@@ -1,0 +1,102 @@
+"""Where the images are: class folders, or a flat or nested folder without labels."""
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from dataprep.errors import UserError
+
+IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Images in their order: paths relative to ``root``, with class ids where the folders give them."""
+
+    root: Path
+    files: tuple[str, ...]
+    labels: tuple[int, ...] | None
+    classes: tuple[str, ...] | None
+    list_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.labels is None) == (self.classes is None)
+        assert self.labels is None or len(self.labels) == len(self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+def list_images(folder: Path, list_file: Path | None = None) -> ImageSource:
+    """Lists the images of a folder, or those that ``list_file`` names (one relative path a line), in order.
+
+    Where every image lies exactly one folder deep, and in at least two folders, the folders are classes,
+    numbered by sorted name. With a list, too, they are those of the whole folder, so that lists agree.
+    Hidden files and folders, and files without an image's extension, are not looked at.
+
+    Raises:
+        UserError: the folder is missing or has no images, or the list names what is not an image in it.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"the image folder {folder} does not exist or is no folder; give one with images in it"
+        )
+    found = _walk(folder)
+    if not found:
+        kinds = " ".join(sorted(extension[1:] for extension in IMAGE_EXTENSIONS))
+        raise UserError(f"there are no images in {folder}; looked for files ending in {kinds}")
+    classes = _class_names(found)
+    files = found if list_file is None else _read_list(list_file, folder, frozenset(found))
+    if classes is None:
+        return ImageSource(folder, files, None, None, list_file)
+    ids = {name: index for index, name in enumerate(classes)}
+    labels = tuple(ids[file.split("/", 1)[0]] for file in files)
+    return ImageSource(folder, files, labels, classes, list_file)
+
+
+def _walk(folder: Path) -> tuple[str, ...]:
+    """Relative paths of all images, sorted folder by folder; linked folders are followed, each once."""
+    found: list[PurePosixPath] = []
+    seen: set[str] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        inside = PurePosixPath(Path(parent).relative_to(folder).as_posix())
+        found.extend(inside / name for name in names if _is_image(name))
+    return tuple(str(path) for path in sorted(found, key=lambda path: path.parts))
+
+
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS
+
+
+def _class_names(files: tuple[str, ...]) -> tuple[str, ...] | None:
+    if any(file.count("/") != 1 for file in files):
+        return None
+    names = sorted({file.split("/", 1)[0] for file in files})
+    return tuple(names) if len(names) > 1 else None
+
+
+def _read_list(list_file: Path, folder: Path, known: frozenset[str]) -> tuple[str, ...]:
+    try:
+        lines = list_file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError as error:
+        raise UserError(f"the list {list_file} cannot be read: {error.strerror}") from error
+    files = tuple(str(PurePosixPath(line.strip())) for line in lines if line.strip())
+    if not files:
+        raise UserError(f"the list {list_file} names no images; write one path a line, relative to {folder}")
+    missing = [file for file in files if file not in known]
+    if missing:
+        raise UserError(
+            f"{len(missing)} of the {len(files)} entries of {list_file} are no images in {folder}, "
+            f"the first being {missing[0]}; paths must be relative to that folder"
+        )
+    if len(set(files)) != len(files):
+        twice = Counter(files).most_common(1)[0][0]
+        raise UserError(f"the list {list_file} names {twice} twice; leave one of them out")
+    return files

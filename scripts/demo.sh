@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# The whole way on drawn images: set up, draw, convert, train, evaluate, draw the pictures, print one table.
+# Takes a folder for what it makes (default: demo). Run again, it goes on where it was.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=${1:-demo}
+bash scripts/setup.sh
+python=.venv/bin/python
+started=$SECONDS
+say() { printf '\n== %s\n' "$*"; }
+
+say "Drawing 1,200 labelled images with masks into $out/images"
+[ -d "$out/images" ] || $python -m dataprep demo "$out/images" --images 1200 --seed 0
+
+say "Converting them to FFCV stores"
+for part in train val; do
+    [ -f "$out/$part.beton.json" ] || $python -m dataprep ffcv "$out/images/$part" "$out/$part.beton"
+done
+
+say "Training a ResNet-18 with VICRegL at 96 pixels into $out/run"
+$python -m vicregl_fast.train --config configs/demo.yaml --run_dir "$out/run" \
+    --data.path "$out/train.beton" --data.val_path "$out/val.beton"
+
+say "Judging it: k-nearest neighbours and frozen linear segmentation, beside a random network"
+$python -m vicregl_fast.evaluate knn --run "$out/run" --random-init --size 96 --resize 110 \
+    --train "$out/images/train" --test "$out/images/val" --json "$out/knn.json"
+$python -m vicregl_fast.evaluate linear-seg --run "$out/run" --random-init --cache-features \
+    --train-images "$out/images/train" --train-masks "$out/images/train_masks" \
+    --val-images "$out/images/val" --val-masks "$out/images/val_masks" \
+    --classes 9 --json "$out/linear_seg.json"
+
+say "Drawing the matches and the curves"
+$python -m vicregl_fast.visualize matches --run "$out/run" --images "$out/images/val" --out "$out/matches.png"
+$python -m vicregl_fast.visualize curves "$out/run" --out "$out/curves.png"
+
+say "Result, after $((SECONDS - started)) seconds"
+$python scripts/demo_table.py "$out"

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Sets up, then lints, checks types and runs the tests; arguments go to pytest (-m slow, -k loss, ...).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bash scripts/setup.sh
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+.venv/bin/mypy
+.venv/bin/python -m pytest "$@"

@@ -1,0 +1,59 @@
+"""Fixtures that all tests share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dataprep.ffcv_store import write_store
+from dataprep.sources import list_images
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _folder(name: str) -> Path:
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"needs the folder {name}, which is not beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real images: imagenet_sample, caltech101, camvid."""
+    return _folder("data")
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Reference values of the loss."""
+    return _folder("golden")
+
+
+def drawn_image(index: int, height: int, width: int) -> np.ndarray:
+    """A smooth colourful picture of its own for every index, uint8 [height, width, 3]."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    phase = np.array([0.3, 1.1, 2.3]) * (index + 1)
+    waves = np.sin(x[..., None] / (7 + index % 5) + phase) * np.cos(y[..., None] / (5 + index % 7) - phase)
+    return np.clip(128 + 110 * waves, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 JPEGs of odd sizes in three class folders."""
+    root = tmp_path_factory.mktemp("images")
+    for index in range(48):
+        folder = root / f"class_{'abc'[index % 3]}"
+        folder.mkdir(exist_ok=True)
+        picture = drawn_image(index, 40 + 7 * (index % 6), 44 + 5 * (index % 8))
+        Image.fromarray(picture).save(folder / f"{index:03d}.jpg", quality=92)
+    return root
+
+
+@pytest.fixture(scope="session")
+def beton(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of ``image_folder``."""
+    path = tmp_path_factory.mktemp("store") / "train.beton"
+    write_store(list_images(image_folder), path, workers=1)
+    return path

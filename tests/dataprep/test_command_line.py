@@ -1,0 +1,148 @@
+"""The commands as a user runs them: exit codes, one sentence on stderr, what a violent end leaves."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dataprep.manifest import read_manifest
+from tests.dataprep.pictures import write_jpeg, write_tree
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def start(*arguments: object) -> subprocess.Popen:
+    command = [sys.executable, "-m", "dataprep", *map(str, arguments)]
+    return subprocess.Popen(
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def last_line(text: str) -> str:
+    return text.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def stalled(tmp_path: Path) -> Path:
+    """A folder of images of which one never ends, as on a network disk that is gone: reading it waits."""
+    for index in range(30):
+        write_jpeg(tmp_path / "images" / f"{index:02d}.jpg", seed=index)
+    (tmp_path / "images" / "17.jpg").unlink()
+    os.mkfifo(tmp_path / "images" / "17.jpg")
+    return tmp_path / "images"
+
+
+def wait_for_workers(process: subprocess.Popen, out: Path) -> list[psutil.Process]:
+    """The worker processes, once the conversion is under way."""
+    while process.poll() is None:
+        partial = [path for path in out.parent.glob(".*.partial") if path.stat().st_size]
+        children = psutil.Process(process.pid).children()
+        workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        if partial and len(workers) == 2:
+            time.sleep(1.0)  # more than the sound images need
+            return workers
+        time.sleep(0.05)
+    raise AssertionError(process.communicate()[1])
+
+
+@pytest.mark.timeout(60)
+def test_ffcv_fails_in_one_sentence(tmp_path: Path) -> None:
+    write_tree(tmp_path / "images")
+    (tmp_path / "images" / "bee" / "1.jpg").write_bytes(b"broken")
+    process = start("ffcv", tmp_path / "images", tmp_path / "s.beton", "--workers", 2)
+    errors = process.communicate()[1]
+    assert process.returncode == 2
+    assert last_line(errors).startswith("error: ") and "bee/1.jpg cannot be converted" in last_line(errors)
+    assert "Traceback" not in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("ffcv", "NOWHERE", "s.beton"), "the image folder NOWHERE does not exist"),
+        (("ffcv", "dataprep", "s.beton"), "there are no images in dataprep"),
+        (("ffcv", "dataprep"), "the following arguments are required: OUT.beton"),
+        (
+            ("ffcv", "dataprep", "s.beton", "--quality", "high"),
+            "argument --quality: invalid int value: 'high'",
+        ),
+        (("demo", "dataprep"), "dataprep exists and is not an empty folder"),
+        (("draw",), "invalid choice: 'draw'"),
+    ],
+)
+def test_wrong_arguments_end_in_one_sentence(arguments: tuple[str, ...], says: str) -> None:
+    process = start(*arguments)
+    errors = process.communicate()[1]
+    assert process.returncode == 2
+    assert errors.startswith("error: ") and errors.count("\n") == 1 and says in errors
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("which", [0, 1])  # one of them reads the endless file, the other waits for work
+def test_a_killed_worker_ends_in_one_sentence(stalled: Path, tmp_path: Path, which: int) -> None:
+    out = tmp_path / "s.beton"
+    process = start("ffcv", stalled, out, "--workers", 2)
+    wait_for_workers(process, out)[which].kill()
+    errors = process.communicate()[1]
+    assert process.returncode == 2
+    assert last_line(errors).startswith("error: a worker process died") and "Traceback" not in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_conversion_leaves_nothing(
+    stalled: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "s.beton"
+    process = start("ffcv", stalled, out, "--workers", 2)
+    workers = wait_for_workers(process, out)
+    process.send_signal(number)
+    errors = process.communicate()[1]
+    assert process.returncode == 128 + number
+    assert f"stopped by {number.name}" in errors and "Traceback" not in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+    assert not any(worker.is_running() for worker in workers)
+
+
+@pytest.mark.timeout(60)
+def test_an_interrupted_demo_leaves_nothing(tmp_path: Path) -> None:
+    process = start("demo", tmp_path / "set", "--images", 2000, "--workers", 2)
+    while not list(tmp_path.glob(".set.*.partial/train/*/*.jpg")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.timeout(120)
+def test_script_writes_both_parts_of_a_tree(tmp_path: Path) -> None:
+    write_tree(tmp_path / "tree" / "train", each=3)
+    write_tree(tmp_path / "tree" / "val", each=1)
+    (tmp_path / "tree" / "train" / "bee" / "1.jpg").write_bytes(b"broken")
+    script = REPOSITORY / "scripts" / "write_ffcv.sh"
+    options = ["--max-side", "40", "--workers", "1", "--on-error", "skip"]
+    command = [script, tmp_path / "tree", tmp_path / "new" / "out", *options]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0
+    train, val = (read_manifest(tmp_path / "new" / "out" / f"{part}.beton") for part in ("train", "val"))
+    assert (train.label_counts, val.label_counts, train.options.max_side) == ((3, 2), (1, 1), 40)
+    assert train.classes == val.classes == ("ant", "bee")
+    assert "5 images in 2 classes" in result.stdout and "1 left out" in result.stdout
+    assert "6/6" in result.stderr and "images/s" in result.stderr
+
+
+def test_script_says_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    script = REPOSITORY / "scripts" / "write_ffcv.sh"
+    result = subprocess.run([script, tmp_path, tmp_path / "out"], capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr == f"error: there is no folder {tmp_path}/val; SOURCE must hold train and val\n"

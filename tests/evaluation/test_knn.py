@@ -1,0 +1,152 @@
+"""k-NN: votes, standardisation, and the whole way from class folders to a table."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dataprep.errors import UserError
+from dataprep.ffcv_store import write_store
+from dataprep.sources import list_images
+from tests.evaluation.stand_in import MeanColour
+from vicregl_fast.evaluation.candidates import Candidate
+from vicregl_fast.evaluation.features import CentreCrops, Standardisation, pooled_features
+from vicregl_fast.evaluation.knn import KnnConfig, evaluate_knn, knn_classify
+from vicregl_fast.evaluation.report import Row
+from vicregl_fast.evaluation.stored_images import open_images
+
+COLOURS = {"blue": (0, 0, 230), "green": (0, 230, 0), "red": (230, 0, 0)}
+
+
+def write_class_folders(root: Path, counts: dict[str, int]) -> Path:
+    """Images of one colour with some noise, sorted into folders by their colour."""
+    generator = np.random.default_rng(len(str(root)))
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True)
+        for index in range(count):
+            pixels = np.clip(np.array(COLOURS[name]) + generator.integers(-20, 20, (24, 32, 3)), 0, 255)
+            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{index}.jpg", quality=95)
+    return root
+
+
+def small(**changes: int) -> KnnConfig:
+    return KnnConfig(**{"k": 3, "resize": 16, "size": 16, "batch_size": 4, "workers": 0, **changes})
+
+
+def test_a_near_neighbour_outvotes_two_far_ones() -> None:
+    """Cosines 1, 0.8 and 0.8: weights 1 against 2·exp(-0.2 / 0.07) = 0.115."""
+    train = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.8, -0.6], [-1.0, 0.0]])
+    labels = torch.tensor([1, 0, 0, 2])
+    assert knn_classify(train, labels, torch.tensor([[5.0, 0.0]]), k=3).tolist() == [1]
+
+
+def test_two_neighbours_outvote_one_that_is_hardly_nearer() -> None:
+    """Cosines 1 and twice 0.98: weights 1 against 2·exp(-0.02 / 0.07) = 1.50; alone, the nearest decides."""
+    train = torch.tensor([[1.0, 0.0], [0.98, 0.19899748], [0.98, -0.19899748], [-1.0, 0.0]])
+    labels = torch.tensor([1, 0, 0, 2])
+    query = torch.tensor([[2.0, 0.0]])
+    assert knn_classify(train, labels, query, k=3).tolist() == [0]
+    assert knn_classify(train, labels, query, k=1).tolist() == [1]
+
+
+def test_the_length_of_a_feature_does_not_count() -> None:
+    train = torch.tensor([[100.0, 90.0], [0.01, 0.0]])
+    assert knn_classify(train, torch.tensor([0, 1]), torch.tensor([[1.0, 0.1]]), k=1).tolist() == [1]
+
+
+def test_chunks_change_nothing() -> None:
+    generator = torch.Generator().manual_seed(0)
+    train, test = torch.randn(50, 6, generator=generator), torch.randn(33, 6, generator=generator)
+    labels = torch.randint(4, (50,), generator=generator)
+    whole = knn_classify(train, labels, test, k=7)
+    assert torch.equal(knn_classify(train, labels, test, k=7, chunk=5), whole)
+    assert len(whole.unique()) == 4
+
+
+def test_standardisation_uses_the_training_features_only() -> None:
+    train = torch.tensor([[0.0, 5.0, 1.0], [4.0, 5.0, 3.0]])
+    standardise = Standardisation.of(train)
+    assert standardise(train).tolist() == [[-1.0, 0.0, -1.0], [1.0, 0.0, 1.0]]
+    assert standardise(torch.tensor([[6.0, 7.0, 2.0]])).tolist() == [[2.0, 2.0, 0.0]]
+
+
+def test_a_centre_crop_takes_the_middle_of_the_resized_image(tmp_path: Path) -> None:
+    """A 20×40 image whose red is 5 × column: the 8 pixel crop of the short side at 10 starts at column 12."""
+    (tmp_path / "x").mkdir()
+    pixels = np.zeros((20, 40, 3), np.uint8)
+    pixels[..., 0] = 5 * np.arange(40)
+    Image.fromarray(pixels).save(tmp_path / "x" / "ramp.png")
+    crop = CentreCrops(open_images(tmp_path), resize=10, size=8)[0]
+    red = (crop[0] * 0.229 + 0.485) * 255
+    # Resized by 2, column k lies between the source's columns 2k and 2k + 1.
+    expected = 5 * (2 * (6 + torch.arange(8.0)) + 0.5)
+    assert crop.shape == (3, 8, 8)
+    assert (red - expected).abs().max() < 1.0
+
+
+def test_pooled_features_come_in_order(tmp_path: Path) -> None:
+    folder = write_class_folders(tmp_path, {"red": 2, "blue": 2})
+    crops = CentreCrops(open_images(folder), 16, 16)
+    features = pooled_features(MeanColour().eval(), crops, range(4), batch_size=3, workers=0)
+    # Classes by name: blue, blue, red, red.
+    assert features[:, 2].gt(1).tolist() == [True, True, False, False]
+    assert features[:, 0].gt(1).tolist() == [False, False, True, True]
+
+
+def test_colour_classes_are_told_apart_and_the_majority_class_is_shown(tmp_path: Path) -> None:
+    train = open_images(write_class_folders(tmp_path / "train", {"red": 5, "green": 4, "blue": 3}))
+    test = open_images(write_class_folders(tmp_path / "test", {"red": 1, "green": 2, "blue": 1}))
+    candidates = [Candidate("trained", MeanColour().eval()), Candidate("random", MeanColour().eval(), False)]
+    assert evaluate_knn(candidates, train, test, small()) == [
+        Row("trained", {"accuracy": 100.0}),
+        Row("random", {"accuracy": 100.0}),
+        Row("majority class", {"accuracy": 25.0}),
+    ]
+
+
+def test_only_the_untrained_network_is_re_estimated(tmp_path: Path) -> None:
+    images = open_images(write_class_folders(tmp_path, {"red": 4, "blue": 4}))
+    trained, untrained = MeanColour().eval(), MeanColour().eval()
+    evaluate_knn([Candidate("a", trained), Candidate("b", untrained, trained=False)], images, images, small())
+    assert trained.norm.running_mean.tolist() == [0, 0, 0]
+    # Half the images are red (230), half are not (0), in normalised units.
+    expected = ((230 + 6) / 2 / 255 - 0.485) / 0.229
+    assert untrained.norm.running_mean[0].item() == pytest.approx(expected, abs=0.1)
+
+
+def test_a_store_gives_what_its_folder_gives(tmp_path: Path) -> None:
+    folder = write_class_folders(tmp_path / "images", {"red": 3, "green": 3})
+    write_store(list_images(folder), tmp_path / "images.beton")
+    from_folder, from_store = open_images(folder), open_images(tmp_path / "images.beton")
+    assert from_folder.labels is not None and from_store.labels is not None
+    assert from_store.labels.tolist() == from_folder.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert from_store.classes == ("green", "red")
+    for index in range(6):
+        assert np.array_equal(from_store.open(index), from_folder.open(index))
+
+
+def test_wrong_inputs_end_in_a_sentence(tmp_path: Path) -> None:
+    train = write_class_folders(tmp_path / "train", {"red": 2, "green": 2})
+    other = write_class_folders(tmp_path / "other", {"red": 2, "blue": 2})
+    candidates = [Candidate("trained", MeanColour().eval())]
+    with pytest.raises(UserError, match=r"other has the class 'blue', which .*train lacks"):
+        evaluate_knn(candidates, open_images(train), open_images(other), small())
+    with pytest.raises(UserError, match=r"--k is 9, but there are only 4 training images"):
+        evaluate_knn(candidates, open_images(train), open_images(train), small(k=9))
+    with pytest.raises(UserError, match=r"a centre crop of 16 pixels does not fit a short side of 8"):
+        evaluate_knn(candidates, open_images(train), open_images(train), small(resize=8))
+    with pytest.raises(UserError, match=r"red has no labels"):
+        evaluate_knn(candidates, open_images(train / "red"), open_images(train), small())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_image_is_named_without_a_traceback(tmp_path: Path, workers: int) -> None:
+    folder = write_class_folders(tmp_path, {"red": 2, "green": 2})
+    (folder / "green" / "1.jpg").write_bytes(b"no image")
+    images = open_images(folder)
+    with pytest.raises(UserError) as raised:
+        evaluate_knn([Candidate("trained", MeanColour().eval())], images, images, small(workers=workers))
+    assert "green/1.jpg" in str(raised.value)
+    assert "\n" not in str(raised.value)

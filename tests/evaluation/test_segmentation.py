@@ -1,0 +1,174 @@
+"""Linear segmentation: the score, the masks, the batches, and a set that a linear head can learn."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dataprep.errors import UserError
+from tests.evaluation.stand_in import MeanColour
+from vicregl_fast.evaluation.candidates import Candidate
+from vicregl_fast.evaluation.feature_batches import CachedMaps, same_size_batches
+from vicregl_fast.evaluation.linear_segmentation import SegmentationConfig, evaluate_segmentation
+from vicregl_fast.evaluation.masks import Labels, MaskedImages, class_pixels
+from vicregl_fast.evaluation.segmentation_score import SegmentationScore, majority_figures
+
+IGNORED = 9
+LABELS = Labels(3, IGNORED)
+PALETTE = np.array([(220, 30, 30), (30, 220, 30), (30, 30, 220)])
+
+
+def write_masked(root: Path, count: int, seed: int, side: int = 48) -> MaskedImages:
+    """Images of 8 pixel blocks whose colours are their classes, with a stripe that is ignored."""
+    generator = np.random.default_rng(seed)
+    for folder in ("images", "masks"):
+        (root / folder / "nested").mkdir(parents=True)
+    for index in range(count):
+        blocks = generator.choice(3, (side // 8, side // 8), p=(0.5, 0.3, 0.2))
+        mask = np.kron(blocks, np.ones((8, 8), int)).astype(np.uint8)
+        pixels = np.clip(PALETTE[mask] + generator.integers(-25, 25, (*mask.shape, 3)), 0, 255).astype(
+            np.uint8
+        )
+        mask[:2] = IGNORED
+        Image.fromarray(pixels).save(root / "images" / "nested" / f"{index}.png")
+        Image.fromarray(mask).save(root / "masks" / "nested" / f"{index}.png")
+    return MaskedImages(root / "images", root / "masks", LABELS)
+
+
+def first_mask(root: Path) -> Path:
+    return root / "masks" / "nested" / "0.png"
+
+
+def test_the_score_is_the_hand_computed_one() -> None:
+    """Two images, counted as one set. Class 3 occurs nowhere: left out; class 2 is only predicted: 0."""
+    score = SegmentationScore(Labels(4, IGNORED))
+    score.update(torch.tensor([[0, 0, 1, 1]]), torch.tensor([[0, 0, 0, IGNORED]]))
+    score.update(torch.tensor([[1, 1, 2, 3]]), torch.tensor([[1, 0, 1, IGNORED]]))
+    # Class 0: predicted 2, true 4, both 2. Class 1: predicted 3, true 2, both 1. Class 2: predicted 1.
+    assert score.figures()["mIoU"] == pytest.approx(100 * (2 / 4 + 1 / 4 + 0) / 3)
+    assert score.figures()["pixel accuracy"] == pytest.approx(100 * 3 / 6)
+
+
+def test_the_majority_row_predicts_the_commonest_training_class() -> None:
+    figures = majority_figures(torch.tensor([1, 8, 2]), torch.tensor([6, 3, 0]), LABELS)
+    # Class 1 everywhere: IoU 3 / 9; class 0 is 0 of 6; class 2 occurs nowhere.
+    assert figures == {"mIoU": pytest.approx(100 / 6), "pixel accuracy": pytest.approx(100 / 3)}
+
+
+@pytest.mark.parametrize("protocol", ["cached", "augmented"])
+def test_a_linear_head_learns_colours(tmp_path: Path, protocol: str) -> None:
+    train, val = write_masked(tmp_path / "train", 12, seed=0), write_masked(tmp_path / "val", 4, seed=1)
+    config = SegmentationConfig(protocol, iterations=60, batch_size=4, lr=0.5, crop=40, workers=0)
+    candidates = [Candidate("trained", MeanColour().eval()), Candidate("random", MeanColour().eval(), False)]
+    rows = evaluate_segmentation(candidates, train, val, config)
+    assert [row.name for row in rows] == ["trained", "random", "majority class"]
+    assert rows[0].figures["mIoU"] > 90 and rows[0].figures["pixel accuracy"] > 90
+    assert rows[1].figures["mIoU"] > 90
+    assert rows[2].figures["mIoU"] < 25
+
+    again = evaluate_segmentation([Candidate("trained", MeanColour().eval())], train, val, config)
+    assert again[0] == rows[0]
+
+
+def test_class_pixels_leave_the_ignored_out(tmp_path: Path) -> None:
+    data = write_masked(tmp_path, 3, seed=0)
+    masks = torch.stack([data[index].mask for index in range(3)])
+    assert class_pixels(data, workers=0).tolist() == [int((masks == label).sum()) for label in range(3)]
+    assert class_pixels(data, workers=0).sum() == 3 * 48 * 46
+
+
+def test_cached_masks_are_every_fourth_pixel_and_maps_the_whole_image(tmp_path: Path) -> None:
+    data = write_masked(tmp_path, 2, seed=0)
+    cached = CachedMaps(MeanColour(stride=8).eval(), data, workers=0)
+    assert torch.equal(cached.masks[1], data[1].mask[2::4, 2::4])
+    # A block is one cell, and its strongest channel its class.
+    assert torch.equal(cached.maps[1].argmax(0), data[1].mask[4::8, 4::8])
+
+
+def test_batches_hold_one_size_and_an_epoch_holds_every_sample_once() -> None:
+    sizes = [(3, 2) if index % 3 else (2, 3) for index in range(20)]
+    batches = list(same_size_batches(sizes, 4, range(20)))
+    assert sorted(index for batch in batches for index in batch) == list(range(20))
+    assert all(len({sizes[index] for index in batch}) == 1 for batch in batches)
+    assert sorted(len(batch) for batch in batches) == [1, 3, 4, 4, 4, 4]
+
+
+def test_cached_batches_go_on_into_further_epochs(tmp_path: Path) -> None:
+    data = write_masked(tmp_path, 5, seed=0)
+    cached = CachedMaps(MeanColour(stride=8).eval(), data, workers=0)
+    batches = list(cached.batches(batch_size=2, iterations=7, seed=0))
+    assert [len(maps) for maps, _ in batches] == [2, 2, 1, 2, 2, 1, 2]
+    assert not torch.equal(batches[0][1], batches[3][1])
+
+
+def test_a_missing_mask_is_named(tmp_path: Path) -> None:
+    write_masked(tmp_path, 2, seed=0)
+    first_mask(tmp_path).unlink()
+    with pytest.raises(
+        UserError, match=r"images/nested/0.png has no mask: .*masks needs a file nested/0.png"
+    ):
+        MaskedImages(tmp_path / "images", tmp_path / "masks", LABELS)
+
+
+def test_two_masks_of_one_name_are_refused(tmp_path: Path) -> None:
+    write_masked(tmp_path, 2, seed=0)
+    Image.new("L", (48, 48)).save(first_mask(tmp_path).with_suffix(".bmp"))
+    with pytest.raises(UserError, match="two masks of one name"):
+        MaskedImages(tmp_path / "images", tmp_path / "masks", LABELS)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("mask", "sentence"),
+    [
+        (Image.new("L", (48, 40)), r"masks/nested/0.png is 48x40, but its image .*0.png is 48x48"),
+        (
+            Image.new("L", (48, 48), 3),
+            r"masks/nested/0.png holds the label 3, but classes are 0 to 2 and 9 is ign",
+        ),
+        (Image.new("RGB", (48, 48)), r"masks/nested/0.png is a colour picture"),
+    ],
+)
+def test_a_bad_mask_is_named_before_the_work_begins(
+    tmp_path: Path, mask: Image.Image, sentence: str, workers: int
+) -> None:
+    train = write_masked(tmp_path / "train", 2, seed=0)
+    val = write_masked(tmp_path / "val", 2, seed=1)
+    mask.save(first_mask(tmp_path / "val"))
+
+    def candidates():
+        raise AssertionError("the work began")
+        yield
+
+    with pytest.raises(UserError, match=sentence) as raised:
+        evaluate_segmentation(candidates(), train, val, SegmentationConfig(workers=workers))
+    assert "\n" not in str(raised.value)
+
+
+def test_masks_of_nothing_but_ignored_pixels_are_refused(tmp_path: Path) -> None:
+    data = write_masked(tmp_path, 1, seed=0)
+    Image.new("L", (48, 48), IGNORED).save(first_mask(tmp_path))
+    with pytest.raises(UserError, match="nothing but the ignored label 9"):
+        class_pixels(data, workers=0)
+
+
+def test_palette_and_16_bit_masks_are_class_numbers(tmp_path: Path) -> None:
+    values = np.arange(48 * 48).reshape(48, 48) % 3
+    data = write_masked(tmp_path, 1, seed=0)
+    palette = Image.fromarray(values.astype(np.uint8))
+    palette = palette.convert("P")
+    palette.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    for image in (palette, Image.fromarray(values.astype(np.uint16))):
+        image.save(first_mask(tmp_path))
+        assert torch.equal(data[0].mask, torch.from_numpy(values))
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    with pytest.raises(UserError, match=r"--iterations is 0, but must be 1 or more"):
+        SegmentationConfig(iterations=0)
+    with pytest.raises(UserError, match=r"--lr is -1"):
+        SegmentationConfig(lr=-1)
+    with pytest.raises(UserError, match="1 classes is no task"):
+        Labels(1, 255)

@@ -1,0 +1,41 @@
+"""Random inputs of the loss, and their location matches by brute force."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tests.losses import plain
+from vicregl_fast.losses.directions import Direction, DirectionPlan
+
+Views = tuple[list[Tensor], list[Tensor], list[Tensor]]
+
+
+def location_matches(
+    plan: DirectionPlan, positions: Sequence[Tensor]
+) -> dict[Direction, tuple[Tensor, Tensor]]:
+    """Queries and neighbours of every direction, from cell positions [n, c, 2]."""
+    return {
+        direction: plain.matches(positions[direction.query], positions[direction.neighbour], direction.gamma)
+        for direction in plan.location
+    }
+
+
+def positions_of_grid(samples: int, grid: int, generator: torch.Generator) -> Tensor:
+    """Cell centres of random boxes [n, c, 2], as (y, x)."""
+    low = 100 * torch.rand(samples, 1, 2, generator=generator, dtype=torch.float64)
+    side = 50 + 100 * torch.rand(samples, 1, 2, generator=generator, dtype=torch.float64)
+    steps = (torch.arange(grid, dtype=torch.float64) + 0.5) / grid
+    return low + side * torch.cartesian_prod(steps, steps)
+
+
+def drawn(samples: int, grids: Sequence[int], d: int, big_d: int, seed: int) -> Views:
+    """Embeddings, maps and positions of one view per grid, float64."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return 0.7 * torch.randn(*shape, generator=generator, dtype=torch.float64) + 0.3
+
+    embeddings = [normal(samples, big_d) for _ in grids]
+    maps = [normal(samples, grid * grid, d) for grid in grids]
+    return embeddings, maps, [positions_of_grid(samples, grid, generator) for grid in grids]

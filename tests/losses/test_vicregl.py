@@ -1,0 +1,175 @@
+"""The whole loss against golden values, and against a direct formulation, with gradients."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from dataprep.errors import UserError
+from tests.losses import plain
+from tests.losses.inputs import drawn, location_matches
+from vicregl_fast.losses.config import LossConfig
+from vicregl_fast.losses.vicregl import LossTerms, VICRegLLoss
+
+
+def with_gradients(
+    config: LossConfig, embeddings: Sequence[Tensor], maps: Sequence[Tensor], positions: Sequence[Tensor]
+) -> tuple[LossTerms, list[Tensor]]:
+    loss = VICRegLLoss(config, len(positions))
+    leaves = [tensor.clone().requires_grad_() for tensor in (*embeddings, *maps)]
+    views = len(positions)
+    matches = location_matches(loss.plan, positions)
+    terms = loss(leaves[:views], leaves[views:], matches)
+    terms.total.backward()
+    return terms, [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
+
+
+@pytest.mark.parametrize("file", ["two_views", "multi_crop"])
+@pytest.mark.parametrize("key, keeps", [("all_cells", None), ("top_gamma", "gamma")])
+def test_official_preset_reproduces_golden_values(
+    golden: Path, file: str, key: str, keeps: Literal["gamma"] | None
+) -> None:
+    stored = np.load(golden / f"{file}.npz")
+    views = sum(name.startswith("maps") for name in stored)
+
+    def read(name: str) -> list[Tensor]:
+        return [torch.from_numpy(stored[f"{name}{view}"]) for view in range(views)]
+
+    positions = [cells.flatten(1, 2) for cells in read("positions")]
+    config = LossConfig(preset="official", gamma_large=5, gamma_small=2, feature_keeps=keeps)
+    terms, gradients = with_gradients(config, read("embedding"), read("maps"), positions)
+
+    for i, name in enumerate(("invariance", "variance", "covariance")):
+        local = terms.named[f"local_location_{name}"] + terms.named[f"local_feature_{name}"]
+        assert abs(float(local) - stored[f"{key}_local_inv_var_cov"][i]) < 1e-9
+        assert abs(float(terms.named[f"global_{name}"]) - stored[f"{key}_global_inv_var_cov"][i]) < 1e-9
+    assert abs(terms.total.item() - float(stored[f"{key}_total_alpha_0.75"])) < 1e-9
+    expected = read(f"{key}_grad_embedding") + read(f"{key}_grad_maps")
+    torch.testing.assert_close(gradients, expected, rtol=0, atol=1e-9)
+
+
+CASES = {
+    "two views, n above d": (6, (4, 4), 3, 5, (5, 2)),
+    "two views, n below d": (3, (3, 3), 7, 9, (4, 2)),
+    "uneven large grids": (4, (4, 3), 4, 6, (5, 2)),
+    "multi-crop": (5, (4, 4, 2, 3), 4, 6, (5, 2)),
+    "gamma beyond the cells": (4, (3, 3, 2), 5, 6, (50, 20)),
+    "gamma beyond the small views' cells only": (4, (3, 3, 2), 5, 6, (6, 4)),
+    "batch of two": (2, (3, 3, 2), 4, 6, (4, 2)),
+}
+
+
+@pytest.mark.parametrize("preset", ["paper", "official"])
+@pytest.mark.parametrize("case", CASES)
+def test_agrees_with_the_direct_formulation(case: str, preset: Literal["paper", "official"]) -> None:
+    samples, grids, d, big_d, gammas = CASES[case]
+    embeddings, maps, positions = drawn(samples, grids, d, big_d, seed=len(case))
+    for leaf in (*embeddings, *maps):
+        leaf.requires_grad_()
+    of_global = plain.global_loss(embeddings)
+    of_local = plain.local_loss(maps, positions, preset, gammas)
+    for alpha in (0.0, 0.75, 1.0):
+        expected = alpha * of_global + (1 - alpha) * of_local
+        expected_gradients = torch.autograd.grad(
+            expected, (*embeddings, *maps), retain_graph=True, materialize_grads=True
+        )
+        config = LossConfig(preset=preset, alpha=alpha, gamma_large=gammas[0], gamma_small=gammas[1])
+        z_views, map_views = [z.detach() for z in embeddings], [m.detach() for m in maps]
+        terms, gradients = with_gradients(config, z_views, map_views, positions)
+        assert terms.total.dtype == torch.float64
+        assert abs((terms.total - expected).item()) < 1e-9
+        torch.testing.assert_close(gradients, list(expected_gradients), rtol=0, atol=1e-9)
+
+        single, single_gradients = with_gradients(
+            config, [z.float() for z in z_views], [m.float() for m in map_views], positions
+        )
+        assert single.total.dtype == torch.float32
+        assert abs((single.total - expected).item()) < 1e-4 * expected.item()
+        for gradient, wanted in zip(single_gradients, expected_gradients, strict=True):
+            torch.testing.assert_close(gradient.double(), wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("alpha, count", [(0.0, 6), (0.75, 9), (1.0, 3)])
+def test_named_terms_add_up_to_the_total(alpha: float, count: int) -> None:
+    terms, _ = with_gradients(
+        LossConfig(alpha=alpha, gamma_large=5, gamma_small=2), *drawn(4, (3, 3, 2), 4, 6, 1)
+    )
+    of_global = sum(float(value) for name, value in terms.named.items() if name.startswith("global_"))
+    of_local = sum(float(value) for name, value in terms.named.items() if name.startswith("local_"))
+    assert terms.total.item() == pytest.approx(alpha * of_global + (1 - alpha) * of_local, abs=1e-12)
+    assert len(terms.named) == count
+    assert not any(value.requires_grad for value in terms.named.values())
+
+
+def test_local_regularisation_can_be_switched_off() -> None:
+    """Table 7: invariance alone, with the global criterion as it was."""
+    inputs = drawn(4, (3, 3), 4, 6, 2)
+    full, _ = with_gradients(LossConfig(), *inputs)
+    bare, _ = with_gradients(LossConfig(local_variance=0.0, local_covariance=0.0), *inputs)
+    for name, value in bare.named.items():
+        off = name.startswith("local") and not name.endswith("invariance")
+        assert float(value) == (0.0 if off else float(full.named[name]))
+
+
+def test_statistics_are_float32_under_autocast() -> None:
+    config = LossConfig(gamma_large=5, gamma_small=2)
+    embeddings, maps, positions = drawn(6, (3, 3), 4, 6, 3)
+    embeddings, maps = [z.bfloat16() for z in embeddings], [m.bfloat16() for m in maps]
+    expected, expected_gradients = with_gradients(
+        config, [z.float() for z in embeddings], [m.float() for m in maps], positions
+    )
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        terms, gradients = with_gradients(config, embeddings, maps, positions)
+    assert terms.total.dtype == torch.float32
+    assert terms.total.item() == expected.total.item()
+    for gradient, wanted in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(gradient, wanted.bfloat16(), rtol=0, atol=0)
+
+
+def test_collapsed_features_give_finite_gradients() -> None:
+    maps = [torch.ones(4, 9, 5)] * 2
+    _, _, positions = drawn(4, (3, 3), 5, 6, 4)
+    terms, gradients = with_gradients(LossConfig(), [torch.zeros(4, 6)] * 2, maps, positions)
+    assert float(terms.named["global_variance"]) == pytest.approx(25 * 0.99, rel=1e-6)
+    assert all(bool(gradient.isfinite().all()) for gradient in gradients)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_a_single_sample_says_what_to_do(alpha: float) -> None:
+    with pytest.raises(ValueError, match="at least 2 samples in the global batch, not 1: raise --batch_size"):
+        with_gradients(LossConfig(alpha=alpha), *drawn(1, (3, 3), 4, 6, 5))
+
+
+def test_heads_of_weight_zero_are_not_needed() -> None:
+    embeddings, maps, positions = drawn(4, (3, 3), 4, 6, 6)
+    whole = VICRegLLoss(LossConfig(alpha=1.0), 2)
+    assert float(whole(embeddings, None, {}).total) == pytest.approx(float(plain.global_loss(embeddings)))
+    local = VICRegLLoss(LossConfig(alpha=0.0, gamma_large=5), 2)
+    total = local(None, maps, location_matches(local.plan, positions)).total
+    assert float(total) == pytest.approx(float(plain.local_loss(maps, positions, "paper", (5, 4))))
+
+
+def test_a_missing_view_is_named() -> None:
+    embeddings, maps, _ = drawn(4, (3, 3), 4, 6, 7)
+    with pytest.raises(ValueError, match="for 2 views and got 1 embeddings"):
+        VICRegLLoss(LossConfig(), 2)(embeddings[:1], maps, {})
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"alpha": 1.5}, "loss.alpha is 1.5: set it between 0"),
+        ({"gamma_small": 0}, "loss.gamma_small is 0: set it to 1 or more"),
+        ({"variance": -1.0}, "loss.variance is -1.0: set it to 0"),
+        ({"local_covariance": float("nan")}, "loss.local_covariance is nan"),
+        ({"preset": "mine"}, "loss.preset is 'mine': set it to paper or official"),
+        ({"gamma_by": "size"}, "loss.gamma_by is 'size': set it to query or position"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        LossConfig(**options)

@@ -1,0 +1,62 @@
+"""Maps of any family, pooled as the paper pools them."""
+
+import pytest
+import torch
+
+from dataprep.errors import UserError
+from vicregl_fast.models.backbone import BackboneConfig, build_backbone, feature_grid
+
+
+@pytest.mark.parametrize(
+    ("name", "stride", "size", "grid", "channels"),
+    [
+        ("resnet18", 32, 96, 3, 512),
+        ("resnet18", 16, 96, 6, 512),
+        ("convnext_atto", 32, 96, 3, 320),
+        ("vit_tiny_patch16_224", 32, 96, 6, 192),
+        ("swin_tiny_patch4_window7_224", 32, 224, 7, 768),
+    ],
+)
+def test_map_and_pooled_vector(name: str, stride: int, size: int, grid: int, channels: int) -> None:
+    backbone = build_backbone(BackboneConfig(name, stride)).eval()
+    assert backbone.channels == channels
+    assert feature_grid(backbone, size) == grid
+    with torch.no_grad():
+        features = backbone(torch.randn(2, 3, size, size))
+    assert features.map.shape == (2, channels, grid, grid)
+    torch.testing.assert_close(features.pooled, features.map.flatten(2).mean(2))
+
+
+def test_a_vit_s_cells_lie_where_its_patches_do() -> None:
+    """A change of the top right patch moves the top right cell most."""
+    torch.manual_seed(0)
+    backbone = build_backbone(BackboneConfig("vit_tiny_patch16_224")).eval()
+    images = torch.zeros(2, 3, 96, 96)
+    images[1, :, :16, 80:] = 3
+    with torch.no_grad():
+        maps = backbone(images).map
+    moved = (maps[1] - maps[0]).norm(dim=0)
+    assert moved.flatten().argmax().item() == 5
+
+
+def test_a_convnext_s_cells_are_normed_before_pooling_and_it_has_no_layer_scale() -> None:
+    backbone = build_backbone(BackboneConfig("convnext_atto")).eval()
+    with torch.no_grad():
+        cells = backbone(torch.randn(2, 3, 64, 64)).map.permute(0, 2, 3, 1)
+    torch.testing.assert_close(cells.mean(-1), torch.zeros(2, 2, 2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(cells.var(-1, unbiased=False), torch.ones(2, 2, 2), atol=1e-2, rtol=0)
+    assert not any("gamma" in name for name, _ in backbone.named_parameters())
+    rates = [module.drop_prob for module in backbone.modules() if hasattr(module, "drop_prob")]
+    assert max(rates) == pytest.approx(0.1)
+
+
+def test_a_resnet_s_last_norms_start_at_zero() -> None:
+    backbone = build_backbone(BackboneConfig("resnet18"))
+    assert all(block.bn2.weight.abs().max() == 0 for block in backbone.model.layer4)
+
+
+def test_wrong_names_and_strides_are_said() -> None:
+    with pytest.raises(UserError, match="near it are resnet50"):
+        build_backbone(BackboneConfig("resnet5o"))
+    with pytest.raises(UserError, match="output_stride 16"):
+        build_backbone(BackboneConfig("vit_tiny_patch16_224", output_stride=16))

@@ -1,0 +1,1 @@
+"""Tests of the optimisers and the schedule."""

@@ -1,0 +1,79 @@
+"""Recipes and command line give the configuration that is meant; what is wrong is one sentence."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from dataprep.errors import UserError
+from vicregl_fast.augment.recipe import view_recipes
+from vicregl_fast.config import RunConfig, dump_config, load_config, parse_config
+from vicregl_fast.optim.build import peak_lr
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def test_the_defaults_are_the_released_recipe() -> None:
+    config = parse_config([])
+    assert config == RunConfig()
+    assert (config.epochs, config.batch_size, config.model.backbone) == (300, 2048, "resnet50")
+    assert peak_lr(config.optim, config.batch_size) == pytest.approx(1.6)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "peak", "end", "views"),
+    [
+        ("r50", 1.6, 1.6e-3, [224] * 2),
+        ("r50_paper", 0.8, 0.002, [224] * 2),
+        ("r50_node", 0.6, 0.6e-3, [224] * 2),
+        ("convnext_s", 1.125e-3, 1.125e-6, [224] * 2 + [96] * 6),
+        ("convnext_s_paper", 1e-3, 1e-5, [224] * 2 + [96] * 6),
+        ("convnext_b", 1.125e-3, 1.125e-6, [224] * 2 + [96] * 6),
+        ("convnext_b_paper", 1e-3, 1e-5, [224] * 2 + [96] * 6),
+        ("convnext_xl", 1.125e-3, 1.125e-6, [224] * 2 + [96] * 6),
+    ],
+)
+def test_recipes_reach_the_paper_s_rates_and_views(
+    recipe: str, peak: float, end: float, views: list[int]
+) -> None:
+    config = parse_config(["--config", str(CONFIGS / f"{recipe}.yaml")])
+    reached = peak_lr(config.optim, config.batch_size)
+    assert reached == pytest.approx(peak)
+    assert reached * config.optim.end_factor == pytest.approx(end)
+    assert [view.size for view in view_recipes(config.views)] == views
+
+
+def test_the_command_line_wins_over_the_recipe() -> None:
+    config = parse_config(["--config", str(CONFIGS / "resnet18_96px.yaml"), "--loss.alpha", "0.9", "--epochs", "3"])
+    assert (config.loss.alpha, config.epochs, config.views.large_size) == (0.9, 3, 96)
+
+
+def test_a_saved_configuration_reads_back_the_same(tmp_path: Path) -> None:
+    config = parse_config(["--config", str(CONFIGS / "convnext_s.yaml"), "--data.workers", "3"])
+    (tmp_path / "config.yaml").write_text(dump_config(config))
+    assert asdict(load_config(tmp_path / "config.yaml")) == asdict(config)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--epocs", "3"], "--epocs"),
+        (["--loss.alpha", "2"], "loss.alpha is 2.0"),
+        (["--loss.alpha", "much"], "loss.alpha"),
+        (["--epochs", "0"], "epochs must be at least 1"),
+        (["--config", "none.yaml"], "none.yaml"),
+        (["--model.expander", "0"], "at least 1"),
+        (["--views.large_size", "0"], "at least 1 pixel"),
+        (["--train.precision", "fp8"], "train.precision"),
+    ],
+)
+def test_wrong_options_are_one_sentence(arguments: list[str], words: str) -> None:
+    with pytest.raises(UserError, match=words) as caught:
+        parse_config(arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_key_in_a_recipe_fails(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("loss:\n  alfa: 0.5\n")
+    with pytest.raises(UserError, match="alfa"):
+        parse_config(["--config", str(tmp_path / "recipe.yaml")])

@@ -1,0 +1,145 @@
+"""The command itself: trains, logs, resumes bit for bit after a kill, and says what is wrong in one sentence."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+TINY = (
+    "--views.large_size 32 --model.backbone resnet18 --model.output_stride 16 --model.expander 32 --model.projector 16 "
+    "--loss.gamma_large 2 --batch_size 12 --epochs 3 --optim.warmup_epochs 1 --train.log_every 1 "
+    "--train.checkpoint_every 3 --train.precision fp32 --data.workers 1"
+).split()
+
+
+def command(store: Path, run: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "vicregl_fast.train", "--data.path", str(store), "--run_dir", str(run), *TINY, *more]
+
+
+def train(store: Path, run: Path, *more: str) -> subprocess.CompletedProcess:
+    return subprocess.run(command(store, run, *more), capture_output=True, text=True, timeout=240)
+
+
+def rows(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(run: Path) -> dict[int, float]:
+    return {row["step"]: row["loss"] for row in rows(run) if "loss" in row}
+
+
+def newest(run: Path) -> dict:
+    return torch.load(max((run / "checkpoints").glob("step-*.pt")), weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def finished(beton: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run of 3 epochs of 4 steps, with a validation store."""
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    done = train(beton, run, "--data.val_path", str(beton))
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+def test_a_run_leaves_what_the_design_says(finished: Path) -> None:
+    assert sorted(losses(finished)) == list(range(1, 13))
+    row = rows(finished)[0]
+    assert {"global_invariance", "local_feature_covariance", "learning_rate", "online_accuracy"} <= row.keys()
+    assert row["images_per_second"] > 0 and 0 <= row["data_wait_share"] <= 1
+    validation = [row for row in rows(finished) if "val_loss" in row]
+    assert [row["epoch"] for row in validation] == [1, 2, 3]
+    assert all(0 <= row["val_accuracy"] <= 1 for row in validation)
+    assert (finished / "config.yaml").is_file() and any((finished / "tensorboard").iterdir())
+    assert newest(finished)["step"] == 12
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_run_goes_on_bit_for_bit(beton: Path, finished: Path, tmp_path: Path, stop: int) -> None:
+    run = tmp_path / "run"
+    process = subprocess.Popen(command(beton, run, "--data.val_path", str(beton)), stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        if (run / "metrics.jsonl").exists() and len((run / "metrics.jsonl").read_text().splitlines()) >= 5:
+            break
+        time.sleep(0.02)
+    process.send_signal(stop)
+    code = process.wait(60)
+    assert code == (75 if stop == signal.SIGTERM else -signal.SIGKILL)
+    if stop == signal.SIGKILL and not list((run / "checkpoints").glob("step-*.pt")):
+        pytest.fail("no checkpoint after 4 steps, though one is due every 3")
+    assert newest(run)["step"] < 12
+    again = train(beton, run, "--data.val_path", str(beton))
+    assert again.returncode == 0, again.stderr
+    assert "goes on" in again.stdout
+    assert losses(run) == losses(finished)
+    ours, theirs = newest(run)["network"], newest(finished)["network"]
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_finished_run_is_not_trained_again(beton: Path, finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    again = train(beton, run, "--data.val_path", str(beton))
+    assert again.returncode == 0 and "is complete" in again.stdout
+    assert losses(run) == losses(finished)
+
+
+def test_other_settings_do_not_touch_a_run(beton: Path, finished: Path) -> None:
+    before = (finished / "config.yaml").read_text()
+    other = train(beton, finished, "--data.val_path", str(beton), "--loss.alpha", "0.5")
+    assert other.returncode == 2
+    assert "loss.alpha was 0.75 and now is 0.5" in other.stderr and "Traceback" not in other.stderr
+    assert (finished / "config.yaml").read_text() == before
+
+
+def test_two_processes_train_as_one(beton: Path, tmp_path: Path) -> None:
+    """Without BatchNorm, whose statistics are each process's own, every loss is the same but for rounding."""
+    options = "--model.backbone convnext_atto --model.output_stride 32 --model.drop_path 0 --views.large_size 64"
+    more = [*options.split(), "--epochs", "1"]
+    alone = train(beton, tmp_path / "alone", *more)
+    assert alone.returncode == 0, alone.stderr
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    together = subprocess.run(
+        [*launch, *command(beton, tmp_path / "together", *more)[1:]],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert together.returncode == 0, together.stderr[-2000:]
+    assert losses(tmp_path / "together") == pytest.approx(losses(tmp_path / "alone"), rel=1e-4)
+
+
+def test_a_plain_folder_is_converted_once_beside_the_run(image_folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    first = train(image_folder, run, "--epochs", "1")
+    assert first.returncode == 0, first.stderr
+    assert "converting its 48 images once" in first.stdout
+    assert len(list((run / "stores").glob("*.beton"))) == 1
+    again = train(image_folder, run, "--epochs", "1")
+    assert again.returncode == 0 and "converting" not in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--data.path", "nowhere/train.beton"], "scripts/write_ffcv.sh"),
+        (["--batch_size", "64"], "48 images, fewer than one batch of 64"),
+        (["--optim.warmup_epochs", "9"], "warm-up"),
+        (["--model.backbone", "resnet5o"], "near it are"),
+        (["--nonsense", "1"], "--nonsense"),
+    ],
+)
+def test_wrong_input_ends_in_one_sentence(beton: Path, tmp_path: Path, more: list[str], words: str) -> None:
+    done = train(beton, tmp_path / "run", *more)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert words in done.stderr
+    assert not (tmp_path / "run" / "config.yaml").exists()

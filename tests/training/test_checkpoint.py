@@ -1,0 +1,59 @@
+"""A checkpoint is whole or not there, and the last good one always stays."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dataprep.errors import UserError
+from vicregl_fast.training.checkpoint import Checkpoints, load_checkpoint
+
+
+def test_the_newest_is_loaded_and_two_are_kept(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    for step in (1, 20, 300):
+        checkpoints.save({"step": step, "weights": torch.full((3,), float(step))}, step)
+    assert [path.name for path in checkpoints.paths()] == ["step-000000300.pt", "step-000000020.pt"]
+    state = checkpoints.load_newest()
+    assert state is not None and state["step"] == 300 and state["weights"].tolist() == [300.0] * 3
+
+
+def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save({"step": 1}, 1)
+    checkpoints.save({"step": 2}, 2).write_bytes(b"cut short")
+    (tmp_path / "step-000000003.partial").write_bytes(b"half")
+    state = checkpoints.load_newest()
+    assert state == {"step": 1}
+    assert "step-000000002.pt cannot be read" in capsys.readouterr().out
+
+
+def test_a_failing_write_leaves_the_last_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save({"step": 1}, 1)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoints.save({"step": 2}, 2)
+    assert [path.name for path in checkpoints.paths()] == ["step-000000001.pt"]
+
+
+def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return (open, (str(tmp_path / "written"), "w"))
+
+    torch.save({"step": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(UserError, match="cannot be read"):
+        load_checkpoint(tmp_path / "evil.pt")
+    assert not (tmp_path / "written").exists()
+
+
+def test_no_readable_checkpoint_is_said(tmp_path: Path) -> None:
+    assert Checkpoints(tmp_path).load_newest() is None
+    (tmp_path / "step-000000001.pt").write_bytes(b"")
+    with pytest.raises(UserError, match="no checkpoint in .* can be read"):
+        Checkpoints(tmp_path).load_newest()

@@ -1,0 +1,88 @@
+"""What the views of an image are: sizes, crop rules and the strengths of the distortions (design, section 5)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dataprep.errors import UserError
+from vicregl_fast.geometry.boxes import CropRule
+
+OWN_LARGE_SCALE = {"two": (0.08, 1.0), "multicrop": (0.4, 1.0)}
+LARGE_COUNT = 2
+
+
+@dataclass(frozen=True)
+class ViewRecipe:
+    """How one view is made. Factors are drawn from 1 ± brightness, contrast and saturation; hue is in turns."""
+
+    size: int
+    crop: CropRule
+    blur_probability: float
+    solarise_probability: float
+    flip_probability: float = 0.5
+    jitter_probability: float = 0.8
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.2
+    hue: float = 0.1
+    grey_probability: float = 0.2
+    blur_sigma: tuple[float, float] = (0.1, 2.0)
+    solarise_threshold: float = 128
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise UserError(f"a view's size is at least 1 pixel, not {self.size}")
+        for name in ("blur", "solarise", "flip", "jitter", "grey"):
+            if not 0 <= (value := getattr(self, f"{name}_probability")) <= 1:
+                raise UserError(f"a view's {name}_probability lies between 0 and 1, not at {value}")
+        for name in ("brightness", "contrast", "saturation"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise UserError(f"a view's {name} lies between 0 and 1, not at {value}")
+        if not 0 <= self.hue <= 0.5:
+            raise UserError(f"a view's hue lies between 0 and 0.5 turns, not at {self.hue}")
+        if not 0 < self.blur_sigma[0] <= self.blur_sigma[1]:
+            raise UserError(f"a view's blur_sigma is (low, high) with 0 < low <= high, not {self.blur_sigma}")
+
+
+@dataclass(frozen=True)
+class ViewsConfig:
+    """Which views of every image are trained on.
+
+    Args:
+        recipe: `two` large views, or `multicrop`: two large and `small_count` small ones.
+        large_size: side of the large views in pixels.
+        small_size: side of the small views in pixels.
+        large_scale: share of the image's area that a large view shows; unset, (0.08, 1) for `two` and (0.4, 1) for
+            `multicrop`.
+        small_scale: share of the image's area that a small view shows.
+        small_count: number of small views of `multicrop`.
+    """
+
+    recipe: Literal["two", "multicrop"] = "two"
+    large_size: int = 224
+    small_size: int = 96
+    large_scale: tuple[float, float] | None = None
+    small_scale: tuple[float, float] = (0.08, 0.4)
+    small_count: int = 6
+
+    def __post_init__(self) -> None:
+        if self.recipe not in OWN_LARGE_SCALE:
+            raise UserError(f"the views' recipe is one of {', '.join(OWN_LARGE_SCALE)}, not {self.recipe!r}")
+        if self.small_count < 0:
+            raise UserError(f"the views' small_count is at least 0, not {self.small_count}")
+        view_recipes(self)
+
+
+def view_recipes(config: ViewsConfig) -> tuple[ViewRecipe, ...]:
+    """Returns the recipe of every view, the large ones first."""
+    large = CropRule(config.large_scale or OWN_LARGE_SCALE[config.recipe])
+    views = _group(LARGE_COUNT, config.large_size, large)
+    if config.recipe == "multicrop":
+        views += _group(config.small_count, config.small_size, CropRule(config.small_scale))
+    return views
+
+
+def _group(count: int, size: int, crop: CropRule) -> tuple[ViewRecipe, ...]:
+    """Views of one size: even ones are always blurred, odd ones seldom, but sometimes solarised."""
+    even = ViewRecipe(size, crop, blur_probability=1.0, solarise_probability=0.0)
+    odd = ViewRecipe(size, crop, blur_probability=0.1, solarise_probability=0.2)
+    return tuple(odd if view % 2 else even for view in range(count))

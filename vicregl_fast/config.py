@@ -1,0 +1,150 @@
+"""The whole configuration of a run: typed, from YAML and the command line, refused when unknown."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+from dataprep.errors import UserError
+from vicregl_fast.augment.recipe import ViewsConfig
+from vicregl_fast.losses.config import LossConfig
+from vicregl_fast.models.network import ModelConfig
+from vicregl_fast.optim.build import OptimConfig
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where images come from.
+
+    Attributes:
+        path: a .beton store, or a folder of images, which is then converted once into a cache beside the run.
+        list: with a folder: a file with one relative path a line, the images to use.
+        val_path: the same for the validation pass; null for none.
+        val_list: as list, for val_path.
+        workers: decoding threads; null means one for each core that this process may use.
+    """
+
+    path: str = "data/imagenet/train.beton"
+    list: str | None = None
+    val_path: str | None = None
+    val_list: str | None = None
+    workers: int | None = None
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the loop runs.
+
+    Attributes:
+        device: auto takes CUDA where there is one.
+        precision: auto is bf16 where the hardware multiplies it fast, else fp16 on CUDA and fp32 on a CPU.
+        channels_last: memory format of network and views.
+        compile: pass the network through torch.compile.
+        deterministic: on CUDA, repeatable kernels at some cost of speed.
+        log_every: steps between rows in metrics.jsonl.
+        checkpoint_every: steps between checkpoints within an epoch; every epoch ends with one in any case.
+        val_every: epochs between validation passes; the last epoch always has one.
+        clip_norm: largest gradient norm; null for no clipping.
+        patience: non-finite steps in a row, each skipped and counted, after which the run stops.
+    """
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    channels_last: bool = True
+    compile: bool = False
+    deterministic: bool = False
+    log_every: int = 10
+    checkpoint_every: int = 1000
+    val_every: int = 1
+    clip_norm: float | None = None
+    patience: int = 5
+
+    def __post_init__(self) -> None:
+        if min(self.log_every, self.checkpoint_every, self.val_every, self.patience) < 1:
+            raise UserError("train.log_every, checkpoint_every, val_every and patience must be at least 1")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One pretraining run; the defaults are the released ResNet-50 recipe (method, section 5).
+
+    Attributes:
+        epochs: passes over the images.
+        batch_size: global, over all processes.
+        run_dir: where the run's files go; running the same command again resumes what lies there.
+        seed: of every random choice.
+        data: where images come from.
+        views: how many views, their sizes and scales.
+        model: the network.
+        loss: the objective.
+        optim: optimiser and schedule.
+        train: how the loop runs.
+    """
+
+    epochs: int = 300
+    batch_size: int = 2048
+    run_dir: str = "runs/vicregl"
+    seed: int = 0
+    data: DataConfig = field(default_factory=DataConfig)
+    views: ViewsConfig = field(default_factory=ViewsConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    train: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise UserError("epochs must be at least 1")
+        if self.seed < 0:
+            raise UserError("seed must not be negative")
+
+
+def config_parser() -> ArgumentParser:
+    """Every field of ``RunConfig`` as an option, and ``--config FILE``, after which the command line wins."""
+    parser = ArgumentParser(
+        prog="python -m vicregl_fast.train", description="Pretrain a backbone with VICRegL.", exit_on_error=False
+    )
+    parser.add_argument("--config", action="config", help="a YAML recipe, such as configs/resnet18_96px.yaml")
+    parser.add_class_arguments(RunConfig, as_group=False)
+    return parser
+
+
+def parse_config(arguments: list[str] | None = None) -> RunConfig:
+    """The configuration of a command line (``sys.argv`` without one).
+
+    Raises:
+        UserError: an option that is unknown or has an impossible value.
+    """
+    try:
+        return _build(config_parser().parse_args(arguments))
+    except ArgumentError as error:
+        raise UserError(f"{_sentence(error)}; --help lists all options") from None
+
+
+def load_config(path: Path) -> RunConfig:
+    """The configuration that a run folder holds as ``config.yaml``.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        return _build(config_parser().parse_path(str(path)))
+    except (ArgumentError, TypeError) as error:
+        raise UserError(f"{path} is not a run's configuration: {_sentence(error)}") from None
+
+
+def dump_config(config: RunConfig) -> str:
+    """The whole configuration as YAML that ``--config`` reads."""
+    parser = config_parser()
+    return parser.dump(parser.parse_object(asdict(config)), skip_none=False)
+
+
+def _build(parsed: Namespace) -> RunConfig:
+    values = config_parser().instantiate(parsed)
+    values.pop("config", None)
+    return RunConfig(**vars(values))
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")

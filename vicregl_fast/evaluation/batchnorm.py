@@ -1,0 +1,66 @@
+"""BatchNorm statistics of a network that was never trained.
+
+At initialisation the running statistics are 0 and 1, with which an untrained network's features shrink or
+blow up from layer to layer: it would lose a comparison for a reason that has nothing to do with learning.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class _Moments:
+    """Count, sum and sum of squares of every channel of what a BatchNorm layer receives, in float64."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sum_c: Tensor | float = 0.0
+        self.squares_c: Tensor | float = 0.0
+
+    def add(self, module: nn.Module, inputs: tuple[Tensor]) -> None:
+        values_cm = inputs[0].detach().transpose(0, 1).flatten(1).double()
+        self.count += values_cm.shape[1]
+        self.sum_c = self.sum_c + values_cm.sum(1)
+        self.squares_c = self.squares_c + values_cm.square().sum(1)
+
+    def store_in(self, layer: _BatchNorm) -> None:
+        mean_c = torch.as_tensor(self.sum_c) / self.count
+        variance_c = torch.as_tensor(self.squares_c) / self.count - mean_c.square()
+        assert layer.running_mean is not None and layer.running_var is not None
+        layer.running_mean.copy_(mean_c)
+        layer.running_var.copy_(variance_c * (self.count / max(self.count - 1, 1)))
+
+
+@torch.no_grad()
+def reestimate_batchnorm(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Sets every BatchNorm's running mean and variance to those of all that it receives over ``batches``
+    [n, 3, H, W].
+
+    The moments are pooled over all batches, whatever their sizes (an average of the batches' variances
+    would miss the spread between batches). While they are gathered each layer normalises by its batch; the
+    rest of the network keeps its mode, so drop path and dropout stay off in eval mode.
+    """
+    layers = {
+        layer: _Moments()
+        for layer in network.modules()
+        if isinstance(layer, _BatchNorm) and layer.track_running_stats
+    }
+    if not layers:
+        return
+    modes = {layer: layer.training for layer in layers}
+    hooks = [layer.register_forward_pre_hook(moments.add) for layer, moments in layers.items()]
+    try:
+        for layer in layers:
+            layer.train()
+        device = next(network.parameters()).device
+        for images in batches:
+            network(images.to(device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for layer, mode in modes.items():
+            layer.train(mode)
+    for layer, moments in layers.items():
+        moments.store_in(layer)

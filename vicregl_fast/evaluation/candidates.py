@@ -1,0 +1,35 @@
+"""The backbones that an evaluation compares: the trained one, and beside it the same network untrained."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from vicregl_fast.models.backbone import Backbone
+from vicregl_fast.models.load import load_backbone
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backbone in eval mode; one that was never ``trained`` has its BatchNorm statistics re-estimated
+    first."""
+
+    name: str
+    backbone: Backbone
+    trained: bool = True
+
+
+def load_candidates(
+    run: Path, random_init: bool, seed: int, output_stride: int | None = None
+) -> Iterator[Candidate]:
+    """The run's backbone, then with ``random_init`` its architecture drawn anew from ``seed``; on CUDA if
+    there is one.
+
+    One at a time, so that one network is in memory.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    yield Candidate("trained", load_backbone(run, output_stride=output_stride).to(device))
+    if random_init:
+        untrained = load_backbone(run, random_init=True, seed=seed, output_stride=output_stride)
+        yield Candidate("random", untrained.to(device), trained=False)

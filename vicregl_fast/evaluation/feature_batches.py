@@ -1,0 +1,128 @@
+"""Where the linear head's training batches come from: cached maps of whole images, or maps of augmented
+crops.
+
+Shape letters: b samples, C channels, h×w cells.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import chain, count, islice
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from vicregl_fast.evaluation.loading import chunks, read_batches
+from vicregl_fast.evaluation.masks import MaskedImage, MaskedImages
+from vicregl_fast.evaluation.pixels import normalise
+from vicregl_fast.evaluation.segmentation_augment import SegmentationAugmentation
+from vicregl_fast.models.backbone import Backbone
+from vicregl_fast.philox import permutation
+
+LABEL_STRIDE = 4
+"""Cached masks keep every fourth pixel each way: bilinear logits hardly differ within four pixels, and the
+loss, which is most of the work beside a cached map, takes a sixteenth of the time."""
+
+Batch = tuple[Tensor, Tensor]
+
+
+class CachedMaps:
+    """Maps of whole training images in memory, as bfloat16: 2 bytes × C × h × w an image.
+
+    Attributes:
+        maps: bfloat16 [C, h, w] each, on the CPU.
+        masks: int64 [H / 4, W / 4] each.
+    """
+
+    def __init__(self, backbone: Backbone, data: MaskedImages, workers: int):
+        self.maps: list[Tensor] = []
+        self.masks: list[Tensor] = []
+        self._device = next(backbone.parameters()).device
+        for item in tqdm(whole_images(data, workers), "training maps", len(data), leave=False):
+            self.maps.append(map_of(backbone, item)[0].bfloat16().cpu())
+            size = [max(1, side // LABEL_STRIDE) for side in item.mask.shape]
+            mask = interpolate(item.mask[None, None].float(), size, mode="nearest-exact")
+            self.masks.append(mask[0, 0].long())
+
+    def batches(self, batch_size: int, iterations: int, seed: int) -> Iterator[Batch]:
+        """``iterations`` batches in an order drawn anew for every epoch; a batch holds images of one size
+        only."""
+        sizes = [mask.shape for mask in self.masks]
+        epochs = (
+            same_size_batches(sizes, batch_size, permutation(seed, epoch, len(sizes)).tolist())
+            for epoch in count()
+        )
+        for indices in islice(chain.from_iterable(epochs), iterations):
+            maps, masks = (torch.stack([part[i] for i in indices]) for part in (self.maps, self.masks))
+            yield maps.to(self._device).float(), masks.to(self._device)
+
+
+def same_size_batches(
+    sizes: Sequence[tuple[int, ...]], batch_size: int, order: Sequence[int]
+) -> Iterator[list[int]]:
+    """Cuts ``order`` into batches of samples of one size; what is left of a size comes last, as a smaller
+    batch."""
+    waiting: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index in order:
+        group = waiting[sizes[index]]
+        group.append(index)
+        if len(group) == batch_size:
+            yield waiting.pop(sizes[index])
+    yield from waiting.values()
+
+
+def augmented_batches(
+    backbone: Backbone,
+    data: MaskedImages,
+    augmentation: SegmentationAugmentation,
+    batch_size: int,
+    iterations: int,
+    workers: int,
+) -> Iterator[Batch]:
+    """``iterations`` batches of maps of augmented crops with the crops' masks."""
+    device = next(backbone.parameters()).device
+    epochs = -(-iterations * batch_size // len(data))
+    keys = [
+        (epoch, index)
+        for epoch in range(epochs)
+        for index in permutation(augmentation.seed, epoch, len(data)).tolist()
+    ]
+    batches = chunks(keys, batch_size)[:iterations]
+    for pixels, masks in read_batches(_Augmented(data, augmentation), batches, workers):
+        with torch.no_grad():
+            maps = backbone(normalise(pixels).to(device)).map.float()
+        yield maps, masks.to(device)
+
+
+def whole_images(
+    data: MaskedImages, workers: int, indices: Sequence[int] | None = None
+) -> Iterator[MaskedImage]:
+    """Decoded images one by one, all of them or those of ``indices``."""
+    order = range(len(data)) if indices is None else indices
+    return read_batches(data, chunks(order, 1), workers, _only)
+
+
+@torch.no_grad()
+def map_of(backbone: Backbone, item: MaskedImage) -> Tensor:
+    """The map float32 [1, C, h, w] of a whole image."""
+    device = next(backbone.parameters()).device
+    return backbone(normalise(item.pixels)[None].to(device)).map.float()
+
+
+class _Augmented(Dataset):
+    """Pixels and mask of the key (epoch, sample index)."""
+
+    def __init__(self, data: MaskedImages, augmentation: SegmentationAugmentation):
+        self.data = data
+        self.augmentation = augmentation
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch:
+        epoch, index = key
+        item = self.augmentation(self.data[index], epoch, index)
+        return item.pixels, item.mask
+
+
+def _only(items: list[MaskedImage]) -> MaskedImage:
+    return items[0]

@@ -1,0 +1,74 @@
+"""Pooled features of centre crops, and their standardisation.
+
+Shape letters: n images, C channels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+from tqdm import tqdm
+
+from dataprep.errors import UserError
+from vicregl_fast.evaluation.loading import chunks, read_batches
+from vicregl_fast.evaluation.pixels import normalise
+from vicregl_fast.evaluation.stored_images import StoredImages
+from vicregl_fast.models.backbone import Backbone
+
+
+class CentreCrops(Dataset):
+    """Images with the short side resized to ``resize`` pixels (bicubic, antialiased), of which the ``size``
+    pixels in the middle are taken; float32 [3, size, size], normalised.
+    """
+
+    def __init__(self, images: StoredImages, resize: int, size: int):
+        if not 0 < size <= resize:
+            raise UserError(
+                f"a centre crop of {size} pixels does not fit a short side of {resize}: lower --size"
+            )
+        self.images = images
+        self._crop = v2.Compose(
+            [v2.Resize(resize, v2.InterpolationMode.BICUBIC), v2.CenterCrop(size), v2.PILToTensor()]
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return normalise(self._crop(self.images.open(index)))
+
+
+@torch.inference_mode()
+def pooled_features(
+    backbone: Backbone, crops: CentreCrops, order: Sequence[int], batch_size: int, workers: int
+) -> Tensor:
+    """Pooled features float32 [n, C] of the crops in ``order``, on the CPU; the backbone's mode is left as
+    it is."""
+    device = next(backbone.parameters()).device
+    batches = chunks(order, batch_size)
+    progress = tqdm(read_batches(crops, batches, workers), "features", len(batches), leave=False)
+    return torch.cat([backbone(images.to(device)).pooled.float().cpu() for images in progress])
+
+
+@dataclass(frozen=True)
+class Standardisation:
+    """Brings each dimension to mean 0 and deviation 1 of the features it was measured on.
+
+    A pooled vector of ReLU outputs is all positive, and a few channels are much larger than the rest:
+    without this, the cosine between any two images is near 1 and decided by those channels.
+    """
+
+    mean_c: Tensor
+    deviation_c: Tensor
+
+    @classmethod
+    def of(cls, features_nc: Tensor) -> "Standardisation":
+        """Measures ``features_nc``; a dimension that never changes keeps its scale."""
+        deviation_c = features_nc.std(0, correction=0)
+        return cls(features_nc.mean(0), torch.where(deviation_c > 1e-6, deviation_c, 1.0))
+
+    def __call__(self, features_nc: Tensor) -> Tensor:
+        return (features_nc - self.mean_c) / self.deviation_c

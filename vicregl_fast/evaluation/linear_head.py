@@ -1,0 +1,52 @@
+"""The linear segmentation head on a frozen map, and its training.
+
+Shape letters: b samples, C channels, h×w cells, H×W pixels of the mask.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate
+from tqdm import tqdm
+
+END_LR = 1e-4
+
+
+class LinearHead(nn.Sequential):
+    """BatchNorm, dropout of whole channels, 1×1 convolution (method, section 6; mmsegmentation's
+    initialisation)."""
+
+    def __init__(self, channels: int, classes: int, dropout: float = 0.1):
+        convolution = nn.Conv2d(channels, classes, 1)
+        nn.init.normal_(convolution.weight, std=0.01)
+        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+        super().__init__(nn.BatchNorm2d(channels), nn.Dropout2d(dropout), convolution)
+
+
+def resize_logits(logits: Tensor, mask: Tensor) -> Tensor:
+    """Logits [b, classes, h, w] to the size of ``mask`` [b, H, W], bilinearly."""
+    return interpolate(logits, mask.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def train_head(
+    head: LinearHead, batches: Iterable[tuple[Tensor, Tensor]], iterations: int, lr: float, ignore_index: int
+) -> None:
+    """One step on each batch of maps [b, C, h, w] and masks [b, H, W], of which ``iterations`` come; leaves
+    eval mode.
+
+    SGD with momentum 0.9 and weight decay 5e-4; the rate falls from ``lr`` to 1e-4 with power 0.9.
+    """
+    optimiser = torch.optim.SGD(head.parameters(), lr, momentum=0.9, weight_decay=5e-4)
+    head.train()
+    for iteration, (maps, masks) in enumerate(tqdm(batches, "linear head", iterations, leave=False)):
+        for group in optimiser.param_groups:
+            group["lr"] = END_LR + (lr - END_LR) * (1 - iteration / iterations) ** 0.9
+        logits = resize_logits(head(maps), masks)
+        # A sum and a count, not the mean: the mean of no labelled pixel at all is not a number.
+        labelled = (masks != ignore_index).sum().clamp(min=1)
+        loss = cross_entropy(logits, masks, ignore_index=ignore_index, reduction="sum") / labelled
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    head.eval()

@@ -1,0 +1,125 @@
+"""Images with a mask each: which belong together, and what a mask may hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from dataprep.errors import UserError
+from dataprep.sources import list_images
+from vicregl_fast.evaluation.loading import chunks, read_batches
+from vicregl_fast.evaluation.stored_images import open_image
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What mask pixels mean: 0 to ``classes`` - 1 are classes, ``ignore_index`` is nothing."""
+
+    classes: int
+    ignore_index: int
+
+    def __post_init__(self) -> None:
+        if self.classes < 2:
+            raise UserError(
+                f"segmentation into {self.classes} classes is no task: --classes must be 2 or more"
+            )
+
+
+@dataclass(frozen=True)
+class MaskedImage:
+    """Decoded pixels uint8 [3, H, W] and their labels int64 [H, W]."""
+
+    pixels: Tensor
+    mask: Tensor
+
+
+class MaskedImages(Dataset):
+    """Images of one folder with the masks of another, paired by their paths without the extension.
+
+    Attributes:
+        labels: what the masks may hold.
+
+    Raises:
+        UserError: a folder is missing or empty, an image has no mask, or a name has two masks.
+    """
+
+    def __init__(self, images: Path, masks: Path, labels: Labels):
+        by_stem: dict[Path, Path] = {}
+        for mask in list_images(masks).files:
+            other = by_stem.setdefault(Path(mask).with_suffix(""), Path(mask))
+            if other != Path(mask):
+                raise UserError(f"{masks} has two masks of one name, {other} and {mask}: leave one")
+        self.labels = labels
+        self._pairs: list[tuple[Path, Path]] = []
+        for image in list_images(images).files:
+            stem = Path(image).with_suffix("")
+            if stem not in by_stem:
+                raise UserError(f"{images / image} has no mask: {masks} needs a file {stem}.png")
+            self._pairs.append((images / image, masks / by_stem[stem]))
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __getitem__(self, index: int) -> MaskedImage:
+        image_path, mask_path = self._pairs[index]
+        pixels = pil_to_tensor(open_image(image_path))
+        mask = open_mask(mask_path, self.labels)
+        if mask.shape != pixels.shape[1:]:
+            sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, pixels.shape[1:])]
+            raise UserError(
+                f"{mask_path} is {sizes[0]}, but its image {image_path} is {sizes[1]}: make them one size"
+            )
+        return MaskedImage(pixels, mask)
+
+
+def open_mask(path: Path, labels: Labels) -> Tensor:
+    """Reads a mask of one number a pixel (grey, palette or 16 bit) as int64 [H, W].
+
+    Raises:
+        UserError: it cannot be decoded, is a colour picture, or holds a label that is neither a class nor
+        ignored.
+    """
+    try:
+        with Image.open(path) as file:
+            values = np.asarray(file)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"the mask {path} cannot be decoded ({error})") from error
+    if values.ndim != 2:
+        raise UserError(
+            f"the mask {path} is a colour picture: a mask has one channel, whose values are class numbers"
+        )
+    mask = torch.from_numpy(values.astype(np.int64))
+    wrong = mask[((mask < 0) | (mask >= labels.classes)) & (mask != labels.ignore_index)]
+    if len(wrong):
+        raise UserError(
+            f"the mask {path} holds the label {int(wrong[0])}, but classes are 0 to {labels.classes - 1} and "
+            f"{labels.ignore_index} is ignored: set --classes and --ignore-index to what the masks hold"
+        )
+    return mask
+
+
+def class_pixels(data: MaskedImages, workers: int) -> Tensor:
+    """Decodes every image and mask once, and so checks them all; returns the pixels of each class, int64
+    [classes].
+
+    Raises:
+        UserError: an image or mask is bad, or no pixel has a class.
+    """
+    batches = read_batches(data, chunks(range(len(data)), 16), workers, partial(_count, data.labels))
+    total = torch.stack(list(batches)).sum(0)
+    if not total.any():
+        raise UserError(f"the masks hold nothing but the ignored label {data.labels.ignore_index}")
+    return total
+
+
+def _count(labels: Labels, items: Sequence[MaskedImage]) -> Tensor:
+    """Counts in the worker, so that only counts travel."""
+    masks = torch.cat([item.mask.flatten() for item in items])
+    return masks[masks != labels.ignore_index].bincount(minlength=labels.classes)

@@ -1,0 +1,52 @@
+"""What an evaluation says: a table for people and a file for programs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataprep.errors import UserError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a comparison: who, and its figures in percent by their names."""
+
+    name: str
+    figures: Mapping[str, float]
+
+
+def format_table(title: str, rows: Sequence[Row]) -> str:
+    """Right-aligned columns with one decimal under the figures' names; all rows have the same figures."""
+    columns = list(rows[0].figures)
+    left = max(len(title), *(len(row.name) for row in rows))
+    lines = ["  ".join([title.ljust(left), *columns])]
+    for row in rows:
+        cells = [f"{row.figures[column]:.1f}".rjust(len(column)) for column in columns]
+        lines.append("  ".join([row.name.ljust(left), *cells]))
+    return "\n".join(lines)
+
+
+def write_json(path: Path, evaluation: str, settings: Mapping[str, Any], rows: Sequence[Row]) -> None:
+    """Writes {"settings": ..., "results": [{"name": "knn.trained.accuracy", "value": 48.6, "unit": "%"},
+    ...]}."""
+    results = [
+        {"name": f"{evaluation}.{row.name}.{figure}".replace(" ", "_"), "value": value, "unit": "%"}
+        for row in rows
+        for figure, value in row.figures.items()
+    ]
+    settings = {key: str(value) if isinstance(value, Path) else value for key, value in settings.items()}
+    path.write_text(json.dumps({"settings": settings, "results": results}, indent=2) + "\n")
+
+
+def check_output(path: Path | None) -> None:
+    """Finds out before the work that its result could not be written.
+
+    Raises:
+        UserError: the folder of ``path`` does not exist, or ``path`` is a folder.
+    """
+    if path is not None and not path.parent.is_dir():
+        raise UserError(f"{path} cannot be written: make the folder {path.parent} first")
+    if path is not None and path.is_dir():
+        raise UserError(f"{path} cannot be written: it is a folder, and a file name is needed")

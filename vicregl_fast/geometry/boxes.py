@@ -1,0 +1,89 @@
+"""Which box of a stored image a view shows: RandomResizedCrop's rule, a pure function of seed, epoch, sample and view.
+
+A box is (top, left, height, width) in pixels of the stored image, y down, x right.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from dataprep.errors import UserError
+from vicregl_fast.philox import CROP_TRIES, below, sample_words, uniform
+
+
+@dataclass(frozen=True)
+class CropRule:
+    """Ranges of a crop's share of the image's area and of its ratio width/height."""
+
+    scale: tuple[float, float]
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise UserError(f"a crop's scale is (low, high) with 0 < low <= high <= 1, not {self.scale}")
+        if not 0 < self.ratio[0] <= self.ratio[1] < math.inf:
+            raise UserError(f"a crop's ratio is (low, high) with 0 < low <= high, not {self.ratio}")
+
+
+@njit(nogil=True, cache=True)
+def sample_box(seed, epoch, sample, view, image_height, image_width, scale, ratio):
+    """Returns the box of one view as four int64.
+
+    `image_height` and `image_width` are int64; `scale` and `ratio` are pairs of float64. Ten tries; where none fits,
+    the largest centred box whose ratio is in range (torchvision's RandomResizedCrop.get_params). Try t takes the four
+    words of draw t: area, log ratio, top, left.
+    """
+    area = np.float64(image_height) * np.float64(image_width)
+    log_low, log_high = math.log(ratio[0]), math.log(ratio[1])
+    for attempt in range(CROP_TRIES):
+        area_word, ratio_word, top_word, left_word = sample_words(seed, epoch, sample, view, attempt)
+        target = area * (scale[0] + (scale[1] - scale[0]) * uniform(area_word))
+        aspect = math.exp(log_low + (log_high - log_low) * uniform(ratio_word))
+        width = int(round(math.sqrt(target * aspect)))
+        height = int(round(math.sqrt(target / aspect)))
+        if 0 < height <= image_height and 0 < width <= image_width:
+            top = below(top_word, image_height - height + 1)
+            left = below(left_word, image_width - width + 1)
+            return top, left, height, width
+    height, width = image_height, image_width
+    if image_width < ratio[0] * image_height:
+        height = max(1, int(round(image_width / ratio[0])))
+    elif image_width > ratio[1] * image_height:
+        width = max(1, int(round(image_height * ratio[1])))
+    return (image_height - height) // 2, (image_width - width) // 2, height, width
+
+
+@njit(nogil=True, cache=True)
+def _fill_boxes(seed, epoch, view, indices_b, heights_b, widths_b, scale, ratio, boxes_b4):
+    for i in range(indices_b.shape[0]):
+        top, left, height, width = sample_box(
+            seed, epoch, indices_b[i], view, heights_b[i], widths_b[i], scale, ratio
+        )
+        boxes_b4[i, 0], boxes_b4[i, 1], boxes_b4[i, 2], boxes_b4[i, 3] = top, left, height, width
+
+
+def sample_boxes(
+    rule: CropRule,
+    seed: int,
+    epoch: int,
+    view: int,
+    indices_b: np.ndarray,
+    heights_b: np.ndarray,
+    widths_b: np.ndarray,
+) -> np.ndarray:
+    """Returns the boxes int32[b, 4] of one view of samples `indices_b`, whose stored sizes are given in pixels."""
+    boxes_b4 = np.empty((len(indices_b), 4), dtype=np.int32)
+    _fill_boxes(
+        np.uint64(seed),
+        np.int64(epoch),
+        np.int64(view),
+        np.asarray(indices_b, dtype=np.int64),
+        np.asarray(heights_b, dtype=np.int64),
+        np.asarray(widths_b, dtype=np.int64),
+        (float(rule.scale[0]), float(rule.scale[1])),
+        (float(rule.ratio[0]), float(rule.ratio[1])),
+        boxes_b4,
+    )
+    return boxes_b4

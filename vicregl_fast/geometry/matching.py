@@ -1,0 +1,117 @@
+"""Spatial matching: the nearest cells between two views' grids, in exact integers (the paper's location matching).
+
+Both grids are axis-aligned, so the nearest cell is the nearest row and the nearest column, and on a regular grid each
+is one division. Positions along an axis are counted in units of 1 / (2 * grid_a * grid_b) pixel, in which every
+centre is an integer; with sides up to 65535 pixels and grids up to 64 a squared distance stays below 2**62.
+"""
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _match_axis(start_a, side_a, flip_a, grid_a, start_b, side_b, flip_b, grid_b, nearest, squares):
+    """Fills, for every index of view a along one axis, the nearest index of b (ties: the lower) and the square."""
+    span = 2 * grid_a * side_b
+    for index in range(grid_a):
+        place = grid_a - 1 - index if flip_a else index
+        # The centre's distance from b's edge, where b's centres lie at odd multiples of span / 2.
+        offset = (2 * grid_a * (start_a - start_b) + (2 * place + 1) * side_a) * grid_b
+        # On the border of two cells of b the lower index is the upper place if b is flipped, else the lower one.
+        found = (max(offset, 1) - (0 if flip_b else 1)) // span
+        found = min(found, grid_b - 1)
+        difference = offset - (2 * found + 1) * (span // 2)
+        nearest[index] = grid_b - 1 - found if flip_b else found
+        squares[index] = difference * difference
+
+
+@njit(nogil=True, cache=True)
+def _distance_limit(distances, gamma):
+    """Returns (limit, spare): the gamma smallest are all below limit, and the first `spare` of those equal to it."""
+    low, high = distances[0], distances[0]
+    for distance in distances:
+        low, high = min(low, distance), max(high, distance)
+    # Invariant: at least gamma distances are <= high, and fewer than gamma are < low.
+    while low < high:
+        middle = low + (high - low) // 2
+        count = 0
+        for distance in distances:
+            count += distance <= middle
+        if count == gamma:
+            return middle + 1, 0
+        if count > gamma:
+            high = middle
+        else:
+            low = middle + 1
+    count = 0
+    for distance in distances:
+        count += distance < low
+    return low, gamma - count
+
+
+@njit(nogil=True, cache=True)
+def _keep_nearest(distances, gamma, kept):
+    """Fills kept[:gamma] with the indices of the gamma smallest distances, in index order, ties to the lower index."""
+    limit, spare = _distance_limit(distances, gamma)
+    count = 0
+    for cell in range(distances.shape[0]):
+        tie = distances[cell] == limit and spare > 0
+        spare -= tie
+        # Written always and counted only if kept: a branch here would be mispredicted half the time.
+        kept[count] = cell
+        count += (distances[cell] < limit) | tie
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _match_samples(boxes_a, flips_a, grid_a, boxes_b, flips_b, grid_b, queries_bg, neighbours_bg):
+    rows, row_squares = np.empty(grid_a, np.int64), np.empty(grid_a, np.int64)
+    columns, column_squares = np.empty(grid_a, np.int64), np.empty(grid_a, np.int64)
+    distances, nearest = np.empty(grid_a * grid_a, np.int64), np.empty(grid_a * grid_a, np.int64)
+    kept = np.empty(grid_a * grid_a + 1, np.int64)
+    gamma = queries_bg.shape[1]
+    for i in range(boxes_a.shape[0]):
+        top_a, left_a, height_a, width_a = boxes_a[i, 0], boxes_a[i, 1], boxes_a[i, 2], boxes_a[i, 3]
+        top_b, left_b, height_b, width_b = boxes_b[i, 0], boxes_b[i, 1], boxes_b[i, 2], boxes_b[i, 3]
+        _match_axis(top_a, height_a, False, grid_a, top_b, height_b, False, grid_b, rows, row_squares)
+        _match_axis(
+            left_a, width_a, flips_a[i], grid_a, left_b, width_b, flips_b[i], grid_b, columns, column_squares
+        )
+        for r in range(grid_a):
+            for c in range(grid_a):
+                distances[r * grid_a + c] = row_squares[r] + column_squares[c]
+                nearest[r * grid_a + c] = rows[r] * grid_b + columns[c]
+        _keep_nearest(distances, gamma, kept)
+        for slot in range(gamma):
+            queries_bg[i, slot] = kept[slot]
+            neighbours_bg[i, slot] = nearest[kept[slot]]
+
+
+def match_cells(
+    boxes_a: np.ndarray,
+    flips_a: np.ndarray,
+    grid_a: int,
+    boxes_b: np.ndarray,
+    flips_b: np.ndarray,
+    grid_b: int,
+    gamma: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Matches the cells of view a to their nearest cells of view b and keeps the gamma nearest pairs of each sample.
+
+    Boxes are int[b, 4] (top, left, height, width), flips bool[b]. Returns (queries, neighbours), int64[b, g] each with
+    g = min(gamma, grid_a**2): flat cell indices of a, ascending, and of b. Ties go to the lower index, both in
+    choosing a neighbour and in keeping pairs. Where flips are to have no say in positions, pass zeros.
+    """
+    kept = min(gamma, grid_a * grid_a)
+    queries_bg = np.empty((len(boxes_a), kept), dtype=np.int64)
+    neighbours_bg = np.empty_like(queries_bg)
+    _match_samples(
+        np.asarray(boxes_a, dtype=np.int64),
+        np.asarray(flips_a, dtype=np.bool_),
+        np.int64(grid_a),
+        np.asarray(boxes_b, dtype=np.int64),
+        np.asarray(flips_b, dtype=np.bool_),
+        np.int64(grid_b),
+        queries_bg,
+        neighbours_bg,
+    )
+    return queries_bg, neighbours_bg

@@ -1,0 +1,1 @@
+"""The VICRegL criterion: statistics of the global batch, directions between views, feature matching."""

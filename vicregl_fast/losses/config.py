@@ -1,0 +1,110 @@
+"""What a user can set about the loss, and the switches that tell the presets apart."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from dataprep.errors import UserError
+
+GammaBy = Literal["query", "position"]
+FeatureKeeps = Literal["gamma", "all"]
+
+
+@dataclass(frozen=True)
+class Switches:
+    """Three choices that the paper's text and the released code make differently.
+
+    gamma_by: the pairs a direction keeps depend on its query view (large or small), or on its position in the
+        ordered pair (i, j): i to j keeps gamma_large, j to i keeps gamma_small.
+    feature_keeps: feature matching keeps gamma pairs, or one for every cell of the query view.
+    mirror_flips: a flipped view's cell positions are mirrored before location matching.
+    """
+
+    gamma_by: GammaBy
+    feature_keeps: FeatureKeeps
+    mirror_flips: bool
+
+
+PRESETS = {
+    "paper": Switches(gamma_by="query", feature_keeps="gamma", mirror_flips=True),
+    "official": Switches(gamma_by="position", feature_keeps="all", mirror_flips=False),
+}
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Factors of one criterion's terms (lambda, mu and nu of VICReg)."""
+
+    invariance: float
+    variance: float
+    covariance: float
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """The VICRegL loss (Bardes, Ponce, LeCun 2022, equations 4 to 6).
+
+    Args:
+        preset: ``paper`` follows the text, ``official`` what the released code does by default.
+        alpha: weight of the global criterion, in 0..1; the local criterion has 1 - alpha.
+        gamma_large: matches kept when a large view asks, clamped to its number of cells.
+        gamma_small: the same for small views; what "asks" means is the switch gamma_by.
+        invariance: coefficient of the invariance term, both criteria.
+        variance: coefficient of the variance term.
+        covariance: coefficient of the covariance term.
+        local_variance: the local criterion's own (Table 7 switches it off); None: as the global one's.
+        local_covariance: the local criterion's own; None: as the global one's.
+        gamma_by: overrides the preset's switch of that name; None: what the preset says.
+        feature_keeps: likewise.
+        mirror_flips: likewise.
+
+    Raises:
+        UserError: for an option outside its range.
+    """
+
+    preset: Literal["paper", "official"] = "paper"
+    alpha: float = 0.75
+    gamma_large: int = 20
+    gamma_small: int = 4
+    invariance: float = 25.0
+    variance: float = 25.0
+    covariance: float = 1.0
+    local_variance: float | None = None
+    local_covariance: float | None = None
+    gamma_by: GammaBy | None = None
+    feature_keeps: FeatureKeeps | None = None
+    mirror_flips: bool | None = None
+
+    def __post_init__(self) -> None:
+        choices = {"preset": tuple(PRESETS), "gamma_by": ("query", "position", None)}
+        choices["feature_keeps"] = ("gamma", "all", None)
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                known = " or ".join(str(choice) for choice in allowed if choice)
+                raise UserError(f"loss.{name} is {getattr(self, name)!r}: set it to {known}")
+        if not 0.0 <= self.alpha <= 1.0:
+            raise UserError(f"loss.alpha is {self.alpha}: set it between 0 (local only) and 1 (global only)")
+        for name in ("gamma_large", "gamma_small"):
+            if getattr(self, name) < 1:
+                raise UserError(f"loss.{name} is {getattr(self, name)}: set it to 1 or more matches")
+        for name in ("invariance", "variance", "covariance", "local_variance", "local_covariance"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= 0.0):
+                raise UserError(f"loss.{name} is {value}: set it to 0 (off) or a finite number above")
+
+    def switches(self) -> Switches:
+        """The preset's switches, with those that were set alone in their place."""
+        preset = PRESETS[self.preset]
+        return Switches(
+            gamma_by=preset.gamma_by if self.gamma_by is None else self.gamma_by,
+            feature_keeps=preset.feature_keeps if self.feature_keeps is None else self.feature_keeps,
+            mirror_flips=preset.mirror_flips if self.mirror_flips is None else self.mirror_flips,
+        )
+
+    def global_coefficients(self) -> Coefficients:
+        return Coefficients(self.invariance, self.variance, self.covariance)
+
+    def local_coefficients(self) -> Coefficients:
+        variance = self.variance if self.local_variance is None else self.local_variance
+        covariance = self.covariance if self.local_covariance is None else self.local_covariance
+        return Coefficients(self.invariance, variance, covariance)

@@ -1,0 +1,122 @@
+"""A backbone is any timm model with a spatial feature map."""
+
+import difflib
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from dataprep.errors import UserError
+
+
+class FeatureMaps(NamedTuple):
+    """What a backbone gives of one view: ``map`` [n, C, h, w] and its mean over the cells, ``pooled`` [n, C]."""
+
+    map: Tensor
+    pooled: Tensor
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """Which network to build (method, section 4).
+
+    Attributes:
+        name: a timm model name.
+        output_stride: pixels per cell of the last map: 32, or 16 and 8 by dilation where the model knows how.
+        drop_path: stochastic depth rate; ``None`` means 0.1 for a ConvNeXt and 0 otherwise.
+    """
+
+    name: str = "resnet50"
+    output_stride: int = 32
+    drop_path: float | None = None
+
+    @property
+    def is_convnext(self) -> bool:
+        """Whether the published settings for ConvNeXts apply."""
+        return self.name.startswith("convnext")
+
+
+class Backbone(nn.Module):
+    """Wraps a timm model so that every family answers with the same pair of map and pooled vector.
+
+    Attributes:
+        channels: C, the number of channels of the map.
+    """
+
+    def __init__(self, model: nn.Module, channels: int):
+        super().__init__()
+        self.model = model
+        self.channels = channels
+
+    def forward(self, images: Tensor) -> FeatureMaps:
+        """images [n, 3, H, W] to a map [n, C, h, w] and its mean [n, C]."""
+        features = self._channels_first(self.model.forward_features(images))
+        return FeatureMaps(features, features.mean((2, 3)))
+
+    def _channels_first(self, features: Tensor) -> Tensor:
+        if features.ndim == 3:  # a transformer's tokens: the prefix (class token, registers), then the cells
+            cells = features[:, getattr(self.model, "num_prefix_tokens", 0) :]
+            side = round(cells.shape[1] ** 0.5)
+            return cells.transpose(1, 2).unflatten(2, (side, side))
+        if features.shape[1] != self.channels:  # channels last, as Swin gives them
+            return features.permute(0, 3, 1, 2)
+        return features
+
+
+def build_backbone(config: BackboneConfig) -> Backbone:
+    """An untrained backbone, drawn from torch's global generator.
+
+    Raises:
+        UserError: timm has no such model, or the model has no such output stride or drop path.
+    """
+    if config.name not in timm.list_models():
+        near = ", ".join(difflib.get_close_matches(config.name, timm.list_models(), 3))
+        hint = f"; near it are {near}" if near else ""
+        raise UserError(f"timm has no model named {config.name!r}{hint} (timm.list_models() names them all)")
+    try:
+        model = timm.create_model(config.name, pretrained=False, num_classes=0, **_model_options(config))
+    except (TypeError, AssertionError, NotImplementedError) as error:
+        raise UserError(
+            f"{config.name} cannot be built with output_stride {config.output_stride} "
+            f"and drop_path {config.drop_path}: {error}"
+        ) from error
+    return Backbone(model, model.num_features)
+
+
+def feature_grid(backbone: Backbone, size: int) -> int:
+    """Cells along a side of the map that the backbone really makes of a square view of ``size`` pixels.
+
+    Raises:
+        UserError: the model accepts no such size, or its map is not square.
+    """
+    device = next(backbone.parameters()).device
+    was_training = backbone.training
+    backbone.eval()
+    try:
+        with torch.no_grad():
+            height, width = backbone(torch.zeros(1, 3, size, size, device=device)).map.shape[2:]
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"the backbone cannot take views of {size} pixels: {error}") from error
+    finally:
+        backbone.train(was_training)
+    if height != width:
+        raise UserError(f"the backbone's map of a {size} pixel view is {height}x{width}, but must be square")
+    return height
+
+
+def _model_options(config: BackboneConfig) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if config.output_stride != 32:
+        options["output_stride"] = config.output_stride
+    drop_path = config.drop_path
+    if config.is_convnext:
+        # No layer scale, and the last norm acts on each cell before pooling (method, section 4).
+        options |= {"ls_init_value": None, "head_norm_first": True}
+        drop_path = 0.1 if drop_path is None else drop_path
+    if drop_path:
+        options["drop_path_rate"] = drop_path
+    if config.name.startswith(("vit", "deit", "beit", "eva")):
+        options["dynamic_img_size"] = True
+    return options

@@ -1,0 +1,1 @@
+"""LARS and AdamW, and the learning-rate schedule."""

@@ -1,0 +1,101 @@
+"""The one source of random choices: Philox4x32-10 (Salmon et al., 2011), a pure function of key and counter.
+
+The key is the seed; the counter is (epoch, sample index, view, draw), each taken modulo 2**32. Nothing here has
+state. The scalar functions use only fixed-width integers, so that a CUDA kernel can call them as they are.
+"""
+
+import numpy as np
+from numba import njit
+
+CROP_TRIES = 10
+"""Draws 0 to CROP_TRIES - 1 of a view are the tries of its crop."""
+FLIP_DRAW = 10
+FACTORS_DRAW = 11
+JITTER_DRAW = 12
+FINISH_DRAW = 13
+
+FIRST_RESERVED_VIEW = 1 << 31
+"""Counters whose view is this or above belong to no view of an image."""
+ORDER_VIEW = 0xFFFFFFFF
+"""The reserved view whose words order an epoch."""
+
+_LOW_32 = np.uint64(0xFFFFFFFF)
+_SHIFT_32 = np.uint64(32)
+_MULTIPLIER_0 = np.uint64(0xD2511F53)
+_MULTIPLIER_1 = np.uint64(0xCD9E8D57)
+_WEYL_0 = np.uint64(0x9E3779B9)
+_WEYL_1 = np.uint64(0xBB67AE85)
+
+
+@njit(nogil=True, cache=True)
+def philox4x32(c0, c1, c2, c3, k0, k1):
+    """Returns the four uint32 words of Philox4x32-10 for a counter of four 32-bit words and a key of two."""
+    # Words live in uint64, so that numba never meets a signed operand and the products are whole.
+    w0, w1, w2, w3 = np.uint64(c0), np.uint64(c1), np.uint64(c2), np.uint64(c3)
+    key0, key1 = np.uint64(k0), np.uint64(k1)
+    for _ in range(10):
+        product0 = _MULTIPLIER_0 * w0
+        product1 = _MULTIPLIER_1 * w2
+        w0 = (product1 >> _SHIFT_32) ^ w1 ^ key0
+        w1 = product1 & _LOW_32
+        w2 = (product0 >> _SHIFT_32) ^ w3 ^ key1
+        w3 = product0 & _LOW_32
+        key0 = (key0 + _WEYL_0) & _LOW_32
+        key1 = (key1 + _WEYL_1) & _LOW_32
+    return np.uint32(w0), np.uint32(w1), np.uint32(w2), np.uint32(w3)
+
+
+@njit(nogil=True, cache=True)
+def uniform(word):
+    """Maps a 32-bit word to a float64 in [0, 1)."""
+    return np.float64(word) * 2.0**-32
+
+
+@njit(nogil=True, cache=True)
+def below(word, bound):
+    """Maps a 32-bit word to an int64 in [0, bound), for 0 < bound < 2**31."""
+    return np.int64((np.uint64(word) * np.uint64(bound)) >> _SHIFT_32)
+
+
+@njit(nogil=True, cache=True)
+def sample_words(seed, epoch, sample, view, draw):
+    """Returns the four uint32 words of one draw; the seed has 64 bits, the four counter words 32."""
+    key = np.uint64(seed)
+    return philox4x32(
+        np.uint64(epoch) & _LOW_32,
+        np.uint64(sample) & _LOW_32,
+        np.uint64(view) & _LOW_32,
+        np.uint64(draw) & _LOW_32,
+        key & _LOW_32,
+        key >> _SHIFT_32,
+    )
+
+
+@njit(nogil=True, cache=True)
+def _fill_uniforms(seed, epoch, view, draw, indices_b, uniforms_b4):
+    for i in range(indices_b.shape[0]):
+        words = sample_words(seed, epoch, indices_b[i], view, draw)
+        for j in range(4):
+            uniforms_b4[i, j] = uniform(words[j])
+
+
+def sample_uniforms(seed: int, epoch: int, view: int, draw: int, indices_b: np.ndarray) -> np.ndarray:
+    """Returns one draw of every sample as float64[b, 4] in [0, 1)."""
+    indices_b = np.asarray(indices_b, dtype=np.int64)
+    uniforms_b4 = np.empty((len(indices_b), 4), dtype=np.float64)
+    _fill_uniforms(np.uint64(seed), np.int64(epoch), np.int64(view), np.int64(draw), indices_b, uniforms_b4)
+    return uniforms_b4
+
+
+@njit(nogil=True, cache=True)
+def _fill_order_keys(seed, epoch, keys_n):
+    for i in range(keys_n.shape[0]):
+        high, low, _, _ = sample_words(seed, epoch, i, ORDER_VIEW, 0)
+        keys_n[i] = (np.uint64(high) << _SHIFT_32) | np.uint64(low)
+
+
+def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
+    """Returns the order of an epoch's n samples, int64[n]: the stable order of 64-bit Philox keys."""
+    keys_n = np.empty(n, dtype=np.uint64)
+    _fill_order_keys(np.uint64(seed), np.int64(epoch), keys_n)
+    return np.argsort(keys_n, kind="stable")

@@ -1,0 +1,66 @@
+"""The stores of a run and what feeds it from them."""
+
+from pathlib import Path
+
+from dataprep.errors import UserError
+from vicregl_fast.config import DataConfig, RunConfig
+from vicregl_fast.data.beton import Beton
+from vicregl_fast.data.feed import Feed, decoding_threads
+from vicregl_fast.data.ffcv_engine import FfcvEngine
+from vicregl_fast.data.source import open_source
+from vicregl_fast.data.views import ViewMaker
+from vicregl_fast.training.learner import Learner
+from vicregl_fast.training.processes import Processes
+
+
+def open_stores(data: DataConfig, cache: Path, processes: Processes) -> tuple[Beton, Beton | None]:
+    """The training store, and the validation store if one is named; rank 0 first, since it may convert folders.
+
+    Raises:
+        UserError: what ``open_source`` raises, or two stores whose classes differ.
+    """
+    stores = _open_both(data, cache) if processes.leads else None
+    processes.wait()
+    train, val = stores or _open_both(data, cache)
+    if val is not None and train.labels is not None and val.labels is not None and train.classes != val.classes:
+        raise UserError(
+            f"{train.path} and {val.path} do not have the same classes; convert both from folders named alike"
+        )
+    return train, val
+
+
+def count_classes(store: Beton) -> int:
+    """Classes that an online classifier can learn: 0 for a store without labels."""
+    if store.labels is None:
+        return 0
+    return len(store.classes) if store.classes is not None else int(store.labels.max()) + 1
+
+
+def build_feeds(
+    config: RunConfig, store: Beton, val_store: Beton | None, learner: Learner, processes: Processes
+) -> tuple[Feed, Feed | None]:
+    """Engines and view makers for the training and the validation store."""
+    workers = decoding_threads(config.data.workers, processes.world)
+
+    def feed(of: Beton, validation: bool) -> Feed:
+        share = min(config.batch_size, len(of)) // processes.world
+        maker = ViewMaker(
+            learner.recipes,
+            learner.grids,
+            learner.criterion.plan.location,
+            config.loss.switches().mirror_flips,
+            config.seed,
+            processes.device,
+            whole=validation,
+        )
+        return Feed(of, FfcvEngine(of, share, workers, processes.device.type == "cuda"), maker)
+
+    return feed(store, False), None if val_store is None else feed(val_store, True)
+
+
+def _open_both(data: DataConfig, cache: Path) -> tuple[Beton, Beton | None]:
+    def opened(path: str, list_file: str | None) -> Beton:
+        return open_source(Path(path), cache, None if list_file is None else Path(list_file))
+
+    train = opened(data.path, data.list)
+    return train, None if data.val_path is None else opened(data.val_path, data.val_list)

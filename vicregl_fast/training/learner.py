@@ -1,0 +1,111 @@
+"""Network, loss and optimiser of a run, and their state between two runs of the same command."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from dataprep.errors import UserError
+from vicregl_fast.augment.recipe import ViewRecipe, view_recipes
+from vicregl_fast.config import RunConfig
+from vicregl_fast.losses.vicregl import VICRegLLoss
+from vicregl_fast.models.backbone import feature_grid
+from vicregl_fast.models.network import VICRegLNetwork
+from vicregl_fast.optim.build import build_optimizer
+from vicregl_fast.training.precision import choose_precision
+from vicregl_fast.training.processes import Processes
+from vicregl_fast.training.step import TrainingStep
+
+CHECKPOINT_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What learns.
+
+    Attributes:
+        network: the network itself, neither compiled nor wrapped.
+        criterion: the loss.
+        step: applies a batch.
+        recipes: one for each view.
+        grids: cells along a side of each view's feature map, as the backbone really makes them.
+    """
+
+    network: VICRegLNetwork
+    criterion: VICRegLLoss
+    step: TrainingStep
+    recipes: tuple[ViewRecipe, ...]
+    grids: tuple[int, ...]
+
+    def state(self) -> dict[str, Any]:
+        """Everything that training changes, but for the random generators."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.step.optimizer.state_dict(),
+            "scaler": self.step.scaler.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Takes back what ``state`` gave.
+
+        Raises:
+            UserError: the state is of another network.
+        """
+        try:
+            self.network.load_state_dict(state["network"])
+        except RuntimeError as error:
+            raise UserError(f"the checkpoint is of another network: {error}") from error
+        self.step.optimizer.load_state_dict(state["optimizer"])
+        self.step.scaler.load_state_dict(state["scaler"])
+
+
+def build_learner(config: RunConfig, classes: int, processes: Processes) -> Learner:
+    """Draws the network from the run's seed, the same on every process.
+
+    Args:
+        config: of the run.
+        classes: of the online classifier; 0 for none.
+        processes: this process and its device.
+    """
+    torch.manual_seed(config.seed)
+    alpha, device = config.loss.alpha, processes.device
+    network = VICRegLNetwork(config.model, alpha > 0, alpha < 1, classes).to(device)
+    if config.train.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    recipes = view_recipes(config.views)
+    grids = {recipe.size: feature_grid(network.backbone, recipe.size) for recipe in recipes}
+    criterion = VICRegLLoss(config.loss, len(recipes))
+    step = TrainingStep(
+        _wrap(network, config.train.compile, processes),
+        criterion,
+        build_optimizer(config.optim, network),
+        choose_precision(config.train.precision, device),
+        config.train.clip_norm,
+    )
+    torch.manual_seed(config.seed + 1 + processes.rank)  # from here on for drop path only, each process its own
+    return Learner(network, criterion, step, recipes, tuple(grids[recipe.size] for recipe in recipes))
+
+
+def generator_states(device: torch.device) -> dict[str, torch.Tensor]:
+    """torch's generators of this process."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def set_generator_states(states: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Sets what ``generator_states`` gave."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+
+
+def _wrap(network: nn.Module, compiled: bool, processes: Processes) -> nn.Module:
+    wrapped = torch.compile(network) if compiled else network
+    if processes.world > 1:
+        ids = [processes.device.index] if processes.device.type == "cuda" else None
+        wrapped = DistributedDataParallel(wrapped, device_ids=ids)
+    return wrapped

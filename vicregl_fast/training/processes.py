@@ -1,0 +1,84 @@
+"""One process, or the group that torchrun started."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from dataprep.errors import UserError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those of the run.
+
+    Attributes:
+        rank: 0 writes logs and checkpoints.
+        world: how many processes train together.
+        device: where this one computes.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes what the run leaves."""
+        return self.rank == 0
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process."""
+        if self.world == 1:
+            return flag
+        value = torch.tensor(int(flag), device=self.device)
+        dist.all_reduce(value, dist.ReduceOp.MAX)
+        return bool(value.item())
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.world > 1:
+            dist.barrier()
+
+    def gather(self, value: object) -> list:
+        """The value of every process, in the order of ranks."""
+        if self.world == 1:
+            return [value]
+        values: list = [None] * self.world
+        dist.all_gather_object(values, value)
+        return values
+
+
+def join_processes(device: str) -> Processes:
+    """Reads what torchrun sets (RANK, WORLD_SIZE, LOCAL_RANK) and joins the group, if there is one.
+
+    Args:
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        UserError: CUDA is asked for and absent, or there are more processes than GPUs on this machine.
+    """
+    rank, world, local = (int(os.environ.get(name, 0)) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    world = max(world, 1)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("train.device is cuda, but torch finds no CUDA device here; use --train.device auto")
+    if device == "cpu" or not torch.cuda.is_available():
+        chosen = torch.device("cpu")
+    elif local >= torch.cuda.device_count():
+        raise UserError(
+            f"process {local} of this machine has no GPU of its own, there are {torch.cuda.device_count()}; "
+            "start as many processes as GPUs"
+        )
+    else:
+        chosen = torch.device("cuda", local)
+        torch.cuda.set_device(chosen)
+    if world > 1:
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    return Processes(rank, world, chosen)
+
+
+def leave_processes(processes: Processes) -> None:
+    """Ends the group, if there is one."""
+    if processes.world > 1:
+        dist.destroy_process_group()

@@ -1,0 +1,36 @@
+"""The validation pass: the loss on views of held-out images, and the online classifier on their centre crops."""
+
+import torch
+
+from vicregl_fast.data.loader import ViewLoader
+from vicregl_fast.training.learner import Learner
+from vicregl_fast.training.processes import Processes
+
+
+@torch.no_grad()
+def validate(learner: Learner, loader: ViewLoader, processes: Processes) -> dict[str, float]:
+    """Means over the loader's batches of all processes, in eval mode.
+
+    Returns:
+        ``val_loss``, and ``val_accuracy`` (a share in 0..1) where there are a classifier and labels.
+    """
+    network, step = learner.network, learner.step
+    network.eval()
+    loss_sum = correct = 0.0
+    batches = images = 0
+    with loader:
+        for batch in loader:
+            loss_sum += step.losses(batch)[0].item()
+            batches += 1
+            if network.classifier is not None and batch.labels is not None and batch.whole is not None:
+                with step.precision.autocast():
+                    logits = network.classify(batch.whole)
+                correct += float((logits.argmax(1) == batch.labels).sum())
+                images += len(batch.labels)
+    network.train()
+    gathered = processes.gather((loss_sum, batches, correct, images))
+    loss_sum, batches, correct, images = (sum(column) for column in zip(*gathered, strict=True))
+    values = {"val_loss": loss_sum / batches}
+    if images:
+        values["val_accuracy"] = correct / images
+    return values

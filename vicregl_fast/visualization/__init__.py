@@ -1,0 +1,1 @@
+"""Pictures of a run: its curves, and the matches that its loss selects."""

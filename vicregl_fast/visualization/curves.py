@@ -1,0 +1,138 @@
+"""A run's metrics as one picture: loss and its terms, accuracy, learning rate, throughput."""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from dataprep.errors import UserError
+
+COLUMNS = 3
+SMOOTHED_FROM = 150
+"""Curves of more points are drawn pale, with their running mean over a fiftieth of them on top."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One metric: its values at optimiser steps, in ascending order."""
+
+    steps: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Which metrics share axes: those named, and those whose names begin with ``prefix``."""
+
+    title: str
+    names: tuple[str, ...] = ()
+    prefix: str | None = None
+
+    def takes(self, name: str) -> bool:
+        """Whether the metric belongs here."""
+        return name in self.names or (self.prefix is not None and name.startswith(self.prefix))
+
+
+PANELS = (
+    Panel("loss", ("loss", "val_loss")),
+    Panel("global terms", prefix="global_"),
+    Panel("local terms, matched by location", prefix="local_location_"),
+    Panel("local terms, matched by features", prefix="local_feature_"),
+    Panel("online classifier: loss", ("classifier_loss", "online_loss")),
+    Panel("online classifier: accuracy", ("accuracy", "online_accuracy", "train_accuracy", "val_accuracy")),
+    Panel("learning rate", ("learning_rate",)),
+    Panel("images per second", ("images_per_second",)),
+    Panel("share of time spent waiting for data", ("data_wait_share",)),
+)
+POSITIONS = ("step", "epoch")
+
+
+def read_metrics(run: Path) -> dict[str, Curve]:
+    """The curves in ``metrics.jsonl`` of a run folder, by metric.
+
+    A step that occurs twice counts as it was last written; a line that a killed run left half written is
+    skipped.
+
+    Raises:
+        UserError: there is no such file, or no number in it.
+    """
+    file = run / "metrics.jsonl"
+    if not file.is_file():
+        raise UserError(
+            f"{run} has no metrics.jsonl: give the folder of a run (--run_dir of vicregl_fast.train)"
+        )
+    points: dict[str, dict[int, float]] = defaultdict(dict)
+    for line in file.read_text().splitlines():
+        for name, value in _row(line).items():
+            if name not in POSITIONS and isinstance(value, int | float):
+                points[name][int(_row(line)["step"])] = float(value)
+    if not points:
+        raise UserError(f"{file} has no metrics yet: wait until the run has logged its first steps")
+    return {name: _curve(by_step) for name, by_step in points.items()}
+
+
+def draw_curves(curves: dict[str, Curve], title: str) -> Figure:
+    """One panel for each group of ``PANELS`` that the run has, and one for each metric of no group."""
+    panels = [panel for panel in PANELS if any(panel.takes(name) for name in curves)]
+    panels += [Panel(name, (name,)) for name in curves if not any(panel.takes(name) for panel in PANELS)]
+    rows = -(-len(panels) // COLUMNS)
+    figure = Figure(figsize=(4.6 * COLUMNS, 3.1 * rows + 0.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title)
+    all_axes = figure.subplots(rows, COLUMNS, squeeze=False).flat
+    for panel, axes in zip(panels, all_axes, strict=False):
+        _draw_panel(axes, panel, {name: curve for name, curve in curves.items() if panel.takes(name)})
+    for axes in list(figure.axes)[len(panels) :]:
+        axes.remove()
+    return figure
+
+
+def running_mean(values: np.ndarray, window: int) -> np.ndarray:
+    """Mean over the ``window`` values around each, fewer at the ends; ``window`` is odd."""
+    kernel = np.ones(window)
+    return np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")
+
+
+def _row(line: str) -> dict:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return {}
+    return row if isinstance(row, dict) and "step" in row else {}
+
+
+def _curve(by_step: dict[int, float]) -> Curve:
+    steps = sorted(by_step)
+    return Curve(np.array(steps), np.array([by_step[step] for step in steps]))
+
+
+def _draw_panel(axes: Axes, panel: Panel, curves: dict[str, Curve]) -> None:
+    for name, curve in curves.items():
+        label = name.removeprefix(panel.prefix or "").replace("_", " ")
+        few = len(curve.steps) <= SMOOTHED_FROM
+        (line,) = axes.plot(
+            curve.steps,
+            curve.values,
+            lw=1.6 if few else 0.7,
+            alpha=1 if few else 0.35,
+            marker="o" if len(curve.steps) <= 40 else None,
+            ms=3,
+            label=label if few else None,
+        )
+        if not few:
+            window = len(curve.steps) // 50 | 1
+            axes.plot(
+                curve.steps, running_mean(curve.values, window), color=line.get_color(), lw=1.8, label=label
+            )
+    axes.set_title(panel.title, fontsize=10)
+    axes.set_xlabel("step", fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(curves) > 1 or panel.prefix:
+        axes.legend(fontsize=8, frameon=False)

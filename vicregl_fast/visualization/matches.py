@@ -1,0 +1,121 @@
+"""The paper's Figure 3: an image with its two crops, and the cells that the loss matches between the views.
+
+Coordinates are (x, y) in pixels, x right and y down, with pixel k covering k to k + 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from vicregl_fast.geometry.cells import cell_centres
+
+BOX_COLOURS = ("#ff7f0e", "#17becf")
+GAP = 0.12
+"""Space between the two views, as a share of a view's side."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One view of an image.
+
+    Attributes:
+        picture: uint8 [S, S, 3], as the network saw it.
+        box: its (top, left, height, width) in the stored image.
+        flip: whether it is mirrored.
+        grid: cells along a side of its feature map.
+    """
+
+    picture: np.ndarray
+    box: tuple[int, int, int, int]
+    flip: bool
+    grid: int
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Pairs of flat cell indices, int [g] each: queries in the first view, neighbours in the second."""
+
+    queries: np.ndarray
+    neighbours: np.ndarray
+
+
+@dataclass(frozen=True)
+class MatchedImage:
+    """What one row of the figure shows: the stored image uint8 [H, W, 3], two views, and their matches."""
+
+    image: np.ndarray
+    views: tuple[View, View]
+    location: Matches
+    feature: Matches
+
+
+def centres_in_view(cells: np.ndarray, view: View) -> np.ndarray:
+    """Where cells of a view's map lie in its picture: (x, y), float64 [g, 2]."""
+    rows, columns = np.divmod(cells, view.grid)
+    return (np.stack([columns, rows], 1) + 0.5) * (len(view.picture) / view.grid)
+
+
+def centres_in_image(cells: np.ndarray, view: View) -> np.ndarray:
+    """Where cells of a view's map lie in the stored image: (x, y), float64 [g, 2]."""
+    centres = cell_centres(np.array([view.box]), np.array([view.flip]), view.grid)
+    return centres[0].reshape(-1, 2)[cells, ::-1]
+
+
+def draw_matches(images: Sequence[MatchedImage]) -> Figure:
+    """One row an image: the crops' boxes, the matches by location, the matches by features."""
+    figure = Figure(figsize=(13.5, 3.5 * len(images) + 0.3), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(images), 3, squeeze=False, width_ratios=(1.25, 2, 2))
+    for (overview, by_location, by_feature), matched in zip(grid, images, strict=True):
+        _draw_overview(overview, matched)
+        _draw_pairs(by_location, matched.views, matched.location)
+        _draw_pairs(by_feature, matched.views, matched.feature)
+    titles = ("image and crops", "matched by location", "matched by features")
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, fontsize=12)
+    return figure
+
+
+def _draw_overview(axes: Axes, matched: MatchedImage) -> None:
+    height, width = matched.image.shape[:2]
+    axes.imshow(matched.image, extent=(0, width, height, 0))
+    for number, (view, colour) in enumerate(zip(matched.views, BOX_COLOURS, strict=True), start=1):
+        top, left, box_height, box_width = view.box
+        for line_width, line_colour in ((4.5, "black"), (2.5, colour)):
+            axes.add_patch(
+                Rectangle((left, top), box_width, box_height, fill=False, lw=line_width, ec=line_colour)
+            )
+        axes.annotate(
+            f"{number}, mirrored" if view.flip else str(number),
+            (left, top) if number == 1 else (left + box_width, top + box_height),
+            xytext=(3, -3) if number == 1 else (-3, 3),
+            textcoords="offset points",
+            ha="left" if number == 1 else "right",
+            va="top" if number == 1 else "bottom",
+            fontsize=9,
+            bbox={"boxstyle": "square,pad=0.2", "fc": colour, "ec": "none"},
+        )
+    axes.set_axis_off()
+
+
+def _draw_pairs(axes: Axes, views: tuple[View, View], matches: Matches) -> None:
+    side = len(views[0].picture)
+    start = side * (1 + GAP)
+    for view, left, colour in zip(views, (0, start), BOX_COLOURS, strict=True):
+        axes.imshow(view.picture, extent=(left, left + side, side, 0))
+        axes.add_patch(Rectangle((left, 0), side, side, fill=False, lw=2.5, ec=colour))
+    ends = centres_in_view(matches.queries, views[0]), centres_in_view(matches.neighbours, views[1])
+    colours = colormaps["turbo"](np.linspace(0.05, 0.95, len(matches.queries)))
+    for query, neighbour, colour in zip(ends[0], ends[1] + (start, 0), colours, strict=True):
+        for line_width, line_colour in ((2.6, "black"), (1.4, colour)):
+            axes.plot(*zip(query, neighbour, strict=True), lw=line_width, c=line_colour, alpha=0.8)
+        axes.plot(*query, "o", *neighbour, "o", ms=5, c=colour, mec="black", mew=0.8)
+    axes.set_xlim(-2, start + side + 2)
+    axes.set_ylim(side + 2, -2)
+    axes.set_axis_off()

@@ -1,0 +1,68 @@
+"""The matches that a trained network's loss selects on given images."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vicregl_fast.augment import reference
+from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
+from vicregl_fast.augment.recipe import view_recipes
+from vicregl_fast.config import RunConfig
+from vicregl_fast.geometry.matching import match_cells
+from vicregl_fast.losses.feature_matching import keep_nearest, nearest_both_ways
+from vicregl_fast.models.backbone import feature_grid
+from vicregl_fast.models.network import VICRegLNetwork
+from vicregl_fast.visualization.matches import MatchedImage, Matches, View
+
+
+@torch.inference_mode()
+def select_matches(
+    network: VICRegLNetwork, config: RunConfig, images: Sequence[np.ndarray], gamma: int, seed: int
+) -> list[MatchedImage]:
+    """Both large views of every image uint8 [H, W, 3], with the ``gamma`` matches each way of matching keeps.
+
+    The queries are cells of the first view. Without a local projector (α 1) the backbone's own cells are
+    matched by features.
+    """
+    heights, widths = (np.array([image.shape[axis] for image in images]) for axis in (0, 1))
+    recipes = view_recipes(config.views)[:2]
+    drawn = [
+        draw_parameters(recipe, seed, 0, view, np.arange(len(images)), heights, widths)
+        for view, recipe in enumerate(recipes)
+    ]
+    pixels = [torch.from_numpy(image) for image in images]
+    views = [reference.apply(*made, pixels) for made in zip(recipes, drawn, strict=True)]
+    grid = feature_grid(network.backbone, recipes[0].size)
+    a, b = drawn
+    mirror = config.loss.switches().mirror_flips
+    location = match_cells(a.boxes, a.flips & mirror, grid, b.boxes, b.flips & mirror, grid, gamma)
+    nearest, _ = nearest_both_ways(*(_local_embeddings(network, view) for view in views))
+    feature = [indices.numpy() for indices in keep_nearest(nearest, gamma)]
+    pictures = [_pictures(view) for view in views]
+    return [
+        MatchedImage(
+            image,
+            (_view(pictures[0][k], a[k : k + 1], grid), _view(pictures[1][k], b[k : k + 1], grid)),
+            Matches(location[0][k], location[1][k]),
+            Matches(feature[0][k], feature[1][k]),
+        )
+        for k, image in enumerate(images)
+    ]
+
+
+def _local_embeddings(network: VICRegLNetwork, view: Tensor) -> Tensor:
+    features = network.backbone(view).map
+    return features.flatten(2).transpose(1, 2) if network.projector is None else network.projector(features)
+
+
+def _view(picture: np.ndarray, made: ViewParameters, grid: int) -> View:
+    top, left, height, width = made.boxes[0].tolist()
+    return View(picture, (top, left, height, width), bool(made.flips[0]), grid)
+
+
+def _pictures(view: Tensor) -> np.ndarray:
+    """Normalised views [b, 3, S, S] as uint8 [b, S, S, 3]."""
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (reference.MEAN, reference.STD))
+    return (view * std + mean).mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()

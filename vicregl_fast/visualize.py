@@ -1,0 +1,68 @@
+"""Pictures of a run: ``vicregl_fast.visualize curves RUN`` and ``... matches --run RUN --images PATH``."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from dataprep.errors import UserError, exit_on_user_error
+from vicregl_fast.evaluation.report import check_output
+from vicregl_fast.evaluation.stored_images import open_images
+from vicregl_fast.models.load import load_network
+from vicregl_fast.philox import permutation
+from vicregl_fast.visualization.curves import draw_curves, read_metrics
+from vicregl_fast.visualization.matches import draw_matches
+from vicregl_fast.visualization.network_matches import select_matches
+
+
+def curves(options: argparse.Namespace) -> Figure:
+    """The run's metrics."""
+    return draw_curves(read_metrics(options.run), str(options.run))
+
+
+def matches(options: argparse.Namespace) -> Figure:
+    """The matches that the run's network selects on a few images."""
+    for name in ("count", "gamma"):
+        if getattr(options, name) is not None and getattr(options, name) < 1:
+            raise UserError(f"--{name} is {getattr(options, name)}, but must be 1 or more")
+    network, config = load_network(options.run)
+    images = open_images(options.images)
+    chosen = permutation(options.seed, 0, len(images))[: options.count].tolist()
+    pixels = [np.array(images.open(index)) for index in chosen]
+    gamma = options.gamma or config.loss.gamma_large
+    return draw_matches(select_matches(network, config, pixels, gamma, options.seed))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draws, writes the PNG, and says where it lies."""
+    options = _parser().parse_args(arguments)
+    with exit_on_user_error():
+        folder = options.run.parent.parent if options.run.is_file() else options.run
+        out = options.out or folder / f"{options.command}.png"
+        check_output(out)
+        options.picture(options).savefig(out, dpi=110)
+        print(out)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m vicregl_fast.visualize", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    curve = commands.add_parser("curves", help="a run's metrics")
+    curve.set_defaults(picture=curves)
+    curve.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    match = commands.add_parser("matches", help="the cells that the loss matches between two views")
+    match.set_defaults(picture=matches)
+    match.add_argument("--run", type=Path, required=True, help="run folder, or a checkpoint file in it")
+    match.add_argument("--images", type=Path, required=True, help="folder of images, or a .beton store")
+    match.add_argument("--count", type=int, default=4, help="images drawn (4)")
+    match.add_argument("--gamma", type=int, help="matches kept (default: as in training)")
+    match.add_argument("--seed", type=int, default=0, help="which images, and which crops (0)")
+    for command in (curve, match):
+        command.add_argument("--out", type=Path, help="the PNG (default: in the run folder)")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
