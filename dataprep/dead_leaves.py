@@ -9,6 +9,7 @@ from numpy.random import Generator
 
 SUPERSAMPLING = 2
 LEAVES = 160
+LEAF_CONTRAST = 0.5  # of the colours within a picture, over that of random colours
 SMALLEST, LARGEST = 0.05, 0.5  # radii as shares of the shorter side
 
 
@@ -34,7 +35,7 @@ def noise(generator: Generator, height: int, width: int, cell: float) -> np.ndar
 def random_colours(generator: Generator, count: int) -> np.ndarray:
     """float32 [count, 3] RGB: lightness over the whole range, muted saturation, any hue."""
     grey = generator.uniform(30, 225, (count, 1))
-    return np.clip(grey + generator.normal(0, 38, (count, 3)), 0, 255).astype(np.float32)
+    return np.clip(grey + generator.normal(0, 25, (count, 3)), 0, 255).astype(np.float32)
 
 
 def polygon(generator: Generator, centre: np.ndarray, radius: float) -> np.ndarray:
@@ -72,10 +73,11 @@ def _leaf_ids(generator: Generator, height: int, width: int) -> np.ndarray:
 
 
 def _leaf_colours(generator: Generator, count: int) -> np.ndarray:
-    """Leaves of one picture share a few colours, as the parts of a scene do."""
+    """Leaves of one picture share a few colours and their light, as the parts of a scene do."""
     palette = random_colours(generator, int(generator.integers(3, 8)))
+    palette = palette.mean(axis=0) + LEAF_CONTRAST * (palette - palette.mean(axis=0))
     chosen = palette[generator.integers(len(palette), size=count)]
-    return chosen + generator.normal(0, 14, (count, 3)).astype(np.float32)
+    return chosen + generator.normal(0, 10, (count, 3)).astype(np.float32)
 
 
 def _shading(generator: Generator, ids: np.ndarray) -> np.ndarray:
@@ -85,7 +87,7 @@ def _shading(generator: Generator, ids: np.ndarray) -> np.ndarray:
     y = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None]
     x = np.linspace(-0.5, 0.5, width, dtype=np.float32)
     light = slopes[0][ids] * x + slopes[1][ids] * y
-    for cell, strength in ((3, 7), (10, 9), (40, 9)):
+    for cell, strength in ((3, 4), (10, 5), (40, 6)):
         amplitude = generator.gamma(1.0, strength, LEAVES + 1).astype(np.float32)
         light += amplitude[ids] * noise(generator, height, width, cell)
     return light

@@ -136,10 +136,10 @@ def _size(generator: Generator) -> tuple[int, int]:
 def _layout(generator: Generator, height: int, width: int, label: int) -> list[tuple[int, Pose]]:
     """Classes and poses from back to front; the first drawn is large and central, the others are smaller."""
     others = np.delete(np.arange(len(CLASS_NAMES)), label)
-    companions = generator.choice(others, generator.integers(0, 4), replace=False)
+    companions = generator.choice(others, generator.choice(4, p=(0.4, 0.3, 0.2, 0.1)), replace=False)
     side = min(height, width)
-    radius = side * np.exp(generator.uniform(np.log(0.2), np.log(0.45)))
-    objects = [(label, _pose(generator, generator.uniform(0.28, 0.72, 2) * (width, height), radius))]
+    radius = side * np.exp(generator.uniform(np.log(0.25), np.log(0.5)))
+    objects = [(label, _pose(generator, generator.uniform(0.32, 0.68, 2) * (width, height), radius))]
     for class_id in companions:
         smaller = max(0.1 * side, radius * generator.uniform(0.35, 0.75))
         objects.append(

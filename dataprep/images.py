@@ -10,8 +10,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dataprep.jpeg_decoder import decodes
 
-UPRIGHT = 1
 ORIENTATION_TAG = 0x0112
+TURNED = range(2, 9)  # the orientations that are not upright; other values mean nothing
 
 
 class UnreadableImage(Exception):
@@ -49,7 +49,7 @@ def stored_jpeg(path: Path, max_side: int, quality: int) -> StoredJpeg:
     data = _read(path)
     image = _open(data)
     plain = image.format == "JPEG" and image.mode == "RGB" and max(image.size) <= max_side
-    if plain and _orientation(image) == UPRIGHT and decodes(data, image.height, image.width):
+    if plain and not _is_turned(image) and decodes(data, image.height, image.width):
         return StoredJpeg(data, image.height, image.width, original=True)
     rgb = _shrink(_decode(image), max_side)
     buffer = io.BytesIO()
@@ -87,18 +87,17 @@ def _open(data: bytes) -> Image.Image:
         raise UnreadableImage(_reason(error)) from error
 
 
-def _orientation(image: Image.Image) -> int:
+def _is_turned(image: Image.Image) -> bool:
     try:
-        return image.getexif().get(ORIENTATION_TAG, UPRIGHT)
+        return image.getexif().get(ORIENTATION_TAG) in TURNED
     except Exception:  # broken metadata around sound pixels: the same as none
-        return UPRIGHT
+        return False
 
 
 def _decode(image: Image.Image) -> Image.Image:
     try:
         image.load()
-        upright = image if _orientation(image) == UPRIGHT else ImageOps.exif_transpose(image)
-        return _to_rgb(upright)
+        return _to_rgb(ImageOps.exif_transpose(image) if _is_turned(image) else image)
     except UnreadableImage:
         raise
     except Exception as error:  # as in _open

@@ -10,7 +10,7 @@ from numpy.random import Generator
 from dataprep.dead_leaves import noise, random_colours
 
 OVERSAMPLING = 4  # of outlines, for smooth edges
-LEAST_CONTRAST = 70  # between the grey levels of an object's two colours
+LEAST_CONTRAST = 80  # between the grey levels of an object's two colours
 
 Contours = list[np.ndarray]  # closed outlines [k, 2] within the unit disc; a second one is a hole
 Texture = Callable[[Generator, np.ndarray, np.ndarray, float], np.ndarray]

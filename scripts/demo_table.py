@@ -7,10 +7,24 @@ from pathlib import Path
 
 
 def main(folder: Path) -> None:
-    """Reads what the demo's steps left in ``folder``."""
-    knn = json.loads((folder / "knn.json").read_text())
-    segmentation = json.loads((folder / "linear_seg.json").read_text())
-    print(knn, segmentation)
+    """Reads what the demo's steps left in ``folder``, and says where its pictures lie."""
+    figures = {}
+    for name in ("knn", "linear_seg"):
+        results = json.loads((folder / f"{name}.json").read_text())["results"]
+        figures |= {row["name"]: row["value"] for row in results}
+    print(f"{'':16}  {'k-NN accuracy %':>16}  {'segmentation mIoU %':>20}")
+    for who in ("trained", "random", "majority_class"):
+        accuracy, miou = figures[f"knn.{who}.accuracy"], figures[f"linear-seg.{who}.mIoU"]
+        print(f"{who.replace('_', ' '):16}  {accuracy:16.1f}  {miou:20.1f}")
+
+    rows = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+    speeds = [row["images_per_second"] for row in rows if "images_per_second" in row]
+    waits = [row["data_wait_share"] for row in rows if "data_wait_share" in row]
+    print(
+        f"\ntraining: {statistics.median(speeds):.1f} images/s in the median of {len(speeds)} rows, "
+        f"{statistics.median(waits):.1%} of the time waiting for data"
+    )
+    print(f"pictures: {folder / 'matches.png'} and {folder / 'curves.png'}; the run: {folder / 'run'}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The one source of random choices: Philox4x32-10 (Salmon et al., 2011), a pure function of key and counter.
 
-The key is the seed; the counter is (epoch, sample index, view, draw), each taken modulo 2**32. Nothing here has
-state. The scalar functions use only fixed-width integers, so that a CUDA kernel can call them as they are.
+The key is the seed; the counter is (epoch, sample index, view, draw), each taken modulo 2**32. Nothing here
+has state. The scalar functions use only fixed-width integers, so that a CUDA kernel can call them as they
+are.
 """
 
 import numpy as np

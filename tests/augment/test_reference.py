@@ -16,6 +16,7 @@ from vicregl_fast.geometry.boxes import CropRule
 from vicregl_fast.geometry.cells import cell_centres
 
 COUNT = 12
+BICUBIC = Image.Resampling.BICUBIC
 SIDES = [(61, 97), (128, 45), (33, 33), (200, 151)]
 
 
@@ -26,7 +27,7 @@ def drawn_images() -> list[Image.Image]:
     for i in range(COUNT):
         height, width = SIDES[i % len(SIDES)]
         coarse = Image.fromarray(rng.integers(0, 256, (4, 5, 3), dtype=np.uint8))
-        pixels = np.array(coarse.resize((width, height), Image.Resampling.BICUBIC))
+        pixels = np.array(coarse.resize((width, height), BICUBIC))
         pixels[height // 3 : height // 2, width // 4 : width // 2] = rng.integers(0, 2, 3) * 255
         pixels[: height // 6] = rng.integers(0, 256, (height // 6, width, 3))
         images.append(Image.fromarray(pixels))
@@ -34,10 +35,10 @@ def drawn_images() -> list[Image.Image]:
 
 
 def real_images(folder: Path) -> list[Image.Image]:
-    files = sorted(path for path in (folder / "imagenet_sample").rglob("*") if path.suffix.lower() in (".jpeg", ".jpg"))
-    images = [Image.open(path).convert("RGB") for path in files[:: max(1, len(files) // COUNT)][:COUNT]]
+    files = sorted((folder / "imagenet_sample").glob("*.JPEG"))
+    images = [Image.open(path).convert("RGB") for path in files[:: len(files) // COUNT][:COUNT]]
     for image in images:
-        image.thumbnail((401, 401))
+        image.thumbnail((151, 151))
     return images
 
 
@@ -62,7 +63,7 @@ def level_error(ours: torch.Tensor, theirs: Image.Image) -> torch.Tensor:
     return (ours - planar(theirs)).abs()
 
 
-FACTORS = [0.0, 0.6, 0.93, 1.0, 1.4]
+FACTORS = [0.0, 0.6, 1.4]
 
 
 @pytest.mark.parametrize("factor", FACTORS)
@@ -91,7 +92,7 @@ def test_enhancements_are_torchvisions(images, name, factor):
         assert (ours - theirs).abs().max() < 0.05
 
 
-@pytest.mark.parametrize("turns", [-0.5, -0.31, -0.1, -0.03, 0.0, 0.07, 0.1, 0.25, 0.5])
+@pytest.mark.parametrize("turns", [-0.5, -0.1, 0.03, 0.31])
 def test_hue_is_pils_and_torchvisions(images, turns):
     for image in images:
         ours = reference.adjust_hue(planar(image), torch.tensor([turns]))
@@ -109,11 +110,16 @@ def test_a_third_of_a_turn_moves_red_to_green():
 
 def test_grey_and_solarise_are_pils(images):
     for image in images:
-        assert level_error(reference.grey(planar(image)).expand(-1, 3, -1, -1), image.convert("L").convert("RGB")).max() < 1
+        assert (
+            level_error(
+                reference.grey(planar(image)).expand(-1, 3, -1, -1), image.convert("L").convert("RGB")
+            ).max()
+            < 1
+        )
         assert level_error(reference.solarise(planar(image), 128), ImageOps.solarize(image, 128)).max() == 0
 
 
-@pytest.mark.parametrize("sigma", [0.1, 0.5, 0.9, 1.3, 2.0])
+@pytest.mark.parametrize("sigma", [0.1, 0.7, 1.3, 2.0])
 def test_blur_is_pils_and_torchvisions(images, sigma):
     for image in images:
         ours = reference.gaussian_blur(planar(image), torch.tensor([sigma]))
@@ -148,29 +154,47 @@ OPERATIONS = [
 def test_each_image_has_its_own_factor(operation, span):
     torch.manual_seed(0)
     batch = torch.rand(9, 3, 31, 37) * 255
-    kept, factors = batch.clone(), torch.linspace(*span, 9)[torch.randperm(9)]
+    kept, factors = batch.clone(), torch.linspace(span[0], span[1], 9)[torch.randperm(9)]
     together = operation(batch, factors)
     for i in range(9):
-        torch.testing.assert_close(together[i], operation(batch[i : i + 1], factors[i : i + 1])[0], rtol=0, atol=1e-3)
+        assert torch.equal(together[i], operation(batch[i : i + 1], factors[i : i + 1])[0])
     assert torch.equal(batch, kept), "an operation leaves its input as it is"
 
 
 BOXES = [(0.0, 0.0, 1.0, 1.0), (0.1, 0.3, 0.5, 0.6), (0.4, 0.0, 0.35, 0.9), (0.55, 0.7, 0.1, 0.12)]
 
 
+def crops(image: Image.Image) -> list[tuple[np.ndarray, Image.Image]]:
+    """Pairs of a box, int[1, 4], and what PIL cuts there."""
+    pairs = []
+    for top, left, height, width in BOXES:
+        y, x = int(top * image.height), int(left * image.width)
+        box_height, box_width = max(1, int(height * image.height)), max(1, int(width * image.width))
+        pairs.append(
+            (np.array([[y, x, box_height, box_width]]), image.crop((x, y, x + box_width, y + box_height)))
+        )
+    return pairs
+
+
 @pytest.mark.parametrize("size", [96, 224, 37])
 def test_resize_is_pils(images, size):
     for image in images:
-        height, width = image.height, image.width
-        for share in BOXES:
-            top, left = int(share[0] * height), int(share[1] * width)
-            box_height, box_width = max(1, int(share[2] * height)), max(1, int(share[3] * width))
-            crop = image.crop((left, top, left + box_width, top + box_height))
-            boxes = np.array([[top, left, box_height, box_width]])
+        for boxes, crop in crops(image):
             ours = reference.crop_resize([tensor(image)], boxes, size)
-            error = level_error(ours, crop.resize((size, size), Image.Resampling.BICUBIC))
+            assert level_error(ours, crop.resize((size, size), BICUBIC)).mean() <= 0.5
+            # PIL orders its passes by their cost; with ours, horizontal first, every pixel agrees.
+            horizontal = crop.resize((size, crop.height), BICUBIC)
+            assert level_error(ours, horizontal.resize((size, size), BICUBIC)).max() <= 2
+
+
+@pytest.mark.parametrize("size", [96, 37])
+def test_resize_without_bytes_is_the_same(images, size):
+    for image in images:
+        for boxes, crop in crops(image):
+            without_bytes = reference._resize_without_bytes(tensor(crop).permute(2, 0, 1)[None], size)
+            error = (reference.crop_resize([tensor(image)], boxes, size) - without_bytes).abs()
             assert error.max() <= 2
-            assert error.mean() <= 0.5
+            assert error.mean() <= 0.1
 
 
 def test_no_pixel_outside_the_box_is_read():
@@ -191,7 +215,7 @@ def draw(recipe: ViewRecipe, images: list[torch.Tensor], view: int = 0) -> ViewP
 def pil_view(recipe: ViewRecipe, image: Image.Image, p: ViewParameters, i: int) -> np.ndarray:
     """One view the plain way, with PIL's own operations: float [3, size, size], normalised."""
     top, left, height, width = p.boxes[i].tolist()
-    view = image.crop((left, top, left + width, top + height)).resize((recipe.size,) * 2, Image.Resampling.BICUBIC)
+    view = image.crop((left, top, left + width, top + height)).resize((recipe.size,) * 2, BICUBIC)
     if p.flips[i]:
         view = ImageOps.mirror(view)
     operations = [
@@ -241,16 +265,17 @@ def test_the_recipes_extremes_are_seen():
         recipe = replace(still, **options)
         return 255 * (reference.apply(recipe, draw(recipe, stored), stored) * std + mean)
 
-    close = dict(rtol=0, atol=1e-2)
-    torch.testing.assert_close(changed(flip_probability=1), whole.flip(3), **close)
-    torch.testing.assert_close(changed(grey_probability=1), reference.grey(whole).expand_as(whole), **close)
-    torch.testing.assert_close(changed(solarise_probability=1), reference.solarise(whole, 128), **close)
-    torch.testing.assert_close(
+    def assert_close(ours: torch.Tensor, expected: torch.Tensor) -> None:
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-2)
+
+    assert_close(changed(flip_probability=1), whole.flip(3))
+    assert_close(changed(grey_probability=1), reference.grey(whole).expand_as(whole))
+    assert_close(changed(solarise_probability=1), reference.solarise(whole, 128))
+    assert_close(
         changed(solarise_probability=1, blur_probability=1, blur_sigma=(2, 2), grey_probability=1),
         reference.solarise(
             reference.gaussian_blur(reference.grey(whole).expand_as(whole), torch.full((COUNT,), 2.0)), 128
         ),
-        **close,
     )
 
 
@@ -263,7 +288,9 @@ def test_a_sample_has_the_same_view_in_any_batch():
     for i in (0, 17, 38, 59):
         part = slice(i, i + 2)
         assert torch.equal(reference.apply(recipe, parameters[part], stored[part]), whole[part])
-        assert torch.equal(reference.apply(recipe, parameters[i : i + 1], stored[i : i + 1]), whole[i : i + 1])
+        assert torch.equal(
+            reference.apply(recipe, parameters[i : i + 1], stored[i : i + 1]), whole[i : i + 1]
+        )
 
 
 def test_a_view_shows_what_lies_at_its_cell_centres():
@@ -278,4 +305,6 @@ def test_a_view_shows_what_lies_at_its_cell_centres():
     seen = torch.nn.functional.avg_pool2d(255 * (views * std + mean)[:, :2], 12).permute(0, 2, 3, 1) + 0.5
     assert parameters.flips.any() and not parameters.flips.all()
     # Averaged values are rounded coordinates of pixels; a border pixel counts a little more.
-    np.testing.assert_allclose(seen.numpy(), cell_centres(parameters.boxes, parameters.flips, 7), rtol=0, atol=0.6)
+    np.testing.assert_allclose(
+        seen.numpy(), cell_centres(parameters.boxes, parameters.flips, 7), rtol=0, atol=0.6
+    )

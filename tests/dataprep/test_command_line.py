@@ -130,7 +130,7 @@ def test_script_writes_both_parts_of_a_tree(tmp_path: Path) -> None:
     (tmp_path / "tree" / "train" / "bee" / "1.jpg").write_bytes(b"broken")
     script = REPOSITORY / "scripts" / "write_ffcv.sh"
     options = ["--max-side", "40", "--workers", "1", "--on-error", "skip"]
-    command = [script, tmp_path / "tree", tmp_path / "new" / "out", *options]
+    command = [str(script), str(tmp_path / "tree"), str(tmp_path / "new" / "out"), *options]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0
     train, val = (read_manifest(tmp_path / "new" / "out" / f"{part}.beton") for part in ("train", "val"))

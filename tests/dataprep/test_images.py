@@ -68,7 +68,7 @@ def test_pixels_of_unknown_range_are_refused(tmp_path: Path) -> None:
         load_rgb(tmp_path / "wide.tif")
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("orientation", range(10))  # 0 and 9 mean nothing
 def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -76,10 +76,10 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
     expected = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "a.jpg")))
     assert np.array_equal(np.asarray(load_rgb(tmp_path / "a.jpg")), expected)
     stored = stored_jpeg(tmp_path / "a.jpg", max_side=500, quality=95)
-    assert (stored.height, stored.width) == ((40, 60) if orientation < 5 else (60, 40))
-    assert stored.original == (orientation == 1) == (stored.data == source)
+    assert (stored.height, stored.width) == ((60, 40) if orientation in (5, 6, 7, 8) else (40, 60))
+    assert stored.original == (orientation in (0, 1, 9)) == (stored.data == source)
     assert abs(decoded(stored.data) - expected).mean() < 3
-    assert Image.open(io.BytesIO(stored.data)).getexif().get(0x0112, 1) == 1
+    assert Image.open(io.BytesIO(stored.data)).getexif().get(0x0112) in (None, 0, 1, 9)
 
 
 def test_upright_rgb_jpeg_keeps_its_bytes(tmp_path: Path) -> None:
@@ -87,6 +87,7 @@ def test_upright_rgb_jpeg_keeps_its_bytes(tmp_path: Path) -> None:
     assert stored_jpeg(tmp_path / "a.jpg", max_side=60, quality=90) == (source, 40, 60, True)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_broken_exif_does_not_matter(tmp_path: Path) -> None:
     source = write_jpeg(tmp_path / "a.jpg", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff")
     assert stored_jpeg(tmp_path / "a.jpg", 500, 90).data == source

@@ -7,7 +7,7 @@ from vicregl_fast.models.backbone import FeatureMaps
 
 
 class MeanColour(nn.Module):
-    """The map holds the mean colour of each ``stride``×``stride`` block, the pooled vector that of the image."""
+    """The map is the mean colour of each ``stride``×``stride`` block, the pooled vector that of the image."""
 
     channels = 3
 

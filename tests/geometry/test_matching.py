@@ -10,11 +10,14 @@ from vicregl_fast.geometry.matching import match_cells
 
 
 def positions(box, flip: bool, grid: int, other_grid: int) -> list[tuple[int, int]]:
-    """Cell centres in units of 1 / (2 * grid * other_grid) pixel, as Python's unbounded integers, in cell order."""
+    """Cell centres in units of 1 / (2 * grid * other_grid) pixel, as unbounded integers, in cell order."""
     top, left, height, width = (int(value) for value in box)
     columns = range(grid)[::-1] if flip else range(grid)
     return [
-        ((2 * grid * top + (2 * r + 1) * height) * other_grid, (2 * grid * left + (2 * c + 1) * width) * other_grid)
+        (
+            (2 * grid * top + (2 * r + 1) * height) * other_grid,
+            (2 * grid * left + (2 * c + 1) * width) * other_grid,
+        )
         for r in range(grid)
         for c in columns
     ]
@@ -73,15 +76,24 @@ def test_ties_go_to_the_lower_index_of_a_mirrored_view():
         assert match_cells(query, np.array([False]), 1, b, np.array([flip]), 2, 1)[1].tolist() == [[0]]
 
 
-@pytest.mark.parametrize(("box_a", "box_b"), [((0, 0, 1, 1), (65534, 65534, 1, 1)), ((0, 0, 65535, 65535), (65533, 0, 2, 65535))])
+@pytest.mark.parametrize(
+    ("box_a", "box_b"), [((0, 0, 1, 1), (65534, 65534, 1, 1)), ((0, 0, 65535, 65535), (65533, 0, 2, 65535))]
+)
 def test_the_largest_boxes_and_grids_do_not_overflow(box_a, box_b):
     for grid_b in (1, 2, 64):
         a, b, zero = np.array([box_a]), np.array([box_b]), np.zeros(1, dtype=bool)
         queries, neighbours = match_cells(a, zero, 64, b, zero, grid_b, 50)
-        # Nearest row and column apart, in unbounded integers; brute force over 64**4 pairs would take minutes.
-        mine = [[p[axis] for p in positions(box_a, False, 64, grid_b)[:: (64, 1)[axis]]][:64] for axis in (0, 1)]
-        other = [[p[axis] for p in positions(box_b, False, grid_b, 64)[:: (grid_b, 1)[axis]]][:grid_b] for axis in (0, 1)]
-        best = [[min(((p - o) ** 2, i) for i, o in enumerate(other[axis])) for p in mine[axis]] for axis in (0, 1)]
+        # Nearest row and column apart, in unbounded integers: brute force over 64**4 pairs takes minutes.
+        mine = [
+            [p[axis] for p in positions(box_a, False, 64, grid_b)[:: (64, 1)[axis]]][:64] for axis in (0, 1)
+        ]
+        other = [
+            [p[axis] for p in positions(box_b, False, grid_b, 64)[:: (grid_b, 1)[axis]]][:grid_b]
+            for axis in (0, 1)
+        ]
+        best = [
+            [min(((p - o) ** 2, i) for i, o in enumerate(other[axis])) for p in mine[axis]] for axis in (0, 1)
+        ]
         cells = [(best[0][q // 64][0] + best[1][q % 64][0], q) for q in range(64 * 64)]
         expected = sorted(q for _, q in sorted(cells)[:50])
         assert queries.tolist() == [expected]

@@ -1,4 +1,4 @@
-"""Every random choice of a view, drawn as arrays on the CPU: a pure function of (seed, epoch, sample, view)."""
+"""Every random choice of a view, drawn as arrays on the CPU: pure in (seed, epoch, sample, view)."""
 
 from dataclasses import dataclass, fields
 from itertools import permutations
@@ -17,8 +17,8 @@ _ORDERS = np.array(list(permutations((BRIGHTNESS, CONTRAST, SATURATION, HUE))), 
 class ViewParameters:
     """What is done to one view of b samples.
 
-    `order[i]` lists sample i's colour operations, first to last; they are done only where `jitter`. `sigma`, in
-    pixels of the view, counts only where `blur`.
+    `order[i]` lists sample i's colour operations, first to last; they are done only where `jitter`. `sigma`,
+    in pixels of the view, counts only where `blur`.
     """
 
     boxes: np.ndarray  # int32[b, 4]: top, left, height, width in pixels of the stored image
@@ -50,7 +50,7 @@ def draw_parameters(
     heights: np.ndarray,
     widths: np.ndarray,
 ) -> ViewParameters:
-    """Draws one view of the samples `indices` (int[b]), whose stored images have these heights and widths in pixels."""
+    """Draws one view of the samples `indices` (int[b]), of these stored heights and widths in pixels."""
     flip, _, _, _ = sample_uniforms(seed, epoch, view, FLIP_DRAW, indices).T
     factors_b4 = sample_uniforms(seed, epoch, view, FACTORS_DRAW, indices)
     jitter, order, _, _ = sample_uniforms(seed, epoch, view, JITTER_DRAW, indices).T

@@ -1,4 +1,4 @@
-"""What the views of an image are: sizes, crop rules and the strengths of the distortions (design, section 5)."""
+"""What the views of an image are: sizes, crop rules, strengths and probabilities of the distortions."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +12,7 @@ LARGE_COUNT = 2
 
 @dataclass(frozen=True)
 class ViewRecipe:
-    """How one view is made. Factors are drawn from 1 ± brightness, contrast and saturation; hue is in turns."""
+    """How one view is made. Factors are drawn from 1 ± brightness, contrast, saturation; hue is in turns."""
 
     size: int
     crop: CropRule
@@ -51,8 +51,8 @@ class ViewsConfig:
         recipe: `two` large views, or `multicrop`: two large and `small_count` small ones.
         large_size: side of the large views in pixels.
         small_size: side of the small views in pixels.
-        large_scale: share of the image's area that a large view shows; unset, (0.08, 1) for `two` and (0.4, 1) for
-            `multicrop`.
+        large_scale: share of the image's area that a large view shows; unset, (0.08, 1) for `two` and
+            (0.4, 1) for `multicrop`.
         small_scale: share of the image's area that a small view shows.
         small_count: number of small views of `multicrop`.
     """

@@ -1,7 +1,7 @@
-"""A view from its parameters in plain torch: the oracle of the other backends, and quick enough to train from on a CPU.
+"""A view from its parameters in plain torch: the oracle of the other backends, and quick enough for training.
 
-Between the operations pixels are float32 in [0, 255], planar: images_n3hw. Every operation is per sample: factors_n,
-float32, has one value for each image. Colour semantics are PIL's, without its rounding in between.
+Between the operations pixels are float32 in [0, 255], planar: images_n3hw. Every operation is per sample:
+factors_n, float32, has one value for each image. Colour semantics are PIL's, without its rounding in between.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ def apply(recipe: ViewRecipe, parameters: ViewParameters, images: Sequence[Tenso
         parameters: of the b images, in their order.
         images: uint8 [height, width, 3] each, on any one device.
 
-    Returns: float32 [b, 3, size, size] in channels_last memory format, normalised by ImageNet's mean and deviation.
+    Returns: float32 [b, 3, size, size] in channels_last memory format, normalised by ImageNet's statistics.
     """
     device = images[0].device
     views = torch.empty(
@@ -80,19 +80,28 @@ def _update(
 
 
 def crop_resize(images: Sequence[Tensor], boxes_n4: np.ndarray, size: int) -> Tensor:
-    """Cuts a box from each uint8 [height, width, 3] image and resizes it, bicubic and antialiased, to [n, 3, size, size].
+    """Cuts a box from each uint8 [height, width, 3] image and resizes it, bicubic and antialiased.
 
-    No pixel outside the box is read. The result holds whole numbers in [0, 255] as float32.
+    No pixel outside the box is read. Returns float32 [n, 3, size, size], whole numbers in [0, 255]. As in
+    PIL, values become bytes after the horizontal and after the vertical pass. (PIL 13 does the vertical
+    pass first where that is quicker; at hard edges the two orders can be some 20 levels apart.)
     """
     resized = []
     for image, (top, left, height, width) in zip(images, boxes_n4.tolist(), strict=True):
-        crop = image[top : top + height, left : left + width].permute(2, 0, 1)[None]
+        crop_1chw = image[top : top + height, left : left + width].permute(2, 0, 1)[None]
         if image.device.type == "cpu":
-            resized.append(F.interpolate(crop, (size, size), mode="bicubic", antialias=True))
-        else:  # The kernel for bytes exists on the CPU only.
-            enlarged = F.interpolate(crop.float(), (size, size), mode="bicubic", antialias=True)
-            resized.append(enlarged.round_().clamp_(0, 255))
+            resized.append(F.interpolate(crop_1chw, (size, size), mode="bicubic", antialias=True))
+        else:
+            resized.append(_resize_without_bytes(crop_1chw, size))
     return torch.cat(resized).to(torch.float32, memory_format=torch.contiguous_format)
+
+
+def _resize_without_bytes(crop_1chw: Tensor, size: int) -> Tensor:
+    """What torch's kernel for bytes does, which exists on the CPU only."""
+    resized = crop_1chw.float()
+    for shape in ((crop_1chw.shape[2], size), (size, size)):
+        resized = F.interpolate(resized, shape, mode="bicubic", antialias=True).round_().clamp_(0, 255)
+    return resized
 
 
 def adjust_brightness(images_n3hw: Tensor, factors_n: Tensor) -> Tensor:
@@ -117,9 +126,10 @@ def adjust_saturation(images_n3hw: Tensor, factors_n: Tensor) -> Tensor:
 def adjust_hue(images_n3hw: Tensor, turns_n: Tensor) -> Tensor:
     """Turns the hue of HSV: 1/3 makes red green, green blue and blue red. Saturation and value stay.
 
-    Hue is measured in sixths of a turn from red, in [-3, 3], green at 2 and blue at -2. With the channels scaled to
-    run from 0 to 1, its size is 1 - red + green + blue: in the sector from red to yellow (1, x, 0) that is x, in the
-    next (x, 1, 0) it is 2 - x, and so on. Written without a branch, which would cost most of the time.
+    Hue is measured in sixths of a turn from red, in [-3, 3], green at 2 and blue at -2. With the channels
+    scaled to run from 0 to 1, its size is 1 - red + green + blue: in the sector from red to yellow (1, x,
+    0) that is x, in the next (x, 1, 0) it is 2 - x, and so on. Without a branch, since selecting would take
+    most of the time.
     """
     red, green, blue = images_n3hw.unbind(1)
     smallest = torch.minimum(torch.minimum(red, green), blue)
@@ -144,15 +154,17 @@ def grey(images_n3hw: Tensor) -> Tensor:
 
 
 def gaussian_blur(images_n3hw: Tensor, sigmas_n: Tensor) -> Tensor:
-    """Blurs by Gaussians cut at 3 sigma, in pixels; what lies beyond the border equals the border's pixels."""
+    """Blurs by Gaussians cut at 3 sigma, in pixels; beyond the border lie copies of the border's pixels."""
     # From wide to narrow, so that the images which an outer tap concerns are the first ones.
     order_n = sigmas_n.argsort(descending=True)
-    radii_n = (3 * sigmas_n[order_n]).ceil()
+    # In float64, so that rounding to float32 leaves no trace of how the others' sigmas shape these arrays.
+    sorted_n = sigmas_n[order_n].double()
+    radii_n = (3 * sorted_n).ceil()
     radius = int(radii_n[0])
     taps = torch.arange(-radius, radius + 1, device=images_n3hw.device)
     within_kn = taps[:, None].abs() <= radii_n
-    weights_kn = torch.exp(-0.5 * (taps[:, None] / sigmas_n[order_n]) ** 2) * within_kn
-    weights_kn /= weights_kn.sum(0)
+    weights_kn = torch.exp(-0.5 * (taps[:, None] / sorted_n) ** 2) * within_kn
+    weights_kn = (weights_kn / weights_kn.sum(0)).float()
     counts_k = within_kn.sum(1).tolist()
     blurred = images_n3hw.index_select(0, order_n)
     for dim, border in ((3, (radius, radius, 0, 0)), (2, (0, 0, radius, radius))):
@@ -170,7 +182,7 @@ def solarise(images_n3hw: Tensor, threshold: float) -> Tensor:
 
 
 def _normalise_into(views_n3hw: Tensor, images_n3hw: Tensor) -> None:
-    """Writes (images / 255 - mean) / deviation; channel by channel, since torch changes the memory format slowly."""
+    """Writes (images / 255 - mean) / deviation; by channel, since torch changes the memory format slowly."""
     for channel, (mean, std) in enumerate(zip(MEAN, STD, strict=True)):
         views_n3hw[:, channel] = images_n3hw[:, channel].sub_(255 * mean).mul_(1 / (255 * std))
 

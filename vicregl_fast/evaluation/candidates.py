@@ -28,8 +28,12 @@ def load_candidates(
 
     One at a time, so that one network is in memory.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    yield Candidate("trained", load_backbone(run, output_stride=output_stride).to(device))
+    yield Candidate("trained", _placed(load_backbone(run, output_stride=output_stride)))
     if random_init:
         untrained = load_backbone(run, random_init=True, seed=seed, output_stride=output_stride)
-        yield Candidate("random", untrained.to(device), trained=False)
+        yield Candidate("random", _placed(untrained), trained=False)
+
+
+def _placed(backbone: Backbone) -> Backbone:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""Which box of a stored image a view shows: RandomResizedCrop's rule, a pure function of seed, epoch, sample and view.
+"""Which box of a stored image a view shows: RandomResizedCrop's rule on words of the sample's counter.
 
 A box is (top, left, height, width) in pixels of the stored image, y down, x right.
 """
@@ -31,9 +31,9 @@ class CropRule:
 def sample_box(seed, epoch, sample, view, image_height, image_width, scale, ratio):
     """Returns the box of one view as four int64.
 
-    `image_height` and `image_width` are int64; `scale` and `ratio` are pairs of float64. Ten tries; where none fits,
-    the largest centred box whose ratio is in range (torchvision's RandomResizedCrop.get_params). Try t takes the four
-    words of draw t: area, log ratio, top, left.
+    `image_height` and `image_width` are int64; `scale` and `ratio` are pairs of float64. Ten tries; where
+    none fits, the largest centred box whose ratio is in range (torchvision's RandomResizedCrop.get_params).
+    Try t takes the four words of draw t: area, log ratio, top, left.
     """
     area = np.float64(image_height) * np.float64(image_width)
     log_low, log_high = math.log(ratio[0]), math.log(ratio[1])
@@ -41,17 +41,17 @@ def sample_box(seed, epoch, sample, view, image_height, image_width, scale, rati
         area_word, ratio_word, top_word, left_word = sample_words(seed, epoch, sample, view, attempt)
         target = area * (scale[0] + (scale[1] - scale[0]) * uniform(area_word))
         aspect = math.exp(log_low + (log_high - log_low) * uniform(ratio_word))
-        width = int(round(math.sqrt(target * aspect)))
-        height = int(round(math.sqrt(target / aspect)))
+        width = round(math.sqrt(target * aspect))
+        height = round(math.sqrt(target / aspect))
         if 0 < height <= image_height and 0 < width <= image_width:
             top = below(top_word, image_height - height + 1)
             left = below(left_word, image_width - width + 1)
             return top, left, height, width
     height, width = image_height, image_width
     if image_width < ratio[0] * image_height:
-        height = max(1, int(round(image_width / ratio[0])))
+        height = max(1, round(image_width / ratio[0]))
     elif image_width > ratio[1] * image_height:
-        width = max(1, int(round(image_height * ratio[1])))
+        width = max(1, round(image_height * ratio[1]))
     return (image_height - height) // 2, (image_width - width) // 2, height, width
 
 
@@ -73,7 +73,7 @@ def sample_boxes(
     heights_b: np.ndarray,
     widths_b: np.ndarray,
 ) -> np.ndarray:
-    """Returns the boxes int32[b, 4] of one view of samples `indices_b`, whose stored sizes are given in pixels."""
+    """Returns the boxes int32[b, 4] of one view of samples `indices_b`, of these stored sizes in pixels."""
     boxes_b4 = np.empty((len(indices_b), 4), dtype=np.int32)
     _fill_boxes(
         np.uint64(seed),

@@ -1,8 +1,9 @@
-"""Spatial matching: the nearest cells between two views' grids, in exact integers (the paper's location matching).
+"""Spatial matching: which cells of two views lie nearest, in exact integers (the paper's location matching).
 
-Both grids are axis-aligned, so the nearest cell is the nearest row and the nearest column, and on a regular grid each
-is one division. Positions along an axis are counted in units of 1 / (2 * grid_a * grid_b) pixel, in which every
-centre is an integer; with sides up to 65535 pixels and grids up to 64 a squared distance stays below 2**62.
+Both grids are axis-aligned, so the nearest cell is the nearest row and the nearest column, and on a regular
+grid each is one division. Positions along an axis are counted in units of 1 / (2 * grid_a * grid_b) pixel,
+in which every centre is an integer; with sides up to 65535 pixels and grids up to 64 a squared distance is
+below 2**62.
 """
 
 import numpy as np
@@ -11,13 +12,13 @@ from numba import njit
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _match_axis(start_a, side_a, flip_a, grid_a, start_b, side_b, flip_b, grid_b, nearest, squares):
-    """Fills, for every index of view a along one axis, the nearest index of b (ties: the lower) and the square."""
+    """Fills, for every index of a along one axis, the nearest index of b (ties: the lower) and the square."""
     span = 2 * grid_a * side_b
     for index in range(grid_a):
         place = grid_a - 1 - index if flip_a else index
         # The centre's distance from b's edge, where b's centres lie at odd multiples of span / 2.
         offset = (2 * grid_a * (start_a - start_b) + (2 * place + 1) * side_a) * grid_b
-        # On the border of two cells of b the lower index is the upper place if b is flipped, else the lower one.
+        # On the border of two cells of b, the lower index is the upper place if b is flipped, else the lower.
         found = (max(offset, 1) - (0 if flip_b else 1)) // span
         found = min(found, grid_b - 1)
         difference = offset - (2 * found + 1) * (span // 2)
@@ -27,7 +28,7 @@ def _match_axis(start_a, side_a, flip_a, grid_a, start_b, side_b, flip_b, grid_b
 
 @njit(nogil=True, cache=True)
 def _distance_limit(distances, gamma):
-    """Returns (limit, spare): the gamma smallest are all below limit, and the first `spare` of those equal to it."""
+    """Returns (limit, spare): the gamma smallest are all below limit, and the first `spare` equal to it."""
     low, high = distances[0], distances[0]
     for distance in distances:
         low, high = min(low, distance), max(high, distance)
@@ -51,7 +52,7 @@ def _distance_limit(distances, gamma):
 
 @njit(nogil=True, cache=True)
 def _keep_nearest(distances, gamma, kept):
-    """Fills kept[:gamma] with the indices of the gamma smallest distances, in index order, ties to the lower index."""
+    """Fills kept[:gamma] with the indices of the gamma smallest, ascending; ties go to the lower index."""
     limit, spare = _distance_limit(distances, gamma)
     count = 0
     for cell in range(distances.shape[0]):
@@ -95,11 +96,12 @@ def match_cells(
     grid_b: int,
     gamma: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Matches the cells of view a to their nearest cells of view b and keeps the gamma nearest pairs of each sample.
+    """Matches the cells of view a to their nearest cells of view b, and keeps each sample's gamma nearest.
 
-    Boxes are int[b, 4] (top, left, height, width), flips bool[b]. Returns (queries, neighbours), int64[b, g] each with
-    g = min(gamma, grid_a**2): flat cell indices of a, ascending, and of b. Ties go to the lower index, both in
-    choosing a neighbour and in keeping pairs. Where flips are to have no say in positions, pass zeros.
+    Boxes are int[b, 4] (top, left, height, width), flips bool[b]. Returns (queries, neighbours), int64[b,
+    g] each with g = min(gamma, grid_a**2): flat cell indices of a, ascending, and of b. Ties go to the
+    lower index, both in choosing a neighbour and in keeping pairs. Where flips are to have no say in
+    positions, pass zeros.
     """
     kept = min(gamma, grid_a * grid_a)
     queries_bg = np.empty((len(boxes_a), kept), dtype=np.int64)

@@ -32,6 +32,7 @@ class Panel:
     title: str
     names: tuple[str, ...] = ()
     prefix: str | None = None
+    from_zero: bool = False
 
     def takes(self, name: str) -> bool:
         """Whether the metric belongs here."""
@@ -43,11 +44,13 @@ PANELS = (
     Panel("global terms", prefix="global_"),
     Panel("local terms, matched by location", prefix="local_location_"),
     Panel("local terms, matched by features", prefix="local_feature_"),
-    Panel("online classifier: loss", ("classifier_loss", "online_loss")),
-    Panel("online classifier: accuracy", ("accuracy", "online_accuracy", "train_accuracy", "val_accuracy")),
-    Panel("learning rate", ("learning_rate",)),
-    Panel("images per second", ("images_per_second",)),
-    Panel("share of time spent waiting for data", ("data_wait_share",)),
+    Panel("online classifier's loss", ("online_loss",)),
+    Panel("online classifier's accuracy", ("online_accuracy", "val_accuracy"), from_zero=True),
+    Panel("learning rate", ("learning_rate",), from_zero=True),
+    Panel("gradient norm", ("gradient_norm",), from_zero=True),
+    Panel("images per second", ("images_per_second",), from_zero=True),
+    Panel("share of time spent waiting for data", ("data_wait_share",), from_zero=True),
+    Panel("skipped steps, counted up", ("skipped_steps",), from_zero=True),
 )
 POSITIONS = ("step", "epoch")
 
@@ -79,7 +82,8 @@ def read_metrics(run: Path) -> dict[str, Curve]:
 def draw_curves(curves: dict[str, Curve], title: str) -> Figure:
     """One panel for each group of ``PANELS`` that the run has, and one for each metric of no group."""
     panels = [panel for panel in PANELS if any(panel.takes(name) for name in curves)]
-    panels += [Panel(name, (name,)) for name in curves if not any(panel.takes(name) for panel in PANELS)]
+    others = [name for name in curves if not any(panel.takes(name) for panel in PANELS)]
+    panels += [Panel(name.replace("_", " "), (name,)) for name in others]
     rows = -(-len(panels) // COLUMNS)
     figure = Figure(figsize=(4.6 * COLUMNS, 3.1 * rows + 0.4), layout="constrained")
     FigureCanvasAgg(figure)
@@ -129,6 +133,8 @@ def _draw_panel(axes: Axes, panel: Panel, curves: dict[str, Curve]) -> None:
             axes.plot(
                 curve.steps, running_mean(curve.values, window), color=line.get_color(), lw=1.8, label=label
             )
+    if panel.from_zero:
+        axes.set_ylim(bottom=0)
     axes.set_title(panel.title, fontsize=10)
     axes.set_xlabel("step", fontsize=8)
     axes.tick_params(labelsize=8)

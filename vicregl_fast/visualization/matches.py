@@ -18,6 +18,9 @@ from vicregl_fast.geometry.cells import cell_centres
 BOX_COLOURS = ("#ff7f0e", "#17becf")
 GAP = 0.12
 """Space between the two views, as a share of a view's side."""
+BEND = 0.15
+"""How far a line bends, as a share of its query's distance from the view's middle: cells of one row would
+else hide each other's lines."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def centres_in_image(cells: np.ndarray, view: View) -> np.ndarray:
 
 def draw_matches(images: Sequence[MatchedImage]) -> Figure:
     """One row an image: the crops' boxes, the matches by location, the matches by features."""
-    figure = Figure(figsize=(13.5, 3.5 * len(images) + 0.3), layout="constrained")
+    figure = Figure(figsize=(13.5, 2.6 * len(images) + 0.3), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(images), 3, squeeze=False, width_ratios=(1.25, 2, 2))
     for (overview, by_location, by_feature), matched in zip(grid, images, strict=True):
@@ -101,6 +104,8 @@ def _draw_overview(axes: Axes, matched: MatchedImage) -> None:
             fontsize=9,
             bbox={"boxstyle": "square,pad=0.2", "fc": colour, "ec": "none"},
         )
+    axes.set_xlim(-0.02 * width, 1.02 * width)
+    axes.set_ylim(1.02 * height, -0.02 * height)
     axes.set_axis_off()
 
 
@@ -110,12 +115,22 @@ def _draw_pairs(axes: Axes, views: tuple[View, View], matches: Matches) -> None:
     for view, left, colour in zip(views, (0, start), BOX_COLOURS, strict=True):
         axes.imshow(view.picture, extent=(left, left + side, side, 0))
         axes.add_patch(Rectangle((left, 0), side, side, fill=False, lw=2.5, ec=colour))
-    ends = centres_in_view(matches.queries, views[0]), centres_in_view(matches.neighbours, views[1])
-    colours = colormaps["turbo"](np.linspace(0.05, 0.95, len(matches.queries)))
-    for query, neighbour, colour in zip(ends[0], ends[1] + (start, 0), colours, strict=True):
-        for line_width, line_colour in ((2.6, "black"), (1.4, colour)):
-            axes.plot(*zip(query, neighbour, strict=True), lw=line_width, c=line_colour, alpha=0.8)
+    queries = centres_in_view(matches.queries, views[0])
+    neighbours = centres_in_view(matches.neighbours, views[1]) + np.array([start, 0])
+    colours = colormaps["turbo"](np.linspace(0.1, 0.95, len(queries)))
+    for query, neighbour, colour in zip(queries, neighbours, colours, strict=True):
+        x, y = _arc(query, neighbour, bend=BEND * (query[0] - side / 2))
+        for line_width, line_colour in ((2.6, "black"), (1.5, colour)):
+            axes.plot(x, y, lw=line_width, c=line_colour)
         axes.plot(*query, "o", *neighbour, "o", ms=5, c=colour, mec="black", mew=0.8)
     axes.set_xlim(-2, start + side + 2)
     axes.set_ylim(side + 2, -2)
     axes.set_axis_off()
+
+
+def _arc(start: np.ndarray, end: np.ndarray, bend: float) -> np.ndarray:
+    """Points (x, y), float64 [2, 33], from ``start`` to ``end``, in the middle ``bend`` pixels below the
+    line."""
+    share = np.linspace(0, 1, 33)[:, None]
+    points = start + (end - start) * share
+    return (points + np.array([0, bend]) * (4 * share * (1 - share))).T

@@ -1,0 +1,93 @@
+"""The entry points evaluate and visualize on a run folder with a small untrained network in it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.evaluation.test_knn import write_class_folders
+from tests.evaluation.test_segmentation import IGNORED, write_masked
+from vicregl_fast import evaluate, visualize
+from vicregl_fast.config import RunConfig, dump_config
+from vicregl_fast.models.network import ModelConfig, VICRegLNetwork
+from vicregl_fast.training.checkpoint import Checkpoints
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What training leaves, as far as judging reads it."""
+    folder = tmp_path_factory.mktemp("run")
+    config = RunConfig(model=ModelConfig("resnet18", output_stride=16, expander=8, projector=8))
+    (folder / "config.yaml").write_text(dump_config(config))
+    torch.manual_seed(0)
+    network = VICRegLNetwork(config.model, use_global=True, use_local=True)
+    Checkpoints(folder / "checkpoints").save({"network": network.state_dict()}, step=1)
+    return folder
+
+
+def test_knn_prints_and_writes_three_rows(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    train = write_class_folders(tmp_path / "train", {"red": 4, "green": 6})
+    test = write_class_folders(tmp_path / "test", {"red": 3, "green": 1})
+    options = ["--size", "32", "--resize", "32", "--k", "3", "--workers", "0", "--random-init"]
+    out = ["--json", str(tmp_path / "knn.json")]
+    evaluate.main(["knn", "--run", str(run), "--train", str(train), "--test", str(test), *options, *out])
+    names = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["knn", "trained", "random", "majority class"]
+    written = json.loads((tmp_path / "knn.json").read_text())
+    values = {row["name"]: row["value"] for row in written["results"]}
+    # Even an untrained network tells red from green; the commonest training class is one of four test images.
+    assert values == {
+        "knn.trained.accuracy": 100,
+        "knn.random.accuracy": 100,
+        "knn.majority_class.accuracy": 25,
+    }
+    assert written["settings"]["k"] == 3 and written["settings"]["train"] == str(train)
+
+
+def test_linear_seg_at_another_stride_from_a_checkpoint(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    arguments = ["linear-seg", "--run", str(next((run / "checkpoints").glob("*.pt")))]
+    for side, seed in (("train", 0), ("val", 1)):
+        write_masked(tmp_path / side, 4, seed)
+        for kind in ("images", "masks"):
+            arguments += [f"--{side}-{kind}", str(tmp_path / side / kind)]
+    arguments += ["--classes", "3", "--ignore-index", str(IGNORED), "--output-stride", "8", "--workers", "0"]
+    evaluate.main([*arguments, "--iterations", "40", "--batch-size", "4"])
+    header, trained, majority = capsys.readouterr().out.splitlines()
+    assert header.split() == ["linear-seg", "mIoU", "pixel", "accuracy"]
+    # Cells of 8 pixels are the blocks that the classes come in.
+    assert float(trained.split()[1]) > 2 * float(majority.split()[2])
+
+
+def test_matches_are_drawn_into_the_run_folder(run: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.full((60, 80, 3), 120, np.uint8)).save(tmp_path / "flat.png")
+    visualize.main(["matches", "--run", str(run), "--images", str(tmp_path), "--count", "2", "--gamma", "3"])
+    assert Image.open(run / "matches.png").width > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["knn", "--train", "missing", "--test", "missing"], "missing does not exist"),
+        (["knn", "--train", ".", "--test", ".", "--k", "0"], "--k is 0"),
+        (["knn", "--train", ".", "--test", ".", "--json", "no/where.json"], "make the folder no first"),
+    ],
+)
+def test_wrong_options_end_in_one_sentence(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    arguments: list[str],
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(write_class_folders(tmp_path, {"red": 1, "green": 1}))
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main([*arguments, "--run", str(run)])
+    error = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert sentence in error and error.count("\n") == 1

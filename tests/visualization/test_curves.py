@@ -1,0 +1,91 @@
+"""Curves: what is read from metrics.jsonl, and what is drawn of it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataprep.errors import UserError
+from vicregl_fast.visualization.curves import draw_curves, read_metrics, running_mean
+from vicregl_fast.visualize import main
+
+ROWS = [
+    {
+        "step": 10,
+        "epoch": 0.5,
+        "loss": 4.0,
+        "global_invariance": 1.0,
+        "local_feature_variance": 2.0,
+        "novel": 7,
+    },
+    {
+        "step": 20,
+        "epoch": 1.0,
+        "loss": 3.0,
+        "global_invariance": 0.5,
+        "local_feature_variance": 1.5,
+        "novel": 8,
+    },
+    {"step": 20, "epoch": 1, "val_loss": 3.5, "val_accuracy": 0.25},
+]
+
+
+def write_run(folder: Path, rows: list[dict]) -> Path:
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_every_metric_is_read_with_its_steps(tmp_path: Path) -> None:
+    curves = read_metrics(write_run(tmp_path, ROWS))
+    assert set(curves) == {
+        "loss", "global_invariance", "local_feature_variance", "novel", "val_loss", "val_accuracy"
+    }  # fmt: skip
+    assert curves["loss"].steps.tolist() == [10, 20] and curves["loss"].values.tolist() == [4.0, 3.0]
+    assert curves["val_accuracy"].steps.tolist() == [20] and curves["val_accuracy"].values.tolist() == [0.25]
+
+
+def test_a_step_written_twice_counts_once_and_a_torn_line_not_at_all(tmp_path: Path) -> None:
+    write_run(tmp_path, [*ROWS[:2], {"step": 10, "loss": 9.0}])
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 30, "lo')
+    assert read_metrics(tmp_path)["loss"].values.tolist() == [9.0, 3.0]
+
+
+def test_panels_hold_their_metrics(tmp_path: Path) -> None:
+    figure = draw_curves(read_metrics(write_run(tmp_path, ROWS)), "a run")
+    drawn = {axes.get_title(): [line.get_ydata().tolist() for line in axes.lines] for axes in figure.axes}
+    assert drawn == {
+        "loss": [[4.0, 3.0], [3.5]],
+        "global terms": [[1.0, 0.5]],
+        "local terms, matched by features": [[2.0, 1.5]],
+        "online classifier's accuracy": [[0.25]],
+        "novel": [[7.0, 8.0]],
+    }
+
+
+def test_a_long_curve_is_drawn_with_its_running_mean(tmp_path: Path) -> None:
+    rows = [{"step": step, "loss": float(step % 2)} for step in range(500)]
+    (axes,) = draw_curves(read_metrics(write_run(tmp_path, rows)), "a run").axes
+    raw, smooth = (line.get_ydata() for line in axes.lines)
+    assert np.ptp(raw) == 1
+    assert np.abs(smooth[20:-20] - 0.5).max() < 0.05
+
+
+def test_the_running_mean_is_shorter_at_the_ends() -> None:
+    assert running_mean(np.array([0.0, 3.0, 6.0, 0.0]), 3).tolist() == [1.5, 3.0, 3.0, 3.0]
+
+
+def test_a_run_without_metrics_ends_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["curves", str(tmp_path)])
+    assert ended.value.code == 2
+    assert "has no metrics.jsonl" in capsys.readouterr().err
+    with pytest.raises(UserError, match="no metrics yet"):
+        read_metrics(write_run(tmp_path, []))
+
+
+def test_the_picture_lies_in_the_run_folder(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    main(["curves", str(write_run(tmp_path, ROWS))])
+    assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    assert capsys.readouterr().out.strip() == str(tmp_path / "curves.png")
