@@ -118,7 +118,7 @@ def _try_picture(generator: Generator, label: int) -> Picture | None:
         mask[pixels] = class_id + 1
         if class_id == label:
             whole_area = int(pixels.sum())
-    _drop_leaves(generator, image, mask)
+    drop_leaves(generator, image, mask)
     areas = np.bincount(mask.ravel(), minlength=len(CLASS_NAMES) + 1)[1:]
     next_area = np.delete(areas, label).max()
     if areas[label] < max(LARGEST_MARGIN * next_area, LEAST_VISIBLE * whole_area):
@@ -153,7 +153,7 @@ def _pose(generator: Generator, centre: np.ndarray, radius: float) -> Pose:
     return Pose(float(centre[0]), float(centre[1]), float(radius), angle, generator.uniform(0.8, 1.0))
 
 
-def _drop_leaves(generator: Generator, image: np.ndarray, mask: np.ndarray) -> None:
+def drop_leaves(generator: Generator, image: np.ndarray, mask: np.ndarray) -> None:
     """Up to three plain leaves in front of everything; they are background."""
     height, width = mask.shape
     for colour in random_colours(generator, int(generator.integers(0, 4))):

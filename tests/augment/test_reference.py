@@ -1,7 +1,4 @@
-"""The reference augmentation held to PIL and torchvision, on real and on drawn images."""
-
-from dataclasses import replace
-from pathlib import Path
+"""The reference's single operations held to PIL and torchvision, on real and on drawn images."""
 
 import numpy as np
 import pytest
@@ -9,59 +6,8 @@ import torch
 import torchvision.transforms.functional as tvf
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
+from tests.augment.pictures import BICUBIC, level_error, planar, tensor
 from vicregl_fast.augment import reference
-from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
-from vicregl_fast.augment.recipe import ViewRecipe, ViewsConfig, view_recipes
-from vicregl_fast.geometry.boxes import CropRule
-from vicregl_fast.geometry.cells import cell_centres
-
-COUNT = 12
-BICUBIC = Image.Resampling.BICUBIC
-SIDES = [(61, 97), (128, 45), (33, 33), (200, 151)]
-
-
-def drawn_images() -> list[Image.Image]:
-    """Smooth colours, saturated patches, hard edges and noise, of odd sizes."""
-    rng = np.random.default_rng(0)
-    images = []
-    for i in range(COUNT):
-        height, width = SIDES[i % len(SIDES)]
-        coarse = Image.fromarray(rng.integers(0, 256, (4, 5, 3), dtype=np.uint8))
-        pixels = np.array(coarse.resize((width, height), BICUBIC))
-        pixels[height // 3 : height // 2, width // 4 : width // 2] = rng.integers(0, 2, 3) * 255
-        pixels[: height // 6] = rng.integers(0, 256, (height // 6, width, 3))
-        images.append(Image.fromarray(pixels))
-    return images
-
-
-def real_images(folder: Path) -> list[Image.Image]:
-    files = sorted((folder / "imagenet_sample").glob("*.JPEG"))
-    images = [Image.open(path).convert("RGB") for path in files[:: len(files) // COUNT][:COUNT]]
-    for image in images:
-        image.thumbnail((151, 151))
-    return images
-
-
-@pytest.fixture(scope="module", params=["drawn", "real"])
-def images(request) -> list[Image.Image]:
-    if request.param == "drawn":
-        return drawn_images()
-    return real_images(request.getfixturevalue("shared_data"))
-
-
-def tensor(image: Image.Image) -> torch.Tensor:
-    """uint8 [h, w, 3]."""
-    return torch.from_numpy(np.array(image))
-
-
-def planar(image: Image.Image) -> torch.Tensor:
-    """float32 [1, 3, h, w] in [0, 255]."""
-    return tensor(image).permute(2, 0, 1)[None].float()
-
-
-def level_error(ours: torch.Tensor, theirs: Image.Image) -> torch.Tensor:
-    return (ours - planar(theirs)).abs()
-
 
 FACTORS = [0.0, 0.6, 1.4]
 
@@ -205,106 +151,3 @@ def test_no_pixel_outside_the_box_is_read():
         image[top : top + height, left : left + width] = 0
         for size in (7, 64):
             assert reference.crop_resize([image], np.array([box]), size).abs().max() == 0
-
-
-def draw(recipe: ViewRecipe, images: list[torch.Tensor], view: int = 0) -> ViewParameters:
-    heights, widths = (np.array([image.shape[axis] for image in images]) for axis in (0, 1))
-    return draw_parameters(recipe, 5, 2, view, np.arange(len(images)), heights, widths)
-
-
-def pil_view(recipe: ViewRecipe, image: Image.Image, p: ViewParameters, i: int) -> np.ndarray:
-    """One view the plain way, with PIL's own operations: float [3, size, size], normalised."""
-    top, left, height, width = p.boxes[i].tolist()
-    view = image.crop((left, top, left + width, top + height)).resize((recipe.size,) * 2, BICUBIC)
-    if p.flips[i]:
-        view = ImageOps.mirror(view)
-    operations = [
-        lambda view: ImageEnhance.Brightness(view).enhance(p.brightness[i]),
-        lambda view: ImageEnhance.Contrast(view).enhance(p.contrast[i]),
-        lambda view: ImageEnhance.Color(view).enhance(p.saturation[i]),
-        lambda view: tvf.adjust_hue(view, float(p.hue[i])),
-    ]
-    if p.jitter[i]:
-        for number in p.order[i]:
-            view = operations[number](view)
-    if p.grey[i]:
-        view = view.convert("L").convert("RGB")
-    if p.blur[i]:
-        view = view.filter(ImageFilter.GaussianBlur(float(p.sigma[i])))
-    if p.solarise[i]:
-        view = ImageOps.solarize(view, 128)
-    return tvf.normalize(tvf.to_tensor(view), reference.MEAN, reference.STD).numpy()
-
-
-def test_views_are_pils(images):
-    pictures = images * 3
-    stored = [tensor(image) for image in pictures]
-    for view, recipe in enumerate(view_recipes(ViewsConfig(large_size=96))):
-        parameters = draw(recipe, stored, view)
-        ours = reference.apply(recipe, parameters, stored)
-        assert ours.dtype == torch.float32 and ours.shape == (len(stored), 3, 96, 96)
-        assert ours.is_contiguous(memory_format=torch.channels_last)
-        for i, image in enumerate(pictures):
-            error = 255 * 0.225 * np.abs(ours[i].numpy() - pil_view(recipe, image, parameters, i))
-            # A level on either side of the threshold is inverted by one and not by the other.
-            assert error.mean() < (5 if parameters.solarise[i] else 2.5)
-
-
-def test_the_recipes_extremes_are_seen():
-    """Every flag at work alone: a test against drift in the order of operations and in the flags' meaning."""
-    stored = [tensor(image) for image in drawn_images()]
-    still = ViewRecipe(
-        48, CropRule((1.0, 1.0)), 0.0, 0.0, flip_probability=0, jitter_probability=0, grey_probability=0
-    )
-    plain = reference.apply(still, draw(still, stored), stored)
-    whole = reference.crop_resize(stored, draw(still, stored).boxes, 48)
-    mean, std = (torch.tensor(values)[:, None, None] for values in (reference.MEAN, reference.STD))
-    torch.testing.assert_close(plain, (whole / 255 - mean) / std, rtol=0, atol=1e-5)
-
-    def changed(**options) -> torch.Tensor:
-        recipe = replace(still, **options)
-        return 255 * (reference.apply(recipe, draw(recipe, stored), stored) * std + mean)
-
-    def assert_close(ours: torch.Tensor, expected: torch.Tensor) -> None:
-        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-2)
-
-    assert_close(changed(flip_probability=1), whole.flip(3))
-    assert_close(changed(grey_probability=1), reference.grey(whole).expand_as(whole))
-    assert_close(changed(solarise_probability=1), reference.solarise(whole, 128))
-    assert_close(
-        changed(solarise_probability=1, blur_probability=1, blur_sigma=(2, 2), grey_probability=1),
-        reference.solarise(
-            reference.gaussian_blur(reference.grey(whole).expand_as(whole), torch.full((COUNT,), 2.0)), 128
-        ),
-    )
-
-
-def test_a_sample_has_the_same_view_in_any_batch():
-    # Across the border of two chunks of a CPU, with one, two and all images at a time.
-    recipe = view_recipes(ViewsConfig(large_size=96))[0]
-    stored = [tensor(image) for image in drawn_images()] * 5
-    parameters = draw(recipe, stored)
-    whole = reference.apply(recipe, parameters, stored)
-    for i in (0, 17, 38, 59):
-        part = slice(i, i + 2)
-        assert torch.equal(reference.apply(recipe, parameters[part], stored[part]), whole[part])
-        assert torch.equal(
-            reference.apply(recipe, parameters[i : i + 1], stored[i : i + 1]), whole[i : i + 1]
-        )
-
-
-def test_a_view_shows_what_lies_at_its_cell_centres():
-    rows, columns = np.meshgrid(np.arange(120), np.arange(200), indexing="ij")
-    image = torch.from_numpy(np.stack([rows, columns, 0 * rows], axis=-1).astype(np.uint8))
-    crop = CropRule((0.2, 1.0))
-    recipe = ViewRecipe(84, crop, 0.0, 0.0, jitter_probability=0, grey_probability=0)
-    stored = [image] * 40
-    parameters = draw(recipe, stored)
-    views = reference.apply(recipe, parameters, stored)
-    mean, std = (torch.tensor(values)[:, None, None] for values in (reference.MEAN, reference.STD))
-    seen = torch.nn.functional.avg_pool2d(255 * (views * std + mean)[:, :2], 12).permute(0, 2, 3, 1) + 0.5
-    assert parameters.flips.any() and not parameters.flips.all()
-    # Averaged values are rounded coordinates of pixels; a border pixel counts a little more.
-    np.testing.assert_allclose(
-        seen.numpy(), cell_centres(parameters.boxes, parameters.flips, 7), rtol=0, atol=0.6
-    )

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -16,11 +17,27 @@ from tests.dataprep.pictures import write_jpeg, write_tree
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def start(*arguments: object) -> subprocess.Popen:
-    command = [sys.executable, "-m", "dataprep", *map(str, arguments)]
-    return subprocess.Popen(
-        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts ``python -m dataprep`` with arguments; whatever a test leaves running is ended with it."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "dataprep", *map(str, arguments)]
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(command, cwd=REPOSITORY, stdout=pipe, stderr=pipe, text=True))
+        return started[-1]
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
+        process.communicate()
 
 
 def last_line(text: str) -> str:
@@ -37,7 +54,7 @@ def stalled(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def wait_for_workers(process: subprocess.Popen, out: Path) -> list[psutil.Process]:
+def wait_for_workers(process: subprocess.Popen[str], out: Path) -> list[psutil.Process]:
     """The worker processes, once the conversion is under way."""
     while process.poll() is None:
         partial = [path for path in out.parent.glob(".*.partial") if path.stat().st_size]
@@ -50,8 +67,8 @@ def wait_for_workers(process: subprocess.Popen, out: Path) -> list[psutil.Proces
     raise AssertionError(process.communicate()[1])
 
 
-@pytest.mark.timeout(60)
-def test_ffcv_fails_in_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.timeout(180)
+def test_ffcv_fails_in_one_sentence(start: Start, tmp_path: Path) -> None:
     write_tree(tmp_path / "images")
     (tmp_path / "images" / "bee" / "1.jpg").write_bytes(b"broken")
     process = start("ffcv", tmp_path / "images", tmp_path / "s.beton", "--workers", 2)
@@ -76,16 +93,18 @@ def test_ffcv_fails_in_one_sentence(tmp_path: Path) -> None:
         (("draw",), "invalid choice: 'draw'"),
     ],
 )
-def test_wrong_arguments_end_in_one_sentence(arguments: tuple[str, ...], says: str) -> None:
+def test_wrong_arguments_end_in_one_sentence(start: Start, arguments: tuple[str, ...], says: str) -> None:
     process = start(*arguments)
     errors = process.communicate()[1]
     assert process.returncode == 2
     assert errors.startswith("error: ") and errors.count("\n") == 1 and says in errors
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("which", [0, 1])  # one of them reads the endless file, the other waits for work
-def test_a_killed_worker_ends_in_one_sentence(stalled: Path, tmp_path: Path, which: int) -> None:
+def test_a_killed_worker_ends_in_one_sentence(
+    start: Start, stalled: Path, tmp_path: Path, which: int
+) -> None:
     out = tmp_path / "s.beton"
     process = start("ffcv", stalled, out, "--workers", 2)
     wait_for_workers(process, out)[which].kill()
@@ -95,10 +114,10 @@ def test_a_killed_worker_ends_in_one_sentence(stalled: Path, tmp_path: Path, whi
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_conversion_leaves_nothing(
-    stalled: Path, tmp_path: Path, number: signal.Signals
+    start: Start, stalled: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     out = tmp_path / "s.beton"
     process = start("ffcv", stalled, out, "--workers", 2)
@@ -111,8 +130,8 @@ def test_an_interrupted_conversion_leaves_nothing(
     assert not any(worker.is_running() for worker in workers)
 
 
-@pytest.mark.timeout(60)
-def test_an_interrupted_demo_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.timeout(180)
+def test_an_interrupted_demo_leaves_nothing(start: Start, tmp_path: Path) -> None:
     process = start("demo", tmp_path / "set", "--images", 2000, "--workers", 2)
     while not list(tmp_path.glob(".set.*.partial/train/*/*.jpg")):
         assert process.poll() is None

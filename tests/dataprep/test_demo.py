@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dataprep.dead_leaves import dead_leaves, noise
-from dataprep.demo import CLASS_NAMES, draw_picture, places, write_demo
+from dataprep.demo import CLASS_NAMES, draw_picture, drop_leaves, places, write_demo
 from dataprep.errors import UserError
 from dataprep.objects import Pose, draw_object
 
@@ -77,6 +77,17 @@ def test_mask_aligns_with_the_pixels_drawn(name: str) -> None:
     assert (after[~touched] == 1000).all() and edge.sum() < 0.35 * inside.sum()
     y, x = np.nonzero(touched)
     assert np.hypot(x + 0.5 - 60, y + 0.5 - 70).max() < 41.5
+
+
+def test_leaves_in_front_are_background() -> None:
+    covered = 0
+    for seed in range(6):
+        image, mask = np.full((90, 110, 3), 1000, np.float32), np.ones((90, 110), np.uint8)
+        drop_leaves(np.random.default_rng(seed), image, mask)
+        assert (mask[(image < 500).all(axis=2)] == 0).all()  # at least half leaf, none above 255
+        assert (mask[(image == 1000).all(axis=2)] == 1).all()
+        covered += int((mask == 0).sum())
+    assert covered > 500
 
 
 def test_textures_differ_under_the_same_colours_and_outline_size() -> None:

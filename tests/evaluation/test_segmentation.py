@@ -52,9 +52,17 @@ def test_the_score_is_the_hand_computed_one() -> None:
 
 
 def test_the_majority_row_predicts_the_commonest_training_class() -> None:
-    figures = majority_figures(torch.tensor([1, 8, 2]), torch.tensor([6, 3, 0]), LABELS)
     # Class 1 everywhere: IoU 3 / 9; class 0 is 0 of 6; class 2 occurs nowhere.
+    figures = majority_figures(torch.tensor([1, 8, 2]), torch.tensor([6, 3, 0]))
     assert figures == {"mIoU": pytest.approx(100 / 6), "pixel accuracy": pytest.approx(100 / 3)}
+
+
+@pytest.mark.parametrize("pixels", [[4, 0, 9], [4, 5, 0], [1, 2, 3], [0, 7, 0], [2, 0, 0]])
+def test_the_majority_row_is_scored_like_any_prediction(pixels: list[int]) -> None:
+    masks = torch.arange(3).repeat_interleave(torch.tensor(pixels))
+    score = SegmentationScore(LABELS)
+    score.update(torch.full_like(masks, 1), masks)
+    assert majority_figures(torch.tensor([1, 8, 2]), torch.tensor(pixels)) == pytest.approx(score.figures())
 
 
 @pytest.mark.parametrize("protocol", ["cached", "augmented"])

@@ -20,10 +20,13 @@ class _Moments:
         self.squares_c: Tensor | float = 0.0
 
     def add(self, module: nn.Module, inputs: tuple[Tensor]) -> None:
-        values_cm = inputs[0].detach().transpose(0, 1).flatten(1).double()
-        self.count += values_cm.shape[1]
-        self.sum_c = self.sum_c + values_cm.sum(1)
-        self.squares_c = self.squares_c + values_cm.square().sum(1)
+        values = inputs[0].detach()
+        count = values.numel() // values.shape[1]
+        other_dims = [dim for dim in range(values.ndim) if dim != 1]
+        variance_c, mean_c = (each.double() for each in torch.var_mean(values, other_dims, correction=0))
+        self.count += count
+        self.sum_c = self.sum_c + count * mean_c
+        self.squares_c = self.squares_c + count * (variance_c + mean_c.square())
 
     def store_in(self, layer: _BatchNorm) -> None:
         mean_c = torch.as_tensor(self.sum_c) / self.count
@@ -35,8 +38,7 @@ class _Moments:
 
 @torch.no_grad()
 def reestimate_batchnorm(network: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Sets every BatchNorm's running mean and variance to those of all that it receives over ``batches``
-    [n, 3, H, W].
+    """Sets every BatchNorm's statistics to the moments of what it receives over ``batches`` [n, 3, H, W].
 
     The moments are pooled over all batches, whatever their sizes (an average of the batches' variances
     would miss the spread between batches). While they are gathered each layer normalises by its batch; the

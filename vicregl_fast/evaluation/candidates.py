@@ -12,8 +12,7 @@ from vicregl_fast.models.load import load_backbone
 
 @dataclass(frozen=True)
 class Candidate:
-    """A backbone in eval mode; one that was never ``trained`` has its BatchNorm statistics re-estimated
-    first."""
+    """A backbone in eval mode; BatchNorm statistics are re-estimated first if it was never ``trained``."""
 
     name: str
     backbone: Backbone
@@ -23,10 +22,9 @@ class Candidate:
 def load_candidates(
     run: Path, random_init: bool, seed: int, output_stride: int | None = None
 ) -> Iterator[Candidate]:
-    """The run's backbone, then with ``random_init`` its architecture drawn anew from ``seed``; on CUDA if
-    there is one.
+    """The run's backbone, then with ``random_init`` its architecture drawn anew from ``seed``.
 
-    One at a time, so that one network is in memory.
+    They are on CUDA where there is one, and loaded only when their turn comes.
     """
     yield Candidate("trained", _placed(load_backbone(run, output_stride=output_stride)))
     if random_init:

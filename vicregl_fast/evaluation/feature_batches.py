@@ -1,5 +1,4 @@
-"""Where the linear head's training batches come from: cached maps of whole images, or maps of augmented
-crops.
+"""Training batches of the linear head: cached maps of whole images, or maps of augmented crops.
 
 Shape letters: b samples, C channels, h×w cells.
 """
@@ -47,8 +46,7 @@ class CachedMaps:
             self.masks.append(mask[0, 0].long())
 
     def batches(self, batch_size: int, iterations: int, seed: int) -> Iterator[Batch]:
-        """``iterations`` batches in an order drawn anew for every epoch; a batch holds images of one size
-        only."""
+        """``iterations`` batches, each of images of one size, in an order drawn anew for every epoch."""
         sizes = [mask.shape for mask in self.masks]
         epochs = (
             same_size_batches(sizes, batch_size, permutation(seed, epoch, len(sizes)).tolist())
@@ -64,8 +62,7 @@ class CachedMaps:
 def same_size_batches(
     sizes: Sequence[tuple[int, ...]], batch_size: int, order: Sequence[int]
 ) -> Iterator[list[int]]:
-    """Cuts ``order`` into batches of samples of one size; what is left of a size comes last, as a smaller
-    batch."""
+    """Cuts ``order`` into batches of samples of one size; smaller batches of what is left come last."""
     waiting: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index in order:
         group = waiting[sizes[index]]

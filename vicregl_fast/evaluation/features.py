@@ -20,8 +20,9 @@ from vicregl_fast.models.backbone import Backbone
 
 
 class CentreCrops(Dataset):
-    """Images with the short side resized to ``resize`` pixels (bicubic, antialiased), of which the ``size``
-    pixels in the middle are taken; float32 [3, size, size], normalised.
+    """The middle ``size`` pixels of images whose short side is ``resize`` pixels (bicubic, antialiased).
+
+    Items are float32 [3, size, size], normalised.
     """
 
     def __init__(self, images: StoredImages, resize: int, size: int):
@@ -45,8 +46,7 @@ class CentreCrops(Dataset):
 def pooled_features(
     backbone: Backbone, crops: CentreCrops, order: Sequence[int], batch_size: int, workers: int
 ) -> Tensor:
-    """Pooled features float32 [n, C] of the crops in ``order``, on the CPU; the backbone's mode is left as
-    it is."""
+    """Pooled features float32 [n, C] of the crops in ``order``, on the CPU, in the backbone's own mode."""
     device = next(backbone.parameters()).device
     batches = chunks(order, batch_size)
     progress = tqdm(read_batches(crops, batches, workers), "features", len(batches), leave=False)

@@ -23,6 +23,7 @@ from vicregl_fast.philox import permutation
 TEMPERATURE = 0.07
 """Wu et al.'s: a neighbour of cosine s votes with weight exp(s / 0.07)."""
 BATCHNORM_IMAGES = 1024
+"""Training images on which an untrained network's BatchNorm statistics are re-estimated."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,7 @@ class KnnConfig:
 def evaluate_knn(
     candidates: Iterable[Candidate], train: StoredImages, test: StoredImages, config: KnnConfig
 ) -> list[Row]:
-    """One row with the accuracy in percent for each candidate, and one for always answering the commonest
-    class.
+    """The accuracy of each candidate in percent, and that of always answering the commonest training class.
 
     Raises:
         UserError: the two sides' classes differ, k is above n, the crop does not fit, or an image is bad.
@@ -75,11 +75,9 @@ def evaluate_knn(
 
 
 def knn_classify(train_nc: Tensor, labels_n: Tensor, test_mc: Tensor, k: int, chunk: int = 1024) -> Tensor:
-    """The class int64 [m] that the k nearest training features by cosine vote for, each with weight
-    exp(cosine / 0.07).
+    """The class, int64 [m], for which the k training features of largest cosine vote, as exp(cosine / 0.07).
 
-    Of classes with equal votes the lower wins. The test features are taken ``chunk`` at a time to bound the
-    memory.
+    Of classes with equal votes the lower wins. ``chunk`` test features at a time bound the memory.
     """
     train_nc = normalize(train_nc)
     classes = int(labels_n.max()) + 1

@@ -14,8 +14,7 @@ END_LR = 1e-4
 
 
 class LinearHead(nn.Sequential):
-    """BatchNorm, dropout of whole channels, 1×1 convolution (method, section 6; mmsegmentation's
-    initialisation)."""
+    """BatchNorm, dropout of whole channels, 1×1 convolution (method, section 6; mmsegmentation's head)."""
 
     def __init__(self, channels: int, classes: int, dropout: float = 0.1):
         convolution = nn.Conv2d(channels, classes, 1)
@@ -32,10 +31,10 @@ def resize_logits(logits: Tensor, mask: Tensor) -> Tensor:
 def train_head(
     head: LinearHead, batches: Iterable[tuple[Tensor, Tensor]], iterations: int, lr: float, ignore_index: int
 ) -> None:
-    """One step on each batch of maps [b, C, h, w] and masks [b, H, W], of which ``iterations`` come; leaves
-    eval mode.
+    """One step on each of ``iterations`` batches of maps [b, C, h, w] and masks [b, H, W].
 
-    SGD with momentum 0.9 and weight decay 5e-4; the rate falls from ``lr`` to 1e-4 with power 0.9.
+    SGD with momentum 0.9 and weight decay 5e-4; the rate falls from ``lr`` to 1e-4 with power 0.9. The head
+    is left in eval mode.
     """
     optimiser = torch.optim.SGD(head.parameters(), lr, momentum=0.9, weight_decay=5e-4)
     head.train()

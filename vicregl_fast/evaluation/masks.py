@@ -83,8 +83,7 @@ def open_mask(path: Path, labels: Labels) -> Tensor:
     """Reads a mask of one number a pixel (grey, palette or 16 bit) as int64 [H, W].
 
     Raises:
-        UserError: it cannot be decoded, is a colour picture, or holds a label that is neither a class nor
-        ignored.
+        UserError: it cannot be decoded, is a colour picture, or holds a label neither class nor ignored.
     """
     try:
         with Image.open(path) as file:
@@ -106,8 +105,7 @@ def open_mask(path: Path, labels: Labels) -> Tensor:
 
 
 def class_pixels(data: MaskedImages, workers: int) -> Tensor:
-    """Decodes every image and mask once, and so checks them all; returns the pixels of each class, int64
-    [classes].
+    """Decodes every image and mask once, and so checks them all; gives each class's pixels, int64 [classes].
 
     Raises:
         UserError: an image or mask is bad, or no pixel has a class.

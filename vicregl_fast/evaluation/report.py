@@ -29,8 +29,7 @@ def format_table(title: str, rows: Sequence[Row]) -> str:
 
 
 def write_json(path: Path, evaluation: str, settings: Mapping[str, Any], rows: Sequence[Row]) -> None:
-    """Writes {"settings": ..., "results": [{"name": "knn.trained.accuracy", "value": 48.6, "unit": "%"},
-    ...]}."""
+    """Writes settings and results such as {"name": "knn.trained.accuracy", "value": 5.0, "unit": "%"}."""
     results = [
         {"name": f"{evaluation}.{row.name}.{figure}".replace(" ", "_"), "value": value, "unit": "%"}
         for row in rows

@@ -60,8 +60,7 @@ class SegmentationAugmentation:
 def distort(pixels: Tensor, strengths: np.ndarray, whether: np.ndarray) -> Tensor:
     """Brightness, contrast, saturation and hue of uint8 [3, H, W], each applied with probability 1/2.
 
-    ``strengths`` and ``whether`` are four numbers in [0, 1) each, in that order; strength 1/2 changes
-    nothing.
+    ``strengths`` and ``whether`` are four numbers in [0, 1) each, in that order; strength 1/2 is none.
     """
     brightness, contrast, saturation, hue = strengths
     steps = (
