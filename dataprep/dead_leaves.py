@@ -9,7 +9,8 @@ from numpy.random import Generator
 
 SUPERSAMPLING = 2
 LEAVES = 160
-LEAF_CONTRAST = 0.5  # of the colours within a picture, over that of random colours
+MIDDLE_GREY = 127.5
+LEAF_CONTRAST = 0.5  # over that of random colours
 SMALLEST, LARGEST = 0.05, 0.5  # radii as shares of the shorter side
 
 
@@ -73,11 +74,8 @@ def _leaf_ids(generator: Generator, height: int, width: int) -> np.ndarray:
 
 
 def _leaf_colours(generator: Generator, count: int) -> np.ndarray:
-    """Leaves of one picture share a few colours and their light, as the parts of a scene do."""
-    palette = random_colours(generator, int(generator.integers(3, 8)))
-    palette = palette.mean(axis=0) + LEAF_CONTRAST * (palette - palette.mean(axis=0))
-    chosen = palette[generator.integers(len(palette), size=count)]
-    return chosen + generator.normal(0, 10, (count, 3)).astype(np.float32)
+    """One palette for all pictures: else a picture would be known by its background, whatever stands before it."""
+    return MIDDLE_GREY + LEAF_CONTRAST * (random_colours(generator, count) - MIDDLE_GREY)
 
 
 def _shading(generator: Generator, ids: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ CLASS_NAMES = tuple(CLASSES)
 FEWEST_IMAGES = 6 * len(CLASS_NAMES)  # every class in both parts
 VALIDATION_EVERY = 6
 JPEG_QUALITY = 92
+SIZES = ((160, 160), (144, 176), (176, 144))
 LARGEST_MARGIN = 1.4  # the labelling object's visible area over the next one's
 LEAST_VISIBLE = 0.6  # share of the labelling object that nothing in front hides
 
@@ -123,14 +124,21 @@ def _try_picture(generator: Generator, label: int) -> Picture | None:
     next_area = np.delete(areas, label).max()
     if areas[label] < max(LARGEST_MARGIN * next_area, LEAST_VISIBLE * whole_area):
         return None
+    image = relight(generator, image)
     return Picture(np.clip(np.round(image), 0, 255).astype(np.uint8), mask, label)
 
 
+def relight(generator: Generator, image: np.ndarray) -> np.ndarray:
+    """The picture (float32 [h, w, 3]) in a light of its own: dim or bright, flat or hard, warm or cold."""
+    contrast = np.exp(generator.uniform(-0.5, 0.2))
+    gains = np.exp(generator.uniform(-0.45, 0.25) + generator.normal(0, 0.12, 3))
+    middle = image.mean()
+    return ((middle + contrast * (image - middle)) * gains).astype(np.float32)
+
+
 def _size(generator: Generator) -> tuple[int, int]:
-    """Height and width: 144 to 176 pixels on geometric average, half of the pictures square."""
-    side = generator.uniform(144, 176)
-    ratio = np.exp(generator.uniform(-0.3, 0.3)) if generator.uniform() < 0.5 else 1.0
-    return round(side / ratio**0.5), round(side * ratio**0.5)
+    """Height and width in pixels: square, lying or standing."""
+    return SIZES[generator.integers(len(SIZES))]
 
 
 def _layout(generator: Generator, height: int, width: int, label: int) -> list[tuple[int, Pose]]:

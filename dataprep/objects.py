@@ -1,5 +1,6 @@
-"""The eight classes of the demo set: each has an outline and a texture of its own, in any two colours."""
+"""The eight classes of the demo set: each has an outline and a texture of its own, and a usual colour."""
 
+import colorsys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +11,8 @@ from numpy.random import Generator
 from dataprep.dead_leaves import noise, random_colours
 
 OVERSAMPLING = 4  # of outlines, for smooth edges
-LEAST_CONTRAST = 80  # between the grey levels of an object's two colours
+LEAST_CONTRAST = 60  # between the grey levels of an object's two colours
+HUE_SPREAD = 0.03  # of a class, in turns, where two classes are an eighth apart
 
 Contours = list[np.ndarray]  # closed outlines [k, 2] within the unit disc; a second one is a hole
 Texture = Callable[[Generator, np.ndarray, np.ndarray, float], np.ndarray]
@@ -39,7 +41,7 @@ def draw_object(generator: Generator, name: str, pose: Pose, image: np.ndarray) 
     field = texture(generator, u, v, frequency)
     # A sine's edge is made one pixel wide: its slope at 0 is 2 pi f / radius a pixel.
     share = np.clip(0.5 + field * pose.radius / (2 * np.pi * frequency), 0, 1)[..., None]
-    first, second = _two_colours(generator)
+    first, second = _two_colours(generator, list(CLASSES).index(name) / len(CLASSES))
     light = 1 + generator.uniform(0, 0.3) * (u * np.cos(pose.angle) + v * np.sin(pose.angle))
     grain = generator.normal(0, generator.uniform(1, 7), u.shape)
     paint = (first + (second - first) * share) * light[..., None] + grain[..., None]
@@ -69,11 +71,14 @@ def _object_coordinates(pose: Pose, height: int, width: int) -> tuple[np.ndarray
     return x * cos + y * sin, (y * cos - x * sin) / np.float32(pose.squash)
 
 
-def _two_colours(generator: Generator) -> np.ndarray:
+def _two_colours(generator: Generator, hue: float) -> np.ndarray:
+    """float32 [2, 3] RGB: a strong colour near ``hue`` (in turns), and a much lighter or darker one."""
     while True:
-        colours = random_colours(generator, 2)
+        hue_turned = (hue + generator.normal(0, HUE_SPREAD)) % 1
+        strong = colorsys.hsv_to_rgb(hue_turned, generator.uniform(0.6, 0.95), generator.uniform(0.6, 1.0))
+        colours = np.stack([255 * np.float32(strong), random_colours(generator, 1)[0]])
         if abs(colours[0].mean() - colours[1].mean()) >= LEAST_CONTRAST:
-            return colours
+            return colours[generator.permutation(2)]
 
 
 def _polar(radii: list[float]) -> np.ndarray:

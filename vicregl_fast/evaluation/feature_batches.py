@@ -47,7 +47,8 @@ class CachedMaps:
 
     def batches(self, batch_size: int, iterations: int, seed: int) -> Iterator[Batch]:
         """``iterations`` batches, each of images of one size, in an order drawn anew for every epoch."""
-        sizes = [mask.shape for mask in self.masks]
+        # Masks of one size may belong to maps of two: their sides are rounded down differently.
+        sizes = [(*part.shape, *mask.shape) for part, mask in zip(self.maps, self.masks, strict=True)]
         epochs = (
             same_size_batches(sizes, batch_size, permutation(seed, epoch, len(sizes)).tolist())
             for epoch in count()

@@ -22,7 +22,7 @@ from vicregl_fast.philox import permutation
 
 TEMPERATURE = 0.07
 """Wu et al.'s: a neighbour of cosine s votes with weight exp(s / 0.07)."""
-BATCHNORM_IMAGES = 1024
+BATCHNORM_IMAGES = 256
 """Training images on which an untrained network's BatchNorm statistics are re-estimated."""
 
 

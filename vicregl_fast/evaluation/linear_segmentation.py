@@ -45,7 +45,7 @@ class SegmentationConfig:
     protocol: str = option(
         "cached", "quick on maps kept in memory, or slow with augmentation", choices=("cached", "augmented")
     )
-    iterations: int = option(500, "steps of the head")
+    iterations: int = option(300, "steps of the head")
     batch_size: int = option(16, "images a step")
     lr: float = option(0.1, "learning rate at the start; the published 0.01 wants 40,000 steps")
     crop: int = option(256, "pixels of a side of the crops of the augmented protocol")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ffcv.fields.rgb_image import IMAGE_MODES
 from PIL import Image
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from dataprep.errors import UserError
 from dataprep.images import UnreadableImage, load_rgb
 from dataprep.sources import ImageSource, list_images
 from vicregl_fast.data.beton import Beton, open_beton
+from vicregl_fast.data.decoder import IMAGE_MODES
 
 
 class StoredImages(ABC):
