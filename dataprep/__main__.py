@@ -33,26 +33,18 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="draw a labelled image set with masks")
     demo.add_argument("out", type=Path, metavar="OUT", help="folder to make")
-    demo.add_argument(
-        "--images", type=int, default=1200, help="pictures in all, one in six for validation (1200)"
-    )
+    demo.add_argument("--images", type=int, default=1200, help="pictures in all, one in six for validation (1200)")
     demo.add_argument("--seed", type=int, default=0, help="the pictures are a function of it (0)")
     demo.set_defaults(run=_demo)
 
     ffcv = commands.add_parser("ffcv", help="convert a folder of images to an FFCV store")
     ffcv.add_argument("source", type=Path, metavar="SOURCE", help="class folders, or any folder of images")
     ffcv.add_argument("out", type=Path, metavar="OUT.beton", help="store to write")
-    ffcv.add_argument(
-        "--list", type=Path, metavar="FILE", help="only these images: one path in SOURCE a line"
-    )
+    ffcv.add_argument("--list", type=Path, metavar="FILE", help="only these images: one path in SOURCE a line")
     ffcv.add_argument("--max-side", type=int, default=500, help="reduce images to this many pixels (500)")
     ffcv.add_argument("--quality", type=int, default=90, help="JPEG quality of what is encoded anew (90)")
-    ffcv.add_argument(
-        "--on-error", choices=("fail", "skip"), default="fail", help="at an unreadable image (fail)"
-    )
-    ffcv.add_argument(
-        "--overwrite", action="store_true", help="replace an existing store, once the new one is whole"
-    )
+    ffcv.add_argument("--on-error", choices=("fail", "skip"), default="fail", help="at an unreadable image (fail)")
+    ffcv.add_argument("--overwrite", action="store_true", help="replace an existing store, once the new one is whole")
     ffcv.set_defaults(run=_ffcv)
 
     for command in (demo, ffcv):

@@ -60,9 +60,7 @@ def write_demo(out: Path, images: int = 1200, seed: int = 0, workers: int | None
         UserError: too few images, ``out`` exists and is not empty or cannot be written, a dead worker.
     """
     if images < FEWEST_IMAGES:
-        raise UserError(
-            f"--images {images} is too few; give at least {FEWEST_IMAGES}, so that every class appears"
-        )
+        raise UserError(f"--images {images} is too few; give at least {FEWEST_IMAGES}, so that every class appears")
     if seed < 0:
         raise UserError(f"--seed {seed} is negative; give a whole number from 0")
     workers = available_cores() if workers is None else workers
@@ -79,9 +77,7 @@ def write_demo(out: Path, images: int = 1200, seed: int = 0, workers: int | None
                 pass
         unfinished.replace(out)
     except OSError as error:
-        raise UserError(
-            f"cannot write {out}: {error.strerror or error}; free space or choose another place"
-        ) from error
+        raise UserError(f"cannot write {out}: {error.strerror or error}; free space or choose another place") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -150,9 +146,7 @@ def _layout(generator: Generator, height: int, width: int, label: int) -> list[t
     objects = [(label, _pose(generator, generator.uniform(0.32, 0.68, 2) * (width, height), radius))]
     for class_id in companions:
         smaller = max(0.1 * side, radius * generator.uniform(0.35, 0.75))
-        objects.append(
-            (int(class_id), _pose(generator, generator.uniform(0.05, 0.95, 2) * (width, height), smaller))
-        )
+        objects.append((int(class_id), _pose(generator, generator.uniform(0.05, 0.95, 2) * (width, height), smaller)))
     return [objects[index] for index in generator.permutation(len(objects))]
 
 

@@ -56,9 +56,7 @@ def write_store(
         unfinished.replace(out)
         _sync(out.parent)
     except OSError as error:
-        raise UserError(
-            f"cannot write {out}: {error.strerror or error}; free space or choose another place"
-        ) from error
+        raise UserError(f"cannot write {out}: {error.strerror or error}; free space or choose another place") from error
     finally:
         _remove(unfinished)
     return manifest
@@ -75,9 +73,7 @@ class _Record:
 
 def _check_options(options: StoreOptions, workers: int) -> None:
     if not 16 <= options.max_side <= LARGEST_SIDE:
-        raise UserError(
-            f"--max-side {options.max_side} is out of range; give pixels from 16 to {LARGEST_SIDE}"
-        )
+        raise UserError(f"--max-side {options.max_side} is out of range; give pixels from 16 to {LARGEST_SIDE}")
     if not 1 <= options.quality <= 100:
         raise UserError(f"--quality {options.quality} is out of range; give a JPEG quality from 1 to 100")
     if options.on_error not in ("fail", "skip"):
@@ -92,9 +88,7 @@ def _check_out(out: Path, overwrite: bool) -> None:
     if out.is_dir():
         raise UserError(f"{out} is a folder; give the name of a file to write")
     if out.exists() and not overwrite:
-        raise UserError(
-            f"the store {out} exists; remove it, choose another name, or replace it with --overwrite"
-        )
+        raise UserError(f"the store {out} exists; remove it, choose another name, or replace it with --overwrite")
 
 
 def _write_images(source: ImageSource, path: Path, options: StoreOptions, workers: int) -> _Record:
@@ -128,9 +122,7 @@ def _samples(
         for file, label, image in zip(source.files, labels, images, strict=True):
             progress.update()
             if isinstance(image, StoredJpeg) and len(image.data) > page_size:
-                image = UnreadableImage(
-                    f"its JPEG has {len(image.data)} bytes, more than a page of {page_size}"
-                )
+                image = UnreadableImage(f"its JPEG has {len(image.data)} bytes, more than a page of {page_size}")
             if isinstance(image, StoredJpeg):
                 record.labels[label] += 1
                 record.originals += image.original

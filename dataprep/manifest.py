@@ -86,9 +86,7 @@ def read_manifest(store: Path) -> Manifest:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(
-            f"the manifest {path} cannot be read ({error.strerror}); convert the images again"
-        ) from error
+        raise UserError(f"the manifest {path} cannot be read ({error.strerror}); convert the images again") from error
     except ValueError as error:
         raise UserError(f"{path} is not a store's manifest; convert the images again") from error
     version = record.get("format_version") if isinstance(record, dict) else None

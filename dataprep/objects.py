@@ -76,7 +76,7 @@ def _two_colours(generator: Generator, hue: float) -> np.ndarray:
     while True:
         hue_turned = (hue + generator.normal(0, HUE_SPREAD)) % 1
         strong = colorsys.hsv_to_rgb(hue_turned, generator.uniform(0.6, 0.95), generator.uniform(0.6, 1.0))
-        colours = np.stack([255 * np.float32(strong), random_colours(generator, 1)[0]])
+        colours = np.stack([255 * np.array(strong, np.float32), random_colours(generator, 1)[0]])
         if abs(colours[0].mean() - colours[1].mean()) >= LEAST_CONTRAST:
             return colours[generator.permutation(2)]
 

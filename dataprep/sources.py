@@ -39,9 +39,7 @@ def list_images(folder: Path, list_file: Path | None = None) -> ImageSource:
         UserError: the folder is missing or has no images, or the list names what is not an image in it.
     """
     if not folder.is_dir():
-        raise UserError(
-            f"the image folder {folder} does not exist or is no folder; give one with images in it"
-        )
+        raise UserError(f"the image folder {folder} does not exist or is no folder; give one with images in it")
     found = _walk(folder)
     if not found:
         kinds = " ".join(sorted(extension[1:] for extension in IMAGE_EXTENSIONS))

@@ -18,9 +18,7 @@ from dataprep.errors import UserError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CHUNK = (
-    8  # items a message: one chunk of paths stays well below a pipe's buffer, so that sending never blocks
-)
+CHUNK = 8  # items a message: one chunk of paths stays well below a pipe's buffer, so that sending never blocks
 AHEAD = 4  # chunks that a worker may be ahead of the consumer
 
 
@@ -110,9 +108,7 @@ class _Crew(Generic[Item, Result]):
 
 
 def _work(connection: Connection, function: Callable[[Item], Result]) -> None:
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole group; the parent ends the workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
     try:
         while True:
             index, chunk = connection.recv()

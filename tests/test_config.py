@@ -33,9 +33,7 @@ def test_the_defaults_are_the_released_recipe() -> None:
         ("convnext_xl", 1.125e-3, 1.125e-6, [224] * 2 + [96] * 6),
     ],
 )
-def test_recipes_reach_the_paper_s_rates_and_views(
-    recipe: str, peak: float, end: float, views: list[int]
-) -> None:
+def test_recipes_reach_the_paper_s_rates_and_views(recipe: str, peak: float, end: float, views: list[int]) -> None:
     config = parse_config(["--config", str(CONFIGS / f"{recipe}.yaml")])
     reached = peak_lr(config.optim, config.batch_size)
     assert reached == pytest.approx(peak)

@@ -20,9 +20,7 @@ KNOWN_ANSWERS = [
 @pytest.mark.parametrize(("counter", "key", "words"), KNOWN_ANSWERS)
 def test_known_answers(counter, key, words):
     assert philox.philox4x32(*counter, *key) == words
-    assert philox.philox4x32.py_func(*counter, *key) == words, (
-        "the same source must serve without compilation"
-    )
+    assert philox.philox4x32.py_func(*counter, *key) == words, "the same source must serve without compilation"
 
 
 @pytest.mark.parametrize(("counter", "key", "words"), KNOWN_ANSWERS)
@@ -70,6 +68,4 @@ def test_permutation_orders_the_keys_of_the_order_view():
 def test_permutations_are_uniform():
     firsts = np.array([philox.permutation(0, epoch, 5) for epoch in range(5000)])
     counts = np.array([np.bincount(column, minlength=5) for column in firsts.T])
-    assert np.abs(counts - 1000).max() < 5 * np.sqrt(1000 * 0.8), (
-        "each sample comes equally often at each place"
-    )
+    assert np.abs(counts - 1000).max() < 5 * np.sqrt(1000 * 0.8), "each sample comes equally often at each place"

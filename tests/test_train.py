@@ -12,15 +12,35 @@ from pathlib import Path
 import pytest
 import torch
 
-TINY = (
-    "--views.large_size 32 --model.backbone resnet18 --model.output_stride 16 --model.expander 32 --model.projector 16 "
-    "--loss.gamma_large 2 --batch_size 12 --epochs 3 --optim.warmup_epochs 1 --train.log_every 1 "
-    "--train.checkpoint_every 3 --train.precision fp32 --data.workers 1"
-).split()
+TINY = {
+    "views.large_size": 32,
+    "model.backbone": "resnet18",
+    "model.output_stride": 16,
+    "model.expander": 32,
+    "model.projector": 16,
+    "loss.gamma_large": 2,
+    "batch_size": 12,
+    "epochs": 3,
+    "optim.warmup_epochs": 1,
+    "train.log_every": 1,
+    "train.checkpoint_every": 3,
+    "train.precision": "fp32",
+    "data.workers": 1,
+}
 
 
 def command(store: Path, run: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "vicregl_fast.train", "--data.path", str(store), "--run_dir", str(run), *TINY, *more]
+    return [
+        sys.executable,
+        "-m",
+        "vicregl_fast.train",
+        "--data.path",
+        str(store),
+        "--run_dir",
+        str(run),
+        *TINY,
+        *more,
+    ]
 
 
 def train(store: Path, run: Path, *more: str) -> subprocess.CompletedProcess:

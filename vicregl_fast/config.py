@@ -103,7 +103,9 @@ class RunConfig:
 def config_parser() -> ArgumentParser:
     """Every field of ``RunConfig`` as an option, and ``--config FILE``, after which the command line wins."""
     parser = ArgumentParser(
-        prog="python -m vicregl_fast.train", description="Pretrain a backbone with VICRegL.", exit_on_error=False
+        prog="python -m vicregl_fast.train",
+        description="Pretrain a backbone with VICRegL.",
+        exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="a YAML recipe, such as configs/resnet18_96px.yaml")
     parser.add_class_arguments(RunConfig, as_group=False)

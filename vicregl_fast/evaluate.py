@@ -49,25 +49,17 @@ def _parser() -> argparse.ArgumentParser:
     nearest = commands.add_parser("knn", help="k-NN classification of pooled features")
     nearest.set_defaults(evaluation=knn)
     for side in ("train", "test"):
-        nearest.add_argument(
-            f"--{side}", type=Path, required=True, help="folder of class folders, or a .beton store"
-        )
+        nearest.add_argument(f"--{side}", type=Path, required=True, help="folder of class folders, or a .beton store")
         nearest.add_argument(f"--{side}-list", type=Path, help="which files of the folder, one path a line")
     add_options(nearest, KnnConfig)
     segment = commands.add_parser("linear-seg", help="linear segmentation of frozen feature maps")
     segment.set_defaults(evaluation=linear_seg)
     for side in ("train", "val"):
         segment.add_argument(f"--{side}-images", type=Path, required=True, help="folder of images")
-        segment.add_argument(
-            f"--{side}-masks", type=Path, required=True, help="folder of masks with the same names"
-        )
-    segment.add_argument(
-        "--classes", type=int, required=True, help="mask values 0 to CLASSES - 1 are classes"
-    )
+        segment.add_argument(f"--{side}-masks", type=Path, required=True, help="folder of masks with the same names")
+    segment.add_argument("--classes", type=int, required=True, help="mask values 0 to CLASSES - 1 are classes")
     segment.add_argument("--ignore-index", type=int, default=255, help="mask value that counts nowhere (255)")
-    segment.add_argument(
-        "--output-stride", type=int, help="pixels per cell, by dilation (default: as trained)"
-    )
+    segment.add_argument("--output-stride", type=int, help="pixels per cell, by dilation (default: as trained)")
     add_options(segment, SegmentationConfig)
     for command in (nearest, segment):
         command.add_argument("--run", type=Path, required=True, help="run folder, or a checkpoint in it")

@@ -1,4 +1,4 @@
-"""Pretrains a backbone: ``python -m vicregl_fast.train [--config FILE] [--KEY VALUE ...]``; ``--help`` lists all keys."""
+"""Pretrains a backbone: ``python -m vicregl_fast.train [--config FILE] [--KEY VALUE ...]``; see ``--help``."""
 
 import sys
 

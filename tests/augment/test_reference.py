@@ -57,9 +57,7 @@ def test_a_third_of_a_turn_moves_red_to_green():
 def test_grey_and_solarise_are_pils(images):
     for image in images:
         assert (
-            level_error(
-                reference.grey(planar(image)).expand(-1, 3, -1, -1), image.convert("L").convert("RGB")
-            ).max()
+            level_error(reference.grey(planar(image)).expand(-1, 3, -1, -1), image.convert("L").convert("RGB")).max()
             < 1
         )
         assert level_error(reference.solarise(planar(image), 128), ImageOps.solarize(image, 128)).max() == 0
@@ -116,9 +114,7 @@ def crops(image: Image.Image) -> list[tuple[np.ndarray, Image.Image]]:
     for top, left, height, width in BOXES:
         y, x = int(top * image.height), int(left * image.width)
         box_height, box_width = max(1, int(height * image.height)), max(1, int(width * image.width))
-        pairs.append(
-            (np.array([[y, x, box_height, box_width]]), image.crop((x, y, x + box_width, y + box_height)))
-        )
+        pairs.append((np.array([[y, x, box_height, box_width]]), image.crop((x, y, x + box_width, y + box_height))))
     return pairs
 
 

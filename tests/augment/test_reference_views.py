@@ -61,9 +61,7 @@ def test_views_are_pils(images):
 def test_the_recipes_extremes_are_seen():
     """Every flag at work alone: a test against drift in the order of operations and in the flags' meaning."""
     stored = [tensor(image) for image in drawn_images()]
-    still = ViewRecipe(
-        48, CropRule((1.0, 1.0)), 0.0, 0.0, flip_probability=0, jitter_probability=0, grey_probability=0
-    )
+    still = ViewRecipe(48, CropRule((1.0, 1.0)), 0.0, 0.0, flip_probability=0, jitter_probability=0, grey_probability=0)
     plain = reference.apply(still, draw(still, stored), stored)
     whole = reference.crop_resize(stored, draw(still, stored).boxes, 48)
     mean, std = (torch.tensor(values)[:, None, None] for values in (reference.MEAN, reference.STD))
@@ -96,9 +94,7 @@ def test_a_sample_has_the_same_view_in_any_batch():
     for i in (0, 17, 38, 59):
         part = slice(i, i + 2)
         assert torch.equal(reference.apply(recipe, parameters[part], stored[part]), whole[part])
-        assert torch.equal(
-            reference.apply(recipe, parameters[i : i + 1], stored[i : i + 1]), whole[i : i + 1]
-        )
+        assert torch.equal(reference.apply(recipe, parameters[i : i + 1], stored[i : i + 1]), whole[i : i + 1])
 
 
 def test_a_view_shows_what_lies_at_its_cell_centres():
@@ -113,6 +109,4 @@ def test_a_view_shows_what_lies_at_its_cell_centres():
     seen = torch.nn.functional.avg_pool2d(255 * (views * std + mean)[:, :2], 12).permute(0, 2, 3, 1) + 0.5
     assert parameters.flips.any() and not parameters.flips.all()
     # Averaged values are rounded coordinates of pixels; a border pixel counts a little more.
-    np.testing.assert_allclose(
-        seen.numpy(), cell_centres(parameters.boxes, parameters.flips, 7), rtol=0, atol=0.6
-    )
+    np.testing.assert_allclose(seen.numpy(), cell_centres(parameters.boxes, parameters.flips, 7), rtol=0, atol=0.6)

@@ -102,9 +102,7 @@ def test_wrong_arguments_end_in_one_sentence(start: Start, arguments: tuple[str,
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("which", [0, 1])  # one of them reads the endless file, the other waits for work
-def test_a_killed_worker_ends_in_one_sentence(
-    start: Start, stalled: Path, tmp_path: Path, which: int
-) -> None:
+def test_a_killed_worker_ends_in_one_sentence(start: Start, stalled: Path, tmp_path: Path, which: int) -> None:
     out = tmp_path / "s.beton"
     process = start("ffcv", stalled, out, "--workers", 2)
     wait_for_workers(process, out)[which].kill()

@@ -127,9 +127,7 @@ def test_skip_leaves_them_out_and_records_them(tmp_path: Path) -> None:
 def test_skipping_everything_is_refused(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.jpg").touch()
-    with pytest.raises(
-        UserError, match=r"none of the images can be decoded, the first being a\.jpg: the file is"
-    ):
+    with pytest.raises(UserError, match=r"none of the images can be decoded, the first being a\.jpg: the file is"):
         write_store(list_images(tmp_path / "images"), tmp_path / "s.beton", on_error="skip", workers=1)
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
 
@@ -183,9 +181,7 @@ def test_manifest_shows_a_store_that_is_not_its_own(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"content of .* is not what its manifest says"):
         manifest.check(out, digest=True)
     out.write_bytes(content[:-1])
-    with pytest.raises(
-        UserError, match=f"has {len(content) - 1} bytes where its manifest says {len(content)}"
-    ):
+    with pytest.raises(UserError, match=f"has {len(content) - 1} bytes where its manifest says {len(content)}"):
         manifest.check(out)
     out.unlink()
     with pytest.raises(UserError, match="there is no store"):

@@ -93,12 +93,8 @@ def test_broken_exif_does_not_matter(tmp_path: Path) -> None:
     assert stored_jpeg(tmp_path / "a.jpg", 500, 90).data == source
 
 
-@pytest.mark.parametrize(
-    ("height", "width", "size"), [(80, 120, (40, 60)), (121, 35, (60, 17)), (3, 400, (1, 60))]
-)
-def test_longer_side_is_reduced_to_the_limit(
-    tmp_path: Path, height: int, width: int, size: tuple[int, int]
-) -> None:
+@pytest.mark.parametrize(("height", "width", "size"), [(80, 120, (40, 60)), (121, 35, (60, 17)), (3, 400, (1, 60))])
+def test_longer_side_is_reduced_to_the_limit(tmp_path: Path, height: int, width: int, size: tuple[int, int]) -> None:
     write_jpeg(tmp_path / "a.jpg", height, width)
     stored = stored_jpeg(tmp_path / "a.jpg", max_side=60, quality=95)
     assert (stored.height, stored.width) == size and not stored.original
@@ -108,10 +104,7 @@ def test_longer_side_is_reduced_to_the_limit(
 
 def test_lower_quality_makes_fewer_bytes(tmp_path: Path) -> None:
     write_jpeg(tmp_path / "a.jpg", 200, 200)
-    assert (
-        len(stored_jpeg(tmp_path / "a.jpg", 100, 30).data)
-        < len(stored_jpeg(tmp_path / "a.jpg", 100, 95).data) / 2
-    )
+    assert len(stored_jpeg(tmp_path / "a.jpg", 100, 30).data) < len(stored_jpeg(tmp_path / "a.jpg", 100, 95).data) / 2
 
 
 def test_what_only_pillow_forgives_is_encoded_anew(tmp_path: Path) -> None:

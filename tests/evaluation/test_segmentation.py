@@ -28,9 +28,7 @@ def write_masked(root: Path, count: int, seed: int, side: int = 48) -> MaskedIma
     for index in range(count):
         blocks = generator.choice(3, (side // 8, side // 8), p=(0.5, 0.3, 0.2))
         mask = np.kron(blocks, np.ones((8, 8), int)).astype(np.uint8)
-        pixels = np.clip(PALETTE[mask] + generator.integers(-25, 25, (*mask.shape, 3)), 0, 255).astype(
-            np.uint8
-        )
+        pixels = np.clip(PALETTE[mask] + generator.integers(-25, 25, (*mask.shape, 3)), 0, 255).astype(np.uint8)
         mask[:2] = IGNORED
         Image.fromarray(pixels).save(root / "images" / "nested" / f"{index}.png")
         Image.fromarray(mask).save(root / "masks" / "nested" / f"{index}.png")
@@ -114,9 +112,7 @@ def test_cached_batches_go_on_into_further_epochs(tmp_path: Path) -> None:
 def test_a_missing_mask_is_named(tmp_path: Path) -> None:
     write_masked(tmp_path, 2, seed=0)
     first_mask(tmp_path).unlink()
-    with pytest.raises(
-        UserError, match=r"images/nested/0.png has no mask: .*masks needs a file nested/0.png"
-    ):
+    with pytest.raises(UserError, match=r"images/nested/0.png has no mask: .*masks needs a file nested/0.png"):
         MaskedImages(tmp_path / "images", tmp_path / "masks", LABELS)
 
 

@@ -26,9 +26,7 @@ def test_image_and_mask_stay_together() -> None:
         made = augment(item, epoch, index=3)
         assert made.pixels.shape == (3, 64, 64) and made.mask.shape == (64, 64)
         labelled = made.mask[made.mask != IGNORED]
-        levels = torch.stack(
-            [made.pixels[0][made.mask == label].float().median() for label in labelled.unique()]
-        )
+        levels = torch.stack([made.pixels[0][made.mask == label].float().median() for label in labelled.unique()])
         # Brightness and contrast keep the order of grey levels, so the medians ascend with the label.
         assert (levels.diff() > 0).all()
         contents.add(made.mask.numpy().tobytes())
@@ -45,9 +43,7 @@ def test_a_sample_looks_the_same_whenever_it_is_prepared() -> None:
 
 
 def test_a_small_image_is_padded_with_ignored_labels() -> None:
-    made = SegmentationAugmentation(100, IGNORED, seed=0)(
-        coloured(torch.ones(20, 20, dtype=torch.long)), 0, 0
-    )
+    made = SegmentationAugmentation(100, IGNORED, seed=0)(coloured(torch.ones(20, 20, dtype=torch.long)), 0, 0)
     rows, columns = np.nonzero((made.mask == 1).numpy())
     height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
     assert height == width and 10 <= height <= 40

@@ -20,23 +20,17 @@ def draw(rule: CropRule, height: int, width: int, count: int = DRAWS, seed: int 
 def torchvision_boxes(rule: CropRule, height: int, width: int, count: int = DRAWS) -> np.ndarray:
     torch.manual_seed(0)
     image = torch.empty(3, height, width)
-    return np.array(
-        [RandomResizedCrop.get_params(image, list(rule.scale), list(rule.ratio)) for _ in range(count)]
-    )
+    return np.array([RandomResizedCrop.get_params(image, list(rule.scale), list(rule.ratio)) for _ in range(count)])
 
 
 def largest_gap(first: np.ndarray, second: np.ndarray) -> float:
     """The Kolmogorov-Smirnov statistic."""
     places = np.concatenate([first, second])
-    shares = [
-        np.searchsorted(np.sort(values), places, side="right") / len(values) for values in (first, second)
-    ]
+    shares = [np.searchsorted(np.sort(values), places, side="right") / len(values) for values in (first, second)]
     return float(np.abs(shares[0] - shares[1]).max())
 
 
-@pytest.mark.parametrize(
-    "rule", [LARGE, CropRule((0.4, 1.0)), CropRule((0.08, 0.4)), CropRule((0.2, 0.9), (0.3, 2.0))]
-)
+@pytest.mark.parametrize("rule", [LARGE, CropRule((0.4, 1.0)), CropRule((0.08, 0.4)), CropRule((0.2, 0.9), (0.3, 2.0))])
 @pytest.mark.parametrize(("height", "width"), [(375, 500), (600, 200), (64, 64)])
 def test_boxes_are_distributed_as_torchvisions(rule, height, width):
     ours, theirs = draw(rule, height, width), torchvision_boxes(rule, height, width)

@@ -84,16 +84,11 @@ def test_the_largest_boxes_and_grids_do_not_overflow(box_a, box_b):
         a, b, zero = np.array([box_a]), np.array([box_b]), np.zeros(1, dtype=bool)
         queries, neighbours = match_cells(a, zero, 64, b, zero, grid_b, 50)
         # Nearest row and column apart, in unbounded integers: brute force over 64**4 pairs takes minutes.
-        mine = [
-            [p[axis] for p in positions(box_a, False, 64, grid_b)[:: (64, 1)[axis]]][:64] for axis in (0, 1)
-        ]
+        mine = [[p[axis] for p in positions(box_a, False, 64, grid_b)[:: (64, 1)[axis]]][:64] for axis in (0, 1)]
         other = [
-            [p[axis] for p in positions(box_b, False, grid_b, 64)[:: (grid_b, 1)[axis]]][:grid_b]
-            for axis in (0, 1)
+            [p[axis] for p in positions(box_b, False, grid_b, 64)[:: (grid_b, 1)[axis]]][:grid_b] for axis in (0, 1)
         ]
-        best = [
-            [min(((p - o) ** 2, i) for i, o in enumerate(other[axis])) for p in mine[axis]] for axis in (0, 1)
-        ]
+        best = [[min(((p - o) ** 2, i) for i, o in enumerate(other[axis])) for p in mine[axis]] for axis in (0, 1)]
         cells = [(best[0][q // 64][0] + best[1][q % 64][0], q) for q in range(64 * 64)]
         expected = sorted(q for _, q in sorted(cells)[:50])
         assert queries.tolist() == [expected]

@@ -11,9 +11,7 @@ from vicregl_fast.losses.directions import Direction, DirectionPlan
 Views = tuple[list[Tensor], list[Tensor], list[Tensor]]
 
 
-def location_matches(
-    plan: DirectionPlan, positions: Sequence[Tensor]
-) -> dict[Direction, tuple[Tensor, Tensor]]:
+def location_matches(plan: DirectionPlan, positions: Sequence[Tensor]) -> dict[Direction, tuple[Tensor, Tensor]]:
     """Queries and neighbours of every direction, from cell positions [n, c, 2]."""
     return {
         direction: plain.matches(positions[direction.query], positions[direction.neighbour], direction.gamma)

@@ -26,9 +26,7 @@ def test_two_views_of_the_released_code_keep_both_gammas() -> None:
 @pytest.mark.parametrize("preset", ["paper", "official"])
 def test_multi_crop_compares_large_with_all(preset: Literal["paper", "official"]) -> None:
     plan = plan_directions(LossConfig(preset=preset), 8)
-    ends = {(a, b) for a in range(2) for b in range(8) if a != b} | {
-        (b, a) for a in range(2) for b in range(2, 8)
-    }
+    ends = {(a, b) for a in range(2) for b in range(8) if a != b} | {(b, a) for a in range(2) for b in range(2, 8)}
     assert {(d.query, d.neighbour) for d in plan.location} == ends
     assert {(d.query, d.neighbour) for d in plan.feature} == ends
     for direction in plan.location:

@@ -95,9 +95,7 @@ def test_agrees_with_the_direct_formulation(case: str, preset: Literal["paper", 
 
 @pytest.mark.parametrize("alpha, count", [(0.0, 6), (0.75, 9), (1.0, 3)])
 def test_named_terms_add_up_to_the_total(alpha: float, count: int) -> None:
-    terms, _ = with_gradients(
-        LossConfig(alpha=alpha, gamma_large=5, gamma_small=2), *drawn(4, (3, 3, 2), 4, 6, 1)
-    )
+    terms, _ = with_gradients(LossConfig(alpha=alpha, gamma_large=5, gamma_small=2), *drawn(4, (3, 3, 2), 4, 6, 1))
     of_global = sum(float(value) for name, value in terms.named.items() if name.startswith("global_"))
     of_local = sum(float(value) for name, value in terms.named.items() if name.startswith("local_"))
     assert terms.total.item() == pytest.approx(alpha * of_global + (1 - alpha) * of_local, abs=1e-12)

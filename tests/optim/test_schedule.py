@@ -9,9 +9,7 @@ from vicregl_fast.optim.schedule import learning_rate
 
 
 def test_warm_up_is_linear_from_zero() -> None:
-    assert [learning_rate(step, 100, 4, 0.8, 0.1) for step in range(5)] == pytest.approx(
-        [0, 0.2, 0.4, 0.6, 0.8]
-    )
+    assert [learning_rate(step, 100, 4, 0.8, 0.1) for step in range(5)] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
 
 
 def test_then_half_a_cosine_to_the_end_value() -> None:
@@ -32,7 +30,5 @@ def test_a_warm_up_as_long_as_the_run_only_rises() -> None:
 
 
 def test_a_warm_up_longer_than_the_run_is_refused() -> None:
-    with pytest.raises(
-        UserError, match=r"warm-up of 11 steps is longer than the run of 10: lower --optim\.warmup"
-    ):
+    with pytest.raises(UserError, match=r"warm-up of 11 steps is longer than the run of 10: lower --optim\.warmup"):
         learning_rate(0, 10, 11, 0.8, 0.1)

@@ -55,5 +55,5 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
 def test_no_readable_checkpoint_is_said(tmp_path: Path) -> None:
     assert Checkpoints(tmp_path).load_newest() is None
     (tmp_path / "step-000000001.pt").write_bytes(b"")
-    with pytest.raises(UserError, match="no checkpoint in .* can be read"):
+    with pytest.raises(UserError, match=r"no checkpoint in .* can be read"):
         Checkpoints(tmp_path).load_newest()

@@ -19,5 +19,9 @@ def test_a_resumed_log_goes_on_after_its_checkpoint(tmp_path: Path) -> None:
         file.write('{"step": 40, "lo')  # killed while writing
     with MetricsLog(metrics, events, 20) as log:
         log.write(30, {"loss": -1.0})
-    assert rows(metrics) == [{"step": 10, "loss": 10.0}, {"step": 20, "loss": 20.0}, {"step": 30, "loss": -1.0}]
+    assert rows(metrics) == [
+        {"step": 10, "loss": 10.0},
+        {"step": 20, "loss": 20.0},
+        {"step": 30, "loss": -1.0},
+    ]
     assert any(events.glob("events.out.tfevents.*"))

@@ -66,15 +66,11 @@ def images(count: int) -> list[np.ndarray]:
     return [np.stack([rows, columns, np.full_like(rows, 60 * k)], 2).astype(np.uint8) for k in range(count)]
 
 
-def test_location_matches_are_near_each_other_in_the_image(
-    network: VICRegLNetwork, config: RunConfig
-) -> None:
+def test_location_matches_are_near_each_other_in_the_image(network: VICRegLNetwork, config: RunConfig) -> None:
     for matched in select_matches(network, config, images(4), gamma=5, seed=0):
         a, b = matched.views
         assert a.grid == b.grid == 4 and a.picture.shape == (64, 64, 3)
-        every_a, every_b = (
-            cell_centres(np.array([v.box]), np.array([v.flip]), 4).reshape(16, 2) for v in (a, b)
-        )
+        every_a, every_b = (cell_centres(np.array([v.box]), np.array([v.flip]), 4).reshape(16, 2) for v in (a, b))
         distances = np.linalg.norm(every_a[:, None] - every_b[None], axis=2)
         kept = np.linalg.norm(
             centres_in_image(matched.location.queries, a) - centres_in_image(matched.location.neighbours, b),
@@ -88,8 +84,7 @@ def test_feature_matches_are_the_nearest_local_embeddings(network: VICRegLNetwor
     for matched in select_matches(network, config, images(2), gamma=16, seed=0):
         scale = torch.tensor([0.229, 0.224, 0.225]) * 255
         views = [
-            (torch.tensor(v.picture).float() - torch.tensor([0.485, 0.456, 0.406]) * 255) / scale
-            for v in matched.views
+            (torch.tensor(v.picture).float() - torch.tensor([0.485, 0.456, 0.406]) * 255) / scale for v in matched.views
         ]
         with torch.no_grad():
             maps = network([view.permute(2, 0, 1)[None] for view in views]).maps

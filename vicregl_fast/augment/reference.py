@@ -33,9 +33,7 @@ def apply(recipe: ViewRecipe, parameters: ViewParameters, images: Sequence[Tenso
     Returns: float32 [b, 3, size, size] in channels_last memory format, normalised by ImageNet's statistics.
     """
     device = images[0].device
-    views = torch.empty(
-        (len(images), 3, recipe.size, recipe.size), device=device, memory_format=torch.channels_last
-    )
+    views = torch.empty((len(images), 3, recipe.size, recipe.size), device=device, memory_format=torch.channels_last)
     chunk = len(images) if device.type != "cpu" else max(1, _CPU_CHUNK_VALUES // (3 * recipe.size**2))
     for start in range(0, len(images), chunk):
         part = slice(start, start + chunk)

@@ -45,9 +45,7 @@ def reestimate_batchnorm(network: nn.Module, batches: Iterable[Tensor]) -> None:
     rest of the network keeps its mode, so drop path and dropout stay off in eval mode.
     """
     layers = {
-        layer: _Moments()
-        for layer in network.modules()
-        if isinstance(layer, _BatchNorm) and layer.track_running_stats
+        layer: _Moments() for layer in network.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats
     }
     if not layers:
         return

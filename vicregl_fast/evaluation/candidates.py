@@ -19,9 +19,7 @@ class Candidate:
     trained: bool = True
 
 
-def load_candidates(
-    run: Path, random_init: bool, seed: int, output_stride: int | None = None
-) -> Iterator[Candidate]:
+def load_candidates(run: Path, random_init: bool, seed: int, output_stride: int | None = None) -> Iterator[Candidate]:
     """The run's backbone, then with ``random_init`` its architecture drawn anew from ``seed``.
 
     They are on CUDA where there is one, and loaded only when their turn comes.

@@ -50,8 +50,7 @@ class CachedMaps:
         # Masks of one size may belong to maps of two: their sides are rounded down differently.
         sizes = [(*part.shape, *mask.shape) for part, mask in zip(self.maps, self.masks, strict=True)]
         epochs = (
-            same_size_batches(sizes, batch_size, permutation(seed, epoch, len(sizes)).tolist())
-            for epoch in count()
+            same_size_batches(sizes, batch_size, permutation(seed, epoch, len(sizes)).tolist()) for epoch in count()
         )
         for indices in islice(chain.from_iterable(epochs), iterations):
             maps, masks = (torch.stack([part[i] for i in indices]) for part in (self.maps, self.masks))
@@ -60,9 +59,7 @@ class CachedMaps:
             yield maps, masks.to(self._device)
 
 
-def same_size_batches(
-    sizes: Sequence[tuple[int, ...]], batch_size: int, order: Sequence[int]
-) -> Iterator[list[int]]:
+def same_size_batches(sizes: Sequence[tuple[int, ...]], batch_size: int, order: Sequence[int]) -> Iterator[list[int]]:
     """Cuts ``order`` into batches of samples of one size; smaller batches of what is left come last."""
     waiting: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index in order:
@@ -85,9 +82,7 @@ def augmented_batches(
     device = next(backbone.parameters()).device
     epochs = -(-iterations * batch_size // len(data))
     keys = [
-        (epoch, index)
-        for epoch in range(epochs)
-        for index in permutation(augmentation.seed, epoch, len(data)).tolist()
+        (epoch, index) for epoch in range(epochs) for index in permutation(augmentation.seed, epoch, len(data)).tolist()
     ]
     batches = chunks(keys, batch_size)[:iterations]
     for pixels, masks in read_batches(_Augmented(data, augmentation), batches, workers):
@@ -96,9 +91,7 @@ def augmented_batches(
         yield maps, masks.to(device)
 
 
-def whole_images(
-    data: MaskedImages, workers: int, indices: Sequence[int] | None = None
-) -> Iterator[MaskedImage]:
+def whole_images(data: MaskedImages, workers: int, indices: Sequence[int] | None = None) -> Iterator[MaskedImage]:
     """Decoded images one by one, all of them or those of ``indices``."""
     order = range(len(data)) if indices is None else indices
     return read_batches(data, chunks(order, 1), workers, _only)

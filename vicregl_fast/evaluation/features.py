@@ -27,9 +27,7 @@ class CentreCrops(Dataset):
 
     def __init__(self, images: StoredImages, resize: int, size: int):
         if not 0 < size <= resize:
-            raise UserError(
-                f"a centre crop of {size} pixels does not fit a short side of {resize}: lower --size"
-            )
+            raise UserError(f"a centre crop of {size} pixels does not fit a short side of {resize}: lower --size")
         self.images = images
         self._crop = v2.Compose(
             [v2.Resize(resize, v2.InterpolationMode.BICUBIC), v2.CenterCrop(size), v2.PILToTensor()]

@@ -86,9 +86,7 @@ def knn_classify(train_nc: Tensor, labels_n: Tensor, test_mc: Tensor, k: int, ch
         cosines_mk, neighbours_mk = (part_mc @ train_nc.T).topk(k)
         # Subtracting each row's best changes no vote and keeps exp from growing large.
         weights_mk = ((cosines_mk - cosines_mk[:, :1]) / TEMPERATURE).exp()
-        votes = weights_mk.new_zeros(len(part_mc), classes).scatter_add_(
-            1, labels_n[neighbours_mk], weights_mk
-        )
+        votes = weights_mk.new_zeros(len(part_mc), classes).scatter_add_(1, labels_n[neighbours_mk], weights_mk)
         answers.append(votes.argmax(1))
     return torch.cat(answers)
 

@@ -87,9 +87,7 @@ def fit_head(backbone: Backbone, train: MaskedImages, config: SegmentationConfig
         batches: Iterator[Batch] = maps.batches(config.batch_size, config.iterations, config.seed)
     else:
         augmentation = SegmentationAugmentation(config.crop, train.labels.ignore_index, config.seed)
-        batches = augmented_batches(
-            backbone, train, augmentation, config.batch_size, config.iterations, config.workers
-        )
+        batches = augmented_batches(backbone, train, augmentation, config.batch_size, config.iterations, config.workers)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         head = LinearHead(backbone.channels, train.labels.classes)

@@ -27,9 +27,7 @@ class Labels:
 
     def __post_init__(self) -> None:
         if self.classes < 2:
-            raise UserError(
-                f"segmentation into {self.classes} classes is no task: --classes must be 2 or more"
-            )
+            raise UserError(f"segmentation into {self.classes} classes is no task: --classes must be 2 or more")
 
 
 @dataclass(frozen=True)
@@ -73,9 +71,7 @@ class MaskedImages(Dataset):
         mask = open_mask(mask_path, self.labels)
         if mask.shape != pixels.shape[1:]:
             sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, pixels.shape[1:])]
-            raise UserError(
-                f"{mask_path} is {sizes[0]}, but its image {image_path} is {sizes[1]}: make them one size"
-            )
+            raise UserError(f"{mask_path} is {sizes[0]}, but its image {image_path} is {sizes[1]}: make them one size")
         return MaskedImage(pixels, mask)
 
 
@@ -91,9 +87,7 @@ def open_mask(path: Path, labels: Labels) -> Tensor:
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"the mask {path} cannot be decoded ({error})") from error
     if values.ndim != 2:
-        raise UserError(
-            f"the mask {path} is a colour picture: a mask has one channel, whose values are class numbers"
-        )
+        raise UserError(f"the mask {path} is a colour picture: a mask has one channel, whose values are class numbers")
     mask = torch.from_numpy(values.astype(np.int64))
     wrong = mask[((mask < 0) | (mask >= labels.classes)) & (mask != labels.ignore_index)]
     if len(wrong):

@@ -64,13 +64,9 @@ def distort(pixels: Tensor, strengths: np.ndarray, whether: np.ndarray) -> Tenso
     """
     brightness, contrast, saturation, hue = strengths
     steps = (
-        lambda image: functional.adjust_brightness(
-            image, _between(1 - BRIGHTNESS, 1 + BRIGHTNESS, brightness)
-        ),
+        lambda image: functional.adjust_brightness(image, _between(1 - BRIGHTNESS, 1 + BRIGHTNESS, brightness)),
         lambda image: functional.adjust_contrast(image, _between(1 - CONTRAST, 1 + CONTRAST, contrast)),
-        lambda image: functional.adjust_saturation(
-            image, _between(1 - SATURATION, 1 + SATURATION, saturation)
-        ),
+        lambda image: functional.adjust_saturation(image, _between(1 - SATURATION, 1 + SATURATION, saturation)),
         lambda image: functional.adjust_hue(image, _between(-HUE, HUE, hue)),
     )
     for step, chance in zip(steps, whether, strict=True):
@@ -99,8 +95,7 @@ def _pad(item: MaskedImage, side: int, ignore_index: int) -> MaskedImage:
 def _crop(item: MaskedImage, side: int, top: float, left: float) -> MaskedImage:
     height, width = item.mask.shape
     rows, columns = (
-        slice(start, start + side)
-        for start in (int(top * (height - side + 1)), int(left * (width - side + 1)))
+        slice(start, start + side) for start in (int(top * (height - side + 1)), int(left * (width - side + 1)))
     )
     return MaskedImage(item.pixels[:, rows, columns], item.mask[rows, columns])
 

@@ -79,9 +79,7 @@ class BetonImages(StoredImages):
         try:
             return Image.open(io.BytesIO(data)).convert("RGB")
         except (OSError, SyntaxError) as error:
-            raise UserError(
-                f"image {index} of {self.path} cannot be decoded ({error}): convert it again"
-            ) from error
+            raise UserError(f"image {index} of {self.path} cannot be decoded ({error}): convert it again") from error
 
 
 def open_images(path: Path, list_file: Path | None = None) -> StoredImages:

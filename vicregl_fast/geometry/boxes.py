@@ -58,9 +58,7 @@ def sample_box(seed, epoch, sample, view, image_height, image_width, scale, rati
 @njit(nogil=True, cache=True)
 def _fill_boxes(seed, epoch, view, indices_b, heights_b, widths_b, scale, ratio, boxes_b4):
     for i in range(indices_b.shape[0]):
-        top, left, height, width = sample_box(
-            seed, epoch, indices_b[i], view, heights_b[i], widths_b[i], scale, ratio
-        )
+        top, left, height, width = sample_box(seed, epoch, indices_b[i], view, heights_b[i], widths_b[i], scale, ratio)
         boxes_b4[i, 0], boxes_b4[i, 1], boxes_b4[i, 2], boxes_b4[i, 3] = top, left, height, width
 
 

@@ -74,9 +74,7 @@ def _match_samples(boxes_a, flips_a, grid_a, boxes_b, flips_b, grid_b, queries_b
         top_a, left_a, height_a, width_a = boxes_a[i, 0], boxes_a[i, 1], boxes_a[i, 2], boxes_a[i, 3]
         top_b, left_b, height_b, width_b = boxes_b[i, 0], boxes_b[i, 1], boxes_b[i, 2], boxes_b[i, 3]
         _match_axis(top_a, height_a, False, grid_a, top_b, height_b, False, grid_b, rows, row_squares)
-        _match_axis(
-            left_a, width_a, flips_a[i], grid_a, left_b, width_b, flips_b[i], grid_b, columns, column_squares
-        )
+        _match_axis(left_a, width_a, flips_a[i], grid_a, left_b, width_b, flips_b[i], grid_b, columns, column_squares)
         for r in range(grid_a):
             for c in range(grid_a):
                 distances[r * grid_a + c] = row_squares[r] + column_squares[c]

@@ -53,9 +53,7 @@ def plan_directions(config: LossConfig, num_views: int, num_large: int = 2) -> D
         UserError: if there are fewer than two views.
     """
     if num_views < 2:
-        raise UserError(
-            f"the loss compares views, and there is only {num_views}: use a recipe with two or more"
-        )
+        raise UserError(f"the loss compares views, and there is only {num_views}: use a recipe with two or more")
     ordered = [(i, j) for i in range(min(num_large, num_views)) for j in range(num_views) if j != i]
     switches = config.switches()
     pairs = _merge_pairs(ordered) if config.alpha > 0 else ()

@@ -40,9 +40,7 @@ def regularise(z_nsd: Tensor, coefficients: Coefficients) -> Tensor:
     return torch.stack(terms)
 
 
-def global_terms(
-    embeddings: Sequence[Tensor], pairs: Sequence[ViewPair], coefficients: Coefficients
-) -> Terms:
+def global_terms(embeddings: Sequence[Tensor], pairs: Sequence[ViewPair], coefficients: Coefficients) -> Terms:
     """Weighted sum of invariances over ``pairs``; mean of variance and covariance over views [n, d]."""
     attraction = torch.stack(
         [pair.weight * invariance(embeddings[pair.first], embeddings[pair.second]) for pair in pairs]

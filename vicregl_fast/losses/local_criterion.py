@@ -41,9 +41,7 @@ class LocalCriterion:
 
     def terms(self, matches: Mapping[Direction, Matches], directions: Iterable[Direction]) -> Terms:
         """The sum over ``directions``, each with its weight, of the three terms of its matched cells."""
-        weighted = [
-            direction.weight * self._compare(direction, *matches[direction]) for direction in directions
-        ]
+        weighted = [direction.weight * self._compare(direction, *matches[direction]) for direction in directions]
         return Terms(*torch.stack(weighted).sum(0).unbind())
 
     def _compare(self, direction: Direction, queries_ng: Tensor, neighbours_ng: Tensor) -> Tensor:

@@ -82,9 +82,7 @@ class VICRegLLoss(nn.Module):
     def _per_view(self, name: str, tensors: Sequence[Tensor] | None) -> list[Tensor]:
         given = 0 if tensors is None else len(tensors)
         if tensors is None or given != self.num_views:
-            raise ValueError(
-                f"the loss is for {self.num_views} views and got {given} {name}: pass one tensor per view"
-            )
+            raise ValueError(f"the loss is for {self.num_views} views and got {given} {name}: pass one tensor per view")
         return [widen(tensor) for tensor in tensors]
 
 

@@ -52,7 +52,7 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> FeatureMaps:
         """images [n, 3, H, W] to a map [n, C, h, w] and its mean [n, C]."""
-        features = self._channels_first(self.model.forward_features(images))
+        features = self._channels_first(self.model.forward_features(images))  # type: ignore[operator]
         return FeatureMaps(features, features.mean((2, 3)))
 
     def _channels_first(self, features: Tensor) -> Tensor:
@@ -82,7 +82,9 @@ def build_backbone(config: BackboneConfig) -> Backbone:
             f"{config.name} cannot be built with output_stride {config.output_stride} "
             f"and drop_path {config.drop_path}: {error}"
         ) from error
-    return Backbone(model, model.num_features)
+    if config.is_convnext:
+        _remove_layer_scale(model)
+    return Backbone(model, int(model.num_features))  # type: ignore[arg-type]
 
 
 def feature_grid(backbone: Backbone, size: int) -> int:
@@ -106,14 +108,20 @@ def feature_grid(backbone: Backbone, size: int) -> int:
     return height
 
 
+def _remove_layer_scale(model: nn.Module) -> None:
+    """ConvNeXts are trained without it (method, section 4); timm takes None for its option as not given."""
+    for block in model.modules():
+        if isinstance(getattr(block, "gamma", None), nn.Parameter):
+            block.gamma = None
+
+
 def _model_options(config: BackboneConfig) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if config.output_stride != 32:
         options["output_stride"] = config.output_stride
     drop_path = config.drop_path
     if config.is_convnext:
-        # No layer scale, and the last norm acts on each cell before pooling (method, section 4).
-        options |= {"ls_init_value": None, "head_norm_first": True}
+        options["head_norm_first"] = True  # the last norm acts on each cell, before pooling
         drop_path = 0.1 if drop_path is None else drop_path
     if drop_path:
         options["drop_path_rate"] = drop_path

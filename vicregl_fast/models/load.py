@@ -12,9 +12,7 @@ from vicregl_fast.models.network import VICRegLNetwork
 from vicregl_fast.training.checkpoint import Checkpoints, load_checkpoint
 
 
-def load_backbone(
-    run: Path, random_init: bool = False, seed: int = 0, output_stride: int | None = None
-) -> Backbone:
+def load_backbone(run: Path, random_init: bool = False, seed: int = 0, output_stride: int | None = None) -> Backbone:
     """The backbone of a run, in eval mode on the CPU.
 
     Args:

@@ -104,7 +104,7 @@ def set_generator_states(states: dict[str, torch.Tensor], device: torch.device) 
 
 
 def _wrap(network: nn.Module, compiled: bool, processes: Processes) -> nn.Module:
-    wrapped = torch.compile(network) if compiled else network
+    wrapped: nn.Module = torch.compile(network) if compiled else network  # type: ignore[assignment]
     if processes.world > 1:
         ids = [processes.device.index] if processes.device.type == "cuda" else None
         wrapped = DistributedDataParallel(wrapped, device_ids=ids)

@@ -66,9 +66,7 @@ def read_metrics(run: Path) -> dict[str, Curve]:
     """
     file = run / "metrics.jsonl"
     if not file.is_file():
-        raise UserError(
-            f"{run} has no metrics.jsonl: give the folder of a run (--run_dir of vicregl_fast.train)"
-        )
+        raise UserError(f"{run} has no metrics.jsonl: give the folder of a run (--run_dir of vicregl_fast.train)")
     points: dict[str, dict[int, float]] = defaultdict(dict)
     for line in file.read_text().splitlines():
         for name, value in _row(line).items():
@@ -130,9 +128,7 @@ def _draw_panel(axes: Axes, panel: Panel, curves: dict[str, Curve]) -> None:
         )
         if not few:
             window = len(curve.steps) // 50 | 1
-            axes.plot(
-                curve.steps, running_mean(curve.values, window), color=line.get_color(), lw=1.8, label=label
-            )
+            axes.plot(curve.steps, running_mean(curve.values, window), color=line.get_color(), lw=1.8, label=label)
     if panel.from_zero:
         axes.set_ylim(bottom=0)
     axes.set_title(panel.title, fontsize=10)
@@ -141,4 +137,4 @@ def _draw_panel(axes: Axes, panel: Panel, curves: dict[str, Curve]) -> None:
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     if len(curves) > 1 or panel.prefix:
-        axes.legend(fontsize=8, frameon=False)
+        axes.legend(fontsize=8, framealpha=0.8, edgecolor="none")
