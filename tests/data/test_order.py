@@ -1,0 +1,49 @@
+"""The order of samples is one for all ranks and resume points."""
+
+import numpy as np
+import pytest
+
+from dataprep.errors import UserError
+from vicregl_fast.data.order import GlobalBatches, sequential_batches
+
+
+def test_an_epoch_shows_every_sample_once_and_another_epoch_in_another_order() -> None:
+    order = GlobalBatches(samples=60, batch_size=12, seed=3)
+    epochs = [np.concatenate(list(order.epoch(epoch))) for epoch in (0, 1)]
+    for shown in epochs:
+        assert sorted(shown) == list(range(60))
+    assert (epochs[0] != epochs[1]).any()
+    assert (np.concatenate(list(GlobalBatches(60, 12, seed=4).epoch(0))) != epochs[0]).any()
+
+
+@pytest.mark.parametrize("world", [2, 3, 4])
+def test_ranks_together_take_the_batches_of_one_process(world: int) -> None:
+    alone = list(GlobalBatches(50, 12, seed=1).epoch(2))
+    ranks = [list(GlobalBatches(50, 12, seed=1, rank=rank, world=world).epoch(2)) for rank in range(world)]
+    assert len(alone) == 4
+    for step, batch in enumerate(alone):
+        np.testing.assert_array_equal(np.concatenate([rank[step] for rank in ranks]), batch)
+
+
+def test_a_resumed_epoch_starts_at_its_batch() -> None:
+    order = GlobalBatches(50, 12, seed=1)
+    whole, rest = list(order.epoch(5)), list(order.epoch(5, start=3))
+    assert len(rest) == 1
+    np.testing.assert_array_equal(rest[0], whole[3])
+
+
+@pytest.mark.parametrize(
+    ("samples", "batch", "world", "words"),
+    [(10, 12, 1, "10 images"), (50, 12, 5, "multiple of 5"), (50, 4, 4, "larger one")],
+)
+def test_what_cannot_be_shared_is_said(samples: int, batch: int, world: int, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        GlobalBatches(samples, batch, 0, 0, world)
+
+
+def test_validation_takes_equal_whole_batches() -> None:
+    shown = [list(sequential_batches(11, 4, rank, 2)) for rank in (0, 1)]
+    np.testing.assert_array_equal(shown[0], [[0, 1], [4, 5]])
+    np.testing.assert_array_equal(shown[1], [[2, 3], [6, 7]])
+    few = list(sequential_batches(3, 16))
+    np.testing.assert_array_equal(few, [[0, 1, 2]])

@@ -1,0 +1,57 @@
+"""The values that cross the borders between decoding, cropping and training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from vicregl_fast.losses.directions import Direction
+
+
+@dataclass(frozen=True)
+class DecodedBatch:
+    """Whole images of one batch, packed one behind the other.
+
+    Attributes:
+        indices: sample indices in the store, int64 [b].
+        heights, widths: int64 [b], pixels.
+        labels: int64 [b]; -1 where there is none.
+        packed: uint8 [bytes]; image k is height·width·3 bytes in row order from ``offsets[k]`` on.
+        offsets: int64 [b].
+    """
+
+    indices: np.ndarray
+    heights: np.ndarray
+    widths: np.ndarray
+    labels: np.ndarray
+    packed: Tensor
+    offsets: np.ndarray
+
+    def images(self) -> list[Tensor]:
+        """Each image as a uint8 view [H, W, 3] into the packed bytes."""
+        return [
+            self.packed[start : start + height * width * 3].view(height, width, 3)
+            for start, height, width in zip(
+                self.offsets.tolist(), self.heights.tolist(), self.widths.tolist(), strict=True
+            )
+        ]
+
+
+@dataclass(frozen=True)
+class ViewBatch:
+    """What one training step needs, on the training device.
+
+    Attributes:
+        indices: sample indices, int64 [b].
+        views: one float32 tensor [b, 3, S, S] a view, normalised, channels_last.
+        labels: int64 [b], or None where the store has none.
+        matches: for every location direction, the kept query cells and their neighbours, int64 [b, γ] each.
+        whole: the centre crop of each image, float32 [b, 3, S, S], where asked for.
+    """
+
+    indices: np.ndarray
+    views: tuple[Tensor, ...]
+    labels: Tensor | None
+    matches: Mapping[Direction, tuple[Tensor, Tensor]]
+    whole: Tensor | None = None

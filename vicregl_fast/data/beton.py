@@ -1,0 +1,94 @@
+"""A ``.beton`` store as the engine sees it, checked before anything reads it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numba
+import numpy as np
+from ffcv.memory_managers import OSCacheManager
+from ffcv.pipeline.operation import Operation
+from ffcv.reader import Reader
+
+from dataprep.errors import UserError
+from dataprep.manifest import read_manifest
+
+CONVERT = "make one with: python -m dataprep ffcv FOLDER STORE.beton"
+
+
+@dataclass(frozen=True)
+class Beton:
+    """An opened store of n images.
+
+    Attributes:
+        path: of the file.
+        heights, widths: int64 [n], pixels.
+        labels: int64 [n], or None where the store has none.
+        classes: their names, or None.
+    """
+
+    path: Path
+    heights: np.ndarray
+    widths: np.ndarray
+    labels: np.ndarray | None
+    classes: tuple[str, ...] | None
+    reader: Reader
+    memory: OSCacheManager
+
+    def __len__(self) -> int:
+        return len(self.heights)
+
+    @property
+    def image_metadata(self) -> np.ndarray:
+        """ffcv's record of every image: mode, size, address."""
+        return self._field("image")
+
+    def attach(self, operation: Operation) -> Operation:
+        """Gives an ffcv decoder this store's field, metadata and reading function."""
+        operation.accept_field(self.reader.handlers["image"])
+        operation.accept_globals(self.image_metadata, _read)
+        return operation
+
+    def _field(self, name: str) -> np.ndarray:
+        return self.reader.metadata[f"f{self.reader.field_names.index(name)}"]
+
+
+def open_beton(path: Path) -> Beton:
+    """Opens a store and checks it against its manifest.
+
+    Raises:
+        UserError: no such file, not a store, another version, cut short, or other than its manifest says.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no store at {path}; {CONVERT}")
+    manifest = read_manifest(path)
+    manifest.check(path)
+    try:
+        reader = Reader(str(path))
+    except (AssertionError, ValueError, IndexError, KeyError) as error:
+        raise UserError(f"{path} is not a store that ffcv 1.0 can read ({error}); {CONVERT}") from error
+    if "image" not in reader.field_names or "label" not in reader.field_names:
+        raise UserError(f"{path} has the fields {reader.field_names}, not image and label; {CONVERT}")
+    if len(reader.metadata) != reader.num_samples or not len(reader.alloc_table):
+        raise UserError(f"{path} is cut short: it announces {reader.num_samples} images; convert it again")
+    fields = {name: reader.metadata[f"f{k}"] for k, name in enumerate(reader.field_names)}
+    labels = fields["label"].astype(np.int64).reshape(-1)
+    return Beton(
+        path,
+        fields["image"]["height"].astype(np.int64),
+        fields["image"]["width"].astype(np.int64),
+        None if (labels < 0).any() else labels,
+        manifest.classes,
+        reader,
+        OSCacheManager(reader),
+    )
+
+
+@numba.njit(nogil=True)
+def _read(address, state):  # ffcv's contract for a reading function
+    """The bytes stored at ``address``, as a view into the memory map of ``state``.
+
+    Not ffcv's own: compiling it marks Numba's shared array types as read-only, which breaks whatever was compiled
+    with them before.
+    """
+    mapped, addresses, sizes = state
+    return mapped[address : address + sizes[np.searchsorted(addresses, address)]]

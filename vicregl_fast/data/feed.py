@@ -1,0 +1,35 @@
+"""Stores, engines and view makers of a run, ready to be iterated over."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from vicregl_fast.data.beton import Beton
+from vicregl_fast.data.ffcv_engine import FfcvEngine
+from vicregl_fast.data.loader import ViewLoader
+from vicregl_fast.data.views import ViewMaker
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One store, and how its images become view batches."""
+
+    store: Beton
+    engine: FfcvEngine
+    maker: ViewMaker
+
+    def loader(self, batches: Iterable[np.ndarray], epoch: int) -> ViewLoader:
+        """View batches of these sample indices, with the random choices of ``epoch``."""
+        return ViewLoader(self.engine, self.maker, batches, epoch)
+
+
+def decoding_threads(wanted: int | None, world: int) -> int:
+    """Threads for one of ``world`` processes: as wanted, but no more than there are cores; all cores, shared, by default."""
+    cores = len(os.sched_getaffinity(0))
+    if wanted is None:
+        return max(1, cores // world)
+    if wanted > cores:
+        print(f"note: data.workers is {wanted}, but this process may use {cores} cores; taking {cores}")
+    return max(1, min(wanted, cores))

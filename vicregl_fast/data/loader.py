@@ -1,0 +1,114 @@
+"""Prepares batches ahead of the step in a thread of its own, and never leaves the consumer waiting for a dead one."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from queue import Empty, Full, Queue
+from types import TracebackType
+
+import numpy as np
+import torch
+
+from vicregl_fast.data.batches import DecodedBatch, ViewBatch
+from vicregl_fast.data.ffcv_engine import FfcvEngine
+from vicregl_fast.data.views import ViewMaker
+
+Item = tuple[ViewBatch, torch.cuda.Event | None]
+
+_POLL_SECONDS = 0.2
+
+
+class ViewLoader:
+    """An iterator over the view batches of one epoch; use it in a ``with`` block, which ends its thread.
+
+    An error in the thread is raised by the consumer's next call.
+
+    Args:
+        engine: decodes.
+        maker: crops, distorts and matches.
+        batches: the sample indices of every step, int64 [b] each.
+        epoch: of the random choices.
+        ahead: batches kept ready.
+
+    Attributes:
+        waited: seconds that the consumer has spent waiting here.
+    """
+
+    def __init__(
+        self, engine: FfcvEngine, maker: ViewMaker, batches: Iterable[np.ndarray], epoch: int, ahead: int = 2
+    ):
+        self.waited = 0.0
+        self._engine, self._maker, self._batches, self._epoch = engine, maker, batches, epoch
+        self._ready: Queue[Item | BaseException | None] = Queue(ahead)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._prepare, name="view-loader", daemon=True)
+
+    def __enter__(self) -> "ViewLoader":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[ViewBatch]:
+        while True:
+            start = time.perf_counter()
+            item = self._next()
+            self.waited += time.perf_counter() - start
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            batch, done = item
+            if done is not None:
+                _hand_over(batch, done)
+            yield batch
+
+    def _next(self) -> Item | BaseException | None:
+        while True:
+            try:
+                return self._ready.get(timeout=_POLL_SECONDS)
+            except Empty:
+                if not self._thread.is_alive() and self._ready.empty():
+                    return RuntimeError("the loading thread ended without a word")
+
+    def _prepare(self) -> None:
+        try:
+            stream = torch.cuda.Stream(self._maker.device) if self._maker.device.type == "cuda" else None
+            for indices in self._batches:
+                item = self._make(self._engine.decode(indices), stream)
+                if not self._put(item):
+                    return
+            self._put(None)
+        except BaseException as error:
+            self._put(error)
+
+    def _make(self, decoded: DecodedBatch, stream: torch.cuda.Stream | None) -> Item:
+        if stream is None:
+            return self._maker.make(decoded, self._epoch), None
+        with torch.cuda.stream(stream):
+            batch, done = self._maker.make(decoded, self._epoch), stream.record_event()
+        done.synchronize()  # the engine's buffer is written again by the next decode
+        return batch, done
+
+    def _put(self, item: Item | BaseException | None) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._ready.put(item, timeout=_POLL_SECONDS)
+                return True
+            except Full:
+                continue
+        return False
+
+
+def _hand_over(batch: ViewBatch, done: torch.cuda.Event) -> None:
+    """Makes the current stream wait for the loader's, and the allocator keep the memory until the step is over."""
+    stream = torch.cuda.current_stream()
+    stream.wait_event(done)
+    tensors = [*batch.views, *(tensor for pair in batch.matches.values() for tensor in pair)]
+    for tensor in [*tensors, batch.labels, batch.whole]:
+        if tensor is not None:
+            tensor.record_stream(stream)

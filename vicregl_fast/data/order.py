@@ -1,0 +1,67 @@
+"""The order of samples: a pure function of (seed, epoch), cut into global batches first (design, section 3)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from dataprep.errors import UserError
+from vicregl_fast.philox import permutation
+
+
+@dataclass(frozen=True)
+class GlobalBatches:
+    """Which samples each rank takes at each step, the same whatever the number of ranks.
+
+    Attributes:
+        samples: images in the store; the rest that fills no global batch is left for another epoch's order.
+        batch_size: of all ranks together.
+        seed: of the run.
+        rank, world: this process among how many.
+
+    Raises:
+        UserError: fewer images than a batch, or a batch that the ranks cannot share evenly.
+    """
+
+    samples: int
+    batch_size: int
+    seed: int
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        if self.batch_size % self.world:
+            raise UserError(
+                f"batch_size {self.batch_size} cannot be shared evenly by {self.world} processes; "
+                f"choose a multiple of {self.world}"
+            )
+        if self.batch_size // self.world < 2:
+            raise UserError(f"batch_size {self.batch_size} leaves under 2 images a process; choose a larger one")
+        if self.samples < self.batch_size:
+            raise UserError(
+                f"the store has {self.samples} images, fewer than one batch of {self.batch_size}; "
+                f"choose a --batch_size of at most {self.samples}"
+            )
+
+    @property
+    def steps(self) -> int:
+        """Global batches in an epoch."""
+        return self.samples // self.batch_size
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[np.ndarray]:
+        """This rank's sample indices, int64 [batch_size / world], for every step from ``start`` on."""
+        order = permutation(self.seed, epoch, self.samples)
+        share = self.batch_size // self.world
+        for step in range(start, self.steps):
+            first = step * self.batch_size + self.rank * share
+            yield order[first : first + share]
+
+
+def sequential_batches(samples: int, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[np.ndarray]:
+    """Samples in the store's order for validation; every rank gets as many, whole, batches.
+
+    What fills no whole global batch is left out, unless nothing else is there: then all samples are one batch a rank.
+    """
+    share = min(batch_size, samples) // world
+    for first in range(0, samples - share * world + 1, share * world):
+        yield np.arange(first + rank * share, first + (rank + 1) * share)

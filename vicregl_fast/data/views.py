@@ -1,0 +1,83 @@
+"""From decoded images to the views of one training step, with the matches of their cells."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vicregl_fast.augment import reference
+from vicregl_fast.augment.centre import centre_parameters
+from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
+from vicregl_fast.augment.recipe import ViewRecipe
+from vicregl_fast.data.batches import DecodedBatch, ViewBatch
+from vicregl_fast.geometry.matching import match_cells
+from vicregl_fast.losses.directions import Direction
+
+
+@dataclass(frozen=True)
+class ViewMaker:
+    """A pure function from (seed, epoch, sample) to views and matches.
+
+    Attributes:
+        recipes: one for each view.
+        grids: cells along a side of each view's feature map.
+        directions: which location matches the loss needs.
+        mirror_flips: whether the positions of a flipped view are mirrored (they are, but for the ``official`` preset).
+        seed: of the run.
+        device: where the views are made.
+        whole: also give the centre crop of every image, for the online classifier's validation.
+    """
+
+    recipes: Sequence[ViewRecipe]
+    grids: Sequence[int]
+    directions: Sequence[Direction]
+    mirror_flips: bool
+    seed: int
+    device: torch.device
+    whole: bool = False
+
+    def make(self, batch: DecodedBatch, epoch: int) -> ViewBatch:
+        """Crops, distorts and matches one batch."""
+        drawn = [
+            draw_parameters(recipe, self.seed, epoch, view, batch.indices, batch.heights, batch.widths)
+            for view, recipe in enumerate(self.recipes)
+        ]
+        used = int(batch.offsets[-1] + batch.heights[-1] * batch.widths[-1] * 3)
+        images = DecodedBatch(
+            batch.indices,
+            batch.heights,
+            batch.widths,
+            batch.labels,
+            batch.packed[:used].to(self.device, non_blocking=True),
+            batch.offsets,
+        ).images()
+        views = tuple(
+            reference.apply(recipe, parameters, images)
+            for recipe, parameters in zip(self.recipes, drawn, strict=True)
+        )
+        whole = None
+        if self.whole:
+            centre = centre_parameters(batch.heights, batch.widths)
+            whole = reference.apply(self.recipes[0], centre, images)
+        labels = None if (batch.labels < 0).any() else self._to_device(batch.labels)
+        return ViewBatch(batch.indices, views, labels, self._match(drawn), whole)
+
+    def _match(self, drawn: Sequence[ViewParameters]) -> dict[Direction, tuple[Tensor, Tensor]]:
+        matches = {}
+        for direction in self.directions:
+            a, b = drawn[direction.query], drawn[direction.neighbour]
+            grid_a, grid_b = self.grids[direction.query], self.grids[direction.neighbour]
+            flips_a = a.flips & self.mirror_flips
+            flips_b = b.flips & self.mirror_flips
+            gamma = grid_a**2 if direction.gamma is None else direction.gamma
+            queries, neighbours = match_cells(a.boxes, flips_a, grid_a, b.boxes, flips_b, grid_b, gamma)
+            matches[direction] = self._to_device(queries), self._to_device(neighbours)
+        return matches
+
+    def _to_device(self, values: np.ndarray) -> Tensor:
+        tensor = torch.from_numpy(values)
+        if self.device.type == "cuda":
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
