@@ -15,9 +15,7 @@ from vicregl_fast.data.ffcv_engine import FfcvEngine
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_images_sizes_and_labels_are_those_of_the_files(
-    beton: Path, image_folder: Path, workers: int
-) -> None:
+def test_images_sizes_and_labels_are_those_of_the_files(beton: Path, image_folder: Path, workers: int) -> None:
     source = list_images(image_folder)
     engine = FfcvEngine(open_beton(beton), batch_size=9, workers=workers)
     indices = np.array([5, 0, 47, 21, 21, 13, 30, 8, 2])
@@ -66,7 +64,7 @@ def test_a_damaged_image_is_named(beton: Path, tmp_path: Path) -> None:
     Path(f"{damaged}.json").write_text(Path(f"{beton}.json").read_text())
     engine = FfcvEngine(open_beton(damaged), 4, 2)
     engine.decode(np.array([6, 8]))
-    with pytest.raises(UserError, match="image 7 of .*damaged.beton does not decode"):
+    with pytest.raises(UserError, match=r"image 7 of .*damaged\.beton does not decode"):
         engine.decode(np.array([6, 7, 8]))
 
 

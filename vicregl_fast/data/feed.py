@@ -26,7 +26,7 @@ class Feed:
 
 
 def decoding_threads(wanted: int | None, world: int) -> int:
-    """Threads for one of ``world`` processes: as wanted, but no more than there are cores; all cores, shared, by default."""
+    """Threads for one of ``world`` processes: at most one a core; by default the cores are shared out."""
     cores = len(os.sched_getaffinity(0))
     if wanted is None:
         return max(1, cores // world)

@@ -34,9 +34,7 @@ class ViewLoader:
         waited: seconds that the consumer has spent waiting here.
     """
 
-    def __init__(
-        self, engine: FfcvEngine, maker: ViewMaker, batches: Iterable[np.ndarray], epoch: int, ahead: int = 2
-    ):
+    def __init__(self, engine: FfcvEngine, maker: ViewMaker, batches: Iterable[np.ndarray], epoch: int, ahead: int = 2):
         self.waited = 0.0
         self._engine, self._maker, self._batches, self._epoch = engine, maker, batches, epoch
         self._ready: Queue[Item | BaseException | None] = Queue(ahead)

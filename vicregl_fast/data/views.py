@@ -54,8 +54,7 @@ class ViewMaker:
             batch.offsets,
         ).images()
         views = tuple(
-            reference.apply(recipe, parameters, images)
-            for recipe, parameters in zip(self.recipes, drawn, strict=True)
+            reference.apply(recipe, parameters, images) for recipe, parameters in zip(self.recipes, drawn, strict=True)
         )
         whole = None
         if self.whole:
