@@ -112,7 +112,7 @@ def _remove_layer_scale(model: nn.Module) -> None:
     """ConvNeXts are trained without it (method, section 4); timm takes None for its option as not given."""
     for block in model.modules():
         if isinstance(getattr(block, "gamma", None), nn.Parameter):
-            block.gamma = None
+            block.gamma = None  # type: ignore[assignment]
 
 
 def _model_options(config: BackboneConfig) -> dict[str, Any]:
