@@ -38,7 +38,7 @@ def command(store: Path, run: Path, *more: str) -> list[str]:
         str(store),
         "--run_dir",
         str(run),
-        *TINY,
+        *(f"--{key}={value}" for key, value in TINY.items()),
         *more,
     ]
 
