@@ -9,7 +9,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from dataprep.errors import UserError, exit_on_user_error
+from dataprep.command_line import SentenceParser
+from dataprep.errors import exit_on_user_error
 from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
 
@@ -22,14 +23,9 @@ def main(arguments: list[str] | None = None) -> None:
         options.run(options)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; {self.prog} --help shows how it is used")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m dataprep", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    parser = SentenceParser(prog="python -m dataprep", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=SentenceParser)
 
     demo = commands.add_parser("demo", help="draw a labelled image set with masks")
     demo.add_argument("out", type=Path, metavar="OUT", help="folder to make")

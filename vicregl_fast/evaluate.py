@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from dataprep.command_line import SentenceParser
 from dataprep.errors import exit_on_user_error
 from vicregl_fast.evaluation.candidates import load_candidates
 from vicregl_fast.evaluation.knn import KnnConfig, evaluate_knn
@@ -33,8 +34,8 @@ def linear_seg(options: argparse.Namespace) -> list[Row]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Evaluates, prints one table, and writes it as JSON where asked."""
-    options = _parser().parse_args(arguments)
     with exit_on_user_error():
+        options = _parser().parse_args(arguments)
         check_output(options.json)
         rows = options.evaluation(options)
         print(format_table(options.command, rows))
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m vicregl_fast.evaluate", description=__doc__)
+    parser = SentenceParser(prog="python -m vicregl_fast.evaluate", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     nearest = commands.add_parser("knn", help="k-NN classification of pooled features")
     nearest.set_defaults(evaluation=knn)

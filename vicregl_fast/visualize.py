@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from dataprep.command_line import SentenceParser
 from dataprep.errors import UserError, exit_on_user_error
 from vicregl_fast.evaluation.report import check_output
 from vicregl_fast.evaluation.stored_images import open_images
@@ -37,8 +38,8 @@ def matches(options: argparse.Namespace) -> Figure:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draws, writes the PNG, and says where it lies."""
-    options = _parser().parse_args(arguments)
     with exit_on_user_error():
+        options = _parser().parse_args(arguments)
         folder = options.run.parent.parent if options.run.is_file() else options.run
         out = options.out or folder / f"{options.command}.png"
         check_output(out)
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m vicregl_fast.visualize", description=__doc__)
+    parser = SentenceParser(prog="python -m vicregl_fast.visualize", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     curve = commands.add_parser("curves", help="a run's metrics")
     curve.set_defaults(picture=curves)
