@@ -9,8 +9,8 @@ python=.venv/bin/python
 started=$SECONDS
 say() { printf '\n== %s\n' "$*"; }
 
-say "Drawing 960 labelled images with masks into $out/images"
-[ -d "$out/images" ] || $python -m dataprep demo "$out/images" --images 960 --seed 0
+say "Drawing 720 labelled images with masks into $out/images"
+[ -d "$out/images" ] || $python -m dataprep demo "$out/images" --images 720 --seed 0
 
 say "Converting them to FFCV stores"
 for part in train val; do

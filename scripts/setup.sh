@@ -1,7 +1,16 @@
 #!/usr/bin/env bash
 # Makes .venv with vicregl_fast and all that it needs. Safe to run again: what is there stays.
+#   bash scripts/setup.sh [--stack current|volta]     (constraints/STACK.txt; without --stack, the one in .venv, else current)
 set -euo pipefail
 cd "$(dirname "$0")/.."
+case $#,${1:-} in
+    0,) stack=$(cat .venv/.stack 2>/dev/null || echo current) ;;
+    2,--stack) stack=$2 ;;
+    *) echo "usage: bash scripts/setup.sh [--stack current|volta]" >&2; exit 2 ;;
+esac
+constraints=constraints/$stack.txt
+[[ $stack =~ ^[a-z]+$ && -f $constraints ]] ||
+    { echo "setup: there is no stack $stack; there are current and volta" >&2; exit 2; }
 
 # What ffcv builds against, and what a virtual environment needs.
 needed=(pkg-config libopencv-dev libturbojpeg0-dev)
@@ -38,10 +47,12 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-stamp=$(cat setup.cfg pyproject.toml constraints/current.txt scripts/setup.sh | sha256sum | cut -d' ' -f1)
+stamp=$(cat setup.cfg pyproject.toml "$constraints" scripts/setup.sh | sha256sum | cut -d' ' -f1)
 if [ "$(cat .venv/.installed 2>/dev/null)" != "$stamp $PWD" ]; then
     echo "setup: installing Python packages into .venv (about 6 GB with torch's CUDA libraries; a few minutes)"
+    rm -f .venv/.installed
+    echo "$stack" > .venv/.stack
     .venv/bin/python -m pip install -q --disable-pip-version-check --upgrade pip
-    .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints/current.txt -e '.[eval,dev]'
+    .venv/bin/python -m pip install -q --disable-pip-version-check -c "$constraints" -e '.[eval,dev]'
     echo "$stamp $PWD" > .venv/.installed
 fi

@@ -47,6 +47,18 @@ def train(store: Path, run: Path, *more: str) -> subprocess.CompletedProcess:
     return subprocess.run(command(store, run, *more), capture_output=True, text=True, timeout=240)
 
 
+def stop_midway(store: Path, run: Path, stop: int, *more: str) -> int:
+    """Starts a run and sends it the signal once it has logged five rows: its exit code."""
+    process = subprocess.Popen(command(store, run, *more), stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        if (run / "metrics.jsonl").exists() and len((run / "metrics.jsonl").read_text().splitlines()) >= 5:
+            break
+        time.sleep(0.02)
+    process.send_signal(stop)
+    return process.wait(60)
+
+
 def rows(run: Path) -> list[dict]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
@@ -83,14 +95,7 @@ def test_a_run_leaves_what_the_design_says(finished: Path) -> None:
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_run_goes_on_bit_for_bit(beton: Path, finished: Path, tmp_path: Path, stop: int) -> None:
     run = tmp_path / "run"
-    process = subprocess.Popen(command(beton, run, "--data.val_path", str(beton)), stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 120
-    while time.monotonic() < until:
-        if (run / "metrics.jsonl").exists() and len((run / "metrics.jsonl").read_text().splitlines()) >= 5:
-            break
-        time.sleep(0.02)
-    process.send_signal(stop)
-    code = process.wait(60)
+    code = stop_midway(beton, run, stop, "--data.val_path", str(beton))
     assert code == (75 if stop == signal.SIGTERM else -signal.SIGKILL)
     if stop == signal.SIGKILL and not list((run / "checkpoints").glob("step-*.pt")):
         pytest.fail("no checkpoint after 4 steps, though one is due every 3")

@@ -2,10 +2,9 @@
 
 import sys
 
-import torch
-
 from dataprep.errors import exit_on_user_error
 from vicregl_fast.config import RunConfig, parse_config
+from vicregl_fast.training.precision import choose_kernels
 from vicregl_fast.training.processes import join_processes, leave_processes
 
 
@@ -13,9 +12,7 @@ def run(config: RunConfig) -> int:
     """Trains or resumes the run that ``config`` describes; gives the exit code."""
     from vicregl_fast.training.trainer import Trainer  # after parsing, so that --help need not wait for ffcv
 
-    torch.backends.cudnn.benchmark = not config.train.deterministic
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not config.train.deterministic
-    torch.use_deterministic_algorithms(config.train.deterministic)
+    choose_kernels(config.train.deterministic)
     processes = join_processes(config.train.device)
     try:
         return Trainer(config, processes).run()

@@ -10,12 +10,7 @@ from matplotlib.figure import Figure
 from dataprep.command_line import SentenceParser
 from dataprep.errors import UserError, exit_on_user_error
 from vicregl_fast.evaluation.report import check_output
-from vicregl_fast.evaluation.stored_images import open_images
-from vicregl_fast.models.load import load_network
-from vicregl_fast.philox import permutation
 from vicregl_fast.visualization.curves import draw_curves, read_metrics
-from vicregl_fast.visualization.matches import draw_matches
-from vicregl_fast.visualization.network_matches import select_matches
 
 
 def curves(options: argparse.Namespace) -> Figure:
@@ -25,6 +20,13 @@ def curves(options: argparse.Namespace) -> Figure:
 
 def matches(options: argparse.Namespace) -> Figure:
     """The matches that the run's network selects on a few images."""
+    # here, so that the curves need not wait for the network's libraries
+    from vicregl_fast.evaluation.stored_images import open_images
+    from vicregl_fast.models.load import load_network
+    from vicregl_fast.philox import permutation
+    from vicregl_fast.visualization.matches import draw_matches
+    from vicregl_fast.visualization.network_matches import select_matches
+
     for name in ("count", "gamma"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             raise UserError(f"--{name} is {getattr(options, name)}, but must be 1 or more")

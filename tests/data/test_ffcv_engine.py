@@ -10,8 +10,8 @@ from PIL import Image
 
 from dataprep.errors import UserError
 from dataprep.sources import list_images
-from vicregl_fast.data.beton import open_beton
-from vicregl_fast.data.ffcv_engine import FfcvEngine
+from vicregl_fast.data.ffcv_engine.beton import open_beton
+from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -34,9 +34,9 @@ import sys
 import numpy as np
 from pathlib import Path
 from ffcv.loader import Loader, OrderOption
-from vicregl_fast.data.beton import open_beton
-from vicregl_fast.data.decoder import PackedDecoder
-from vicregl_fast.data.ffcv_engine import FfcvEngine
+from vicregl_fast.data.ffcv_engine.beton import open_beton
+from vicregl_fast.data.ffcv_engine.decoder import PackedDecoder
+from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
 
 batch = FfcvEngine(open_beton(Path(sys.argv[1])), 4, 1).decode(np.arange(4))
 used = int((batch.heights * batch.widths).sum()) * 3

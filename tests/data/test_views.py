@@ -10,8 +10,8 @@ from PIL import Image
 from dataprep.errors import UserError
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.data.batches import ViewBatch
-from vicregl_fast.data.beton import open_beton
-from vicregl_fast.data.ffcv_engine import FfcvEngine
+from vicregl_fast.data.ffcv_engine.beton import open_beton
+from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
 from vicregl_fast.data.loader import ViewLoader
 from vicregl_fast.data.order import GlobalBatches
 from vicregl_fast.data.views import ViewMaker

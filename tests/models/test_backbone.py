@@ -50,9 +50,12 @@ def test_a_convnext_s_cells_are_normed_before_pooling_and_it_has_no_layer_scale(
     assert max(rates) == pytest.approx(0.1)
 
 
-def test_a_resnet_s_last_norms_start_at_zero() -> None:
-    backbone = build_backbone(BackboneConfig("resnet18"))
-    assert all(block.bn2.weight.abs().max() == 0 for block in backbone.model.layer4)
+@pytest.mark.parametrize(("zero_init", "scale"), [(True, 0.0), (False, 1.0)])
+def test_a_resnet_s_residual_branches_start_closed_or_open(zero_init: bool, scale: float) -> None:
+    for name, last in (("resnet18", "bn2"), ("resnet50", "bn3")):
+        backbone = build_backbone(BackboneConfig(name, zero_init=zero_init))
+        scales = [getattr(block, last).weight for block in backbone.modules() if hasattr(block, last)]
+        assert scales and all((weight == scale).all() for weight in scales)
 
 
 def test_wrong_names_and_strides_are_said() -> None:

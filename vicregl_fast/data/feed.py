@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vicregl_fast.data.beton import Beton
-from vicregl_fast.data.ffcv_engine import FfcvEngine
+from vicregl_fast.data.ffcv_engine.beton import Beton
+from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
 from vicregl_fast.data.loader import ViewLoader
 from vicregl_fast.data.views import ViewMaker
 

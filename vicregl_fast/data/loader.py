@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from vicregl_fast.data.batches import DecodedBatch, ViewBatch
-from vicregl_fast.data.ffcv_engine import FfcvEngine
+from vicregl_fast.data.engine import Engine
 from vicregl_fast.data.views import ViewMaker
 
 Item = tuple[ViewBatch, torch.cuda.Event | None]
@@ -34,7 +34,7 @@ class ViewLoader:
         waited: seconds that the consumer has spent waiting here.
     """
 
-    def __init__(self, engine: FfcvEngine, maker: ViewMaker, batches: Iterable[np.ndarray], epoch: int, ahead: int = 2):
+    def __init__(self, engine: Engine, maker: ViewMaker, batches: Iterable[np.ndarray], epoch: int, ahead: int = 2):
         self.waited = 0.0
         self._engine, self._maker, self._batches, self._epoch = engine, maker, batches, epoch
         self._ready: Queue[Item | BaseException | None] = Queue(ahead)

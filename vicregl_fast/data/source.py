@@ -6,7 +6,7 @@ from pathlib import Path
 from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
-from vicregl_fast.data.beton import Beton, open_beton
+from vicregl_fast.data.ffcv_engine.beton import Beton, open_beton
 
 
 def open_source(path: Path, cache: Path, list_file: Path | None = None) -> Beton:

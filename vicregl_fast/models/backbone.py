@@ -26,11 +26,13 @@ class BackboneConfig:
         name: a timm model name.
         output_stride: pixels per cell of the last map: 32, or 16 and 8 by dilation where the model knows how.
         drop_path: stochastic depth rate; ``None`` means 0.1 for a ConvNeXt and 0 otherwise.
+        zero_init: a ResNet's residual branches start at zero, by the scale of their last norm.
     """
 
     name: str = "resnet50"
     output_stride: int = 32
     drop_path: float | None = None
+    zero_init: bool = True
 
     @property
     def is_convnext(self) -> bool:
@@ -79,8 +81,8 @@ def build_backbone(config: BackboneConfig) -> Backbone:
         model = timm.create_model(config.name, pretrained=False, num_classes=0, **_model_options(config))
     except (TypeError, AssertionError, NotImplementedError) as error:
         raise UserError(
-            f"{config.name} cannot be built with output_stride {config.output_stride} "
-            f"and drop_path {config.drop_path}: {error}"
+            f"{config.name} cannot be built with output_stride {config.output_stride}, "
+            f"drop_path {config.drop_path} and zero_init {config.zero_init}: {error}"
         ) from error
     if config.is_convnext:
         _remove_layer_scale(model)
@@ -120,6 +122,8 @@ def _model_options(config: BackboneConfig) -> dict[str, Any]:
     if config.output_stride != 32:
         options["output_stride"] = config.output_stride
     drop_path = config.drop_path
+    if not config.zero_init:
+        options["zero_init_last"] = False
     if config.is_convnext:
         options["head_norm_first"] = True  # the last norm acts on each cell, before pooling
         drop_path = 0.1 if drop_path is None else drop_path

@@ -19,6 +19,8 @@ class ModelConfig:
         backbone: a timm model name.
         output_stride: pixels per cell of the last map (32, 16 or 8).
         drop_path: stochastic depth rate; null means 0.1 for a ConvNeXt and 0 otherwise.
+        zero_init: start a ResNet's residual branches at zero, as published; a run of some hundred steps is too short to
+            open them, so set it to false there.
         expander: width of the three layers on the pooled vector.
         projector: width of the three layers on every cell.
         head_norm: norm of both heads; auto means layer for a ConvNeXt and batch otherwise.
@@ -27,6 +29,7 @@ class ModelConfig:
     backbone: str = "resnet50"
     output_stride: int = 32
     drop_path: float | None = None
+    zero_init: bool = True
     expander: int = 8192
     projector: int = 512
     head_norm: Literal["auto", "batch", "layer"] = "auto"
@@ -38,7 +41,7 @@ class ModelConfig:
     @property
     def backbone_config(self) -> BackboneConfig:
         """The part that the backbone needs."""
-        return BackboneConfig(self.backbone, self.output_stride, self.drop_path)
+        return BackboneConfig(self.backbone, self.output_stride, self.drop_path, self.zero_init)
 
 
 class NetworkOutputs(NamedTuple):

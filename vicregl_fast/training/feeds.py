@@ -4,9 +4,9 @@ from pathlib import Path
 
 from dataprep.errors import UserError
 from vicregl_fast.config import DataConfig, RunConfig
-from vicregl_fast.data.beton import Beton
 from vicregl_fast.data.feed import Feed, decoding_threads
-from vicregl_fast.data.ffcv_engine import FfcvEngine
+from vicregl_fast.data.ffcv_engine.beton import Beton
+from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
 from vicregl_fast.data.source import open_source
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.training.learner import Learner

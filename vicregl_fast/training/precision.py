@@ -1,5 +1,6 @@
 """The number format of the network; the loss is float32 in any of them."""
 
+import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,15 @@ class Precision:
     def scaler(self) -> torch.amp.GradScaler:
         """A gradient scaler, which does nothing but for fp16."""
         return torch.amp.GradScaler(self.device_type, enabled=self.name == "fp16")
+
+
+def choose_kernels(deterministic: bool) -> None:
+    """For the whole process: CUDA's fastest kernels, TF32 among them, or repeatable ones."""
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be repeatable
+    torch.backends.cudnn.benchmark = not deterministic
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not deterministic
+    torch.use_deterministic_algorithms(deterministic)
 
 
 def choose_precision(name: str, device: torch.device) -> Precision:

@@ -8,8 +8,8 @@ import torch
 
 from dataprep.errors import UserError
 from vicregl_fast.data.batches import DecodedBatch
-from vicregl_fast.data.beton import Beton
-from vicregl_fast.data.decoder import PackedDecoder, image_bytes
+from vicregl_fast.data.ffcv_engine.beton import Beton
+from vicregl_fast.data.ffcv_engine.decoder import PackedDecoder, image_bytes
 
 # A store's memory map is an argument of the decoder, so that a compiled one serves all stores.
 _decoders: dict[bool, Callable] = {}

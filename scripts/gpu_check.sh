@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Tries everything that needs a GPU, and measures it: at most 8 minutes, no download. Every part writes OUT/PART.log and, where
+# it measures, OUT/PART.json as it goes; a part that fails or lacks a package does not stop the others.
+#   bash scripts/gpu_check.sh OUT [--device cpu]     (--device cpu: the same parts at tiny sizes, to try the script itself)
+# Takes PYTHON, or .venv where there is one, or python3. Exits with 3 without a GPU, with 1 if a part failed.
+set -uo pipefail
+say() { echo "gpu_check: $*" >&2; }
+usage="usage: bash scripts/gpu_check.sh OUT [--device cuda|cpu]"
+case $#,${2:-} in
+    1,) device=cuda ;;
+    3,--device) device=$3 ;;
+    *) say "$usage"; exit 2 ;;
+esac
+[[ $1 != -* && $device =~ ^(cuda|cpu)$ ]] || { say "$usage"; exit 2; }
+python=${PYTHON:-}
+[ -n "$python" ] || python=$(ls "$(dirname "$0")/../.venv/bin/python" 2>/dev/null || echo python3)
+case $python in */*) python=$(cd "$(dirname "$python")" && pwd)/$(basename "$python") ;; esac
+"$python" -c 'import torch' || { say "$python has no torch; set PYTHON, or run scripts/setup.sh"; exit 2; }
+[ $device = cuda ] || export CUDA_VISIBLE_DEVICES=
+if [ $device = cuda ] && ! "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
+    say "torch sees no GPU here (--device cpu tries the script itself, at tiny sizes)"
+    exit 3
+fi
+mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 2
+cd "$(dirname "$0")/.." || exit 2
+
+limit=480
+failed=0
+results=()
+rm -f "$out/parts.txt"
+trap 'rm -rf "$out/work"' EXIT
+
+note() { printf '%-10s %s\n' "$1" "$2" | tee -a "$out/parts.txt"; }
+
+# part NAME SECONDS "MODULES" COMMAND...: runs it, if its modules are there and time is left.
+part() {
+    local name=$1 seconds=$2 modules=$3 started=$SECONDS code=0 module
+    shift 3
+    rm -f "$out/$name.json" "$out/$name.log"
+    for module in $modules; do
+        "$python" -c "import importlib.util as u, sys; sys.exit(u.find_spec('$module') is None)" ||
+            { note "$name" "skipped: $module is not installed"; return; }
+    done
+    [ $((limit - SECONDS)) -ge "$seconds" ] || seconds=$((limit - SECONDS))
+    [ "$seconds" -gt 0 ] || { note "$name" "skipped: the $limit seconds are over"; return; }
+    timeout -k 5 "$seconds" "$@" > "$out/$name.log" 2>&1 || code=$?
+    [ ! -e "$out/$name.json" ] || results+=("$out/$name.json")
+    case $code in
+        0) note "$name" "ok, $((SECONDS - started)) s" ;;
+        124 | 137) note "$name" "stopped after $seconds s: $out/$name.log"; failed=1 ;;
+        *) note "$name" "failed with $code: $out/$name.log: $(tail -n 1 "$out/$name.log")"; failed=1 ;;
+    esac
+}
+
+bench() { "$python" -m vicregl_fast.bench "${@:2}" --device "$device" --json "$out/$1.json"; }
+
+train() {  # the whole way, from drawn pictures to a trained network
+    local work=$out/work
+    rm -rf "$work" && mkdir "$work" || return
+    "$python" -m dataprep demo "$work/images" --images "$1" &&
+        "$python" -m dataprep ffcv "$work/images/train" "$work/train.beton" &&
+        "$python" -m vicregl_fast.train --config configs/demo.yaml --train.device "$device" --epochs "$2" \
+            --data.path "$work/train.beton" --run_dir "$work/run" --train.log_every 1 "${@:3}" &&
+        bench train run "$work/run"
+}
+export -f bench train
+export python device out
+
+base="timm numba tqdm cv2"
+whole="$base ffcv jsonargparse tensorboard safetensors matplotlib"
+mapfile -t tests < <(grep -rl --include='*.py' 'pytest.mark.gpu' tests | sort -r)  # the longest, which trains, last
+part tests 150 "pytest pytest_timeout PIL $base" "$python" -m pytest -p no:cacheprovider -v --durations 5 -m gpu "${tests[@]}"
+if [ $device = cuda ]; then
+    part copy 30 "" bash -c 'bench copy copy'
+    part loss 60 "timm" bash -c 'bench loss loss --batch 256'
+    part optimizer 60 "timm" bash -c 'bench optimizer optimizer'
+    part fp16 70 "$base" bash -c 'bench fp16 step --batch 128 --precisions fp16 --compile'
+    if "$python" -c 'import sys, torch; sys.exit(torch.cuda.get_device_capability() < (8, 0))'; then
+        part bf16 70 "$base" bash -c 'bench bf16 step --batch 128 --precisions bf16 --compile'
+    fi
+    part fp32 60 "$base" bash -c 'bench fp32 step --batch 128 --precisions fp32'
+    part train 90 "$whole" bash -c 'train 2400 3 --model.backbone resnet50 --batch_size 256'
+else
+    heads="--expander 16 --projector 8 --repeats 2"
+    part copy 30 "" bash -c 'bench copy copy --mib 1 --repeats 2'
+    part loss 60 "timm" bash -c "bench loss loss --batch 4 $heads"
+    part optimizer 60 "timm" bash -c "bench optimizer optimizer --backbone test_resnet $heads"
+    part fp32 180 "$base" bash -c "bench fp32 step --backbone test_resnet --size 64 --batch 4 --precisions fp32 --compile $heads"
+    part train 120 "$whole" bash -c 'train 48 1 --model.backbone test_resnet --batch_size 8'
+fi
+
+echo
+if [ ${#results[@]} -gt 0 ]; then
+    { cat "$out/parts.txt"; echo; "$python" -m vicregl_fast.bench show "${results[@]}"; } > "$out/summary.txt"
+    tail -n +$(($(wc -l < "$out/parts.txt") + 2)) "$out/summary.txt"
+fi
+exit $failed

@@ -1,0 +1,93 @@
+"""Each benchmark measures the real part: the loss that it times, the step that it takes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dataprep.demo import draw_picture
+from vicregl_fast.augment.recipe import ViewsConfig
+from vicregl_fast.bench import main
+from vicregl_fast.benchmarks.copying import bench_copy
+from vicregl_fast.benchmarks.drawn_views import DIFFERENT_PICTURES, drawn_batch
+from vicregl_fast.benchmarks.losses import LossCall, LossSizes
+from vicregl_fast.benchmarks.measurements import read_measurements
+from vicregl_fast.benchmarks.optimizers import bench_optimizer
+from vicregl_fast.benchmarks.steps import StepVariant, all_variants, bench_steps
+from vicregl_fast.losses.config import LossConfig
+from vicregl_fast.models.network import ModelConfig
+
+CPU = torch.device("cpu")
+TINY = ModelConfig("test_resnet", expander=16, projector=8)
+
+
+def test_a_drawn_batch_holds_the_pictures() -> None:
+    batch = drawn_batch(DIFFERENT_PICTURES + 2)
+    images = batch.images()
+    for index in (0, 3, DIFFERENT_PICTURES + 1):
+        picture = draw_picture(0, index % DIFFERENT_PICTURES, index % DIFFERENT_PICTURES % 8)
+        assert (images[index].numpy() == picture.image).all()
+        assert batch.labels[index] == picture.label
+
+
+def test_loss_calls_are_whole_and_alike() -> None:
+    sizes = LossSizes(batch_size=4, cells=(49, 49, 9), expander=6, projector=5)
+    call = LossCall(sizes, LossConfig(alpha=0.5), CPU)
+    for queries, neighbours in call.matches.values():
+        assert queries.shape == neighbours.shape
+        assert (queries.diff(dim=1) > 0).all(), "queries ascend, each once"
+    call()
+    first = [tensor.grad.clone() for tensor in (*call.embeddings, *call.maps)]
+    assert all(gradient.abs().sum() > 0 for gradient in first)
+    call()
+    assert all(torch.equal(a, tensor.grad) for a, tensor in zip(first, (*call.embeddings, *call.maps), strict=True))
+
+
+def test_rows_of_the_optimizer_and_of_copying() -> None:
+    names = [row.name for row in bench_optimizer(CPU, TINY, repeats=2)]
+    assert names == ["optimizer.loop", "optimizer.foreach", "optimizer.speedup", "optimizer.bandwidth_share"]
+    (row,) = bench_copy(CPU, 1, repeats=2)
+    assert row.name == "copy.device" and row.n == 2 and 0 < row.min <= row.value <= row.max
+
+
+def test_rows_of_steps() -> None:
+    variants = all_variants(["fp32", "bf16"], compiled=True)
+    assert [variant.name for variant in variants] == [
+        "fp32", "fp32.channels_last", "bf16", "bf16.channels_last", "fp32.channels_last.compiled",
+        "bf16.channels_last.compiled",
+    ]  # fmt: skip
+    two = [StepVariant("fp32", False, False), StepVariant("fp32", True, False)]
+    rows = {row.name: row for row in bench_steps(CPU, TINY, ViewsConfig(large_size=64), 4, two, repeats=2)}
+    plain, last = (rows[f"step.{variant.name}.images_per_second"] for variant in two)
+    assert rows["step.fp32.channels_last_over_fp32"].value == last.value / plain.value
+    assert rows["step.fp32_over_fp32"].value == 1
+
+
+def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "loss.json"
+    options = "--batch 4 --views multicrop --expander 6 --projector 5 --repeats 2 --device cpu"
+    main(["loss", *options.split(), "--json", str(path)])
+    rows = read_measurements(path)
+    assert [row.name for row in rows] == ["loss.global", "loss.local"] and all(row.n == 2 for row in rows)
+    printed = capsys.readouterr().out
+    main(["show", str(path)])
+    assert printed.split() == capsys.readouterr().out.split()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("loss --batch 0", "0 is too few"),
+        ("copy --device cuda", "no CUDA device"),
+        ("step --backbone resnet51", "no model named"),
+        ("loss --json missing/x.json", "make the folder missing first"),
+    ],
+)
+def test_bad_options_are_one_sentence(options: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if "cuda" in options and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    with pytest.raises(SystemExit) as exit_:
+        main(options.split())
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err
+    assert reason in error and "Traceback" not in error

@@ -1,0 +1,55 @@
+"""Figures are what their samples say, and survive the way through a file."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import torch
+
+from dataprep.errors import UserError
+from vicregl_fast.benchmarks.environment import describe_environment
+from vicregl_fast.benchmarks.measurements import (
+    Measurement,
+    format_measurements,
+    read_measurements,
+    write_measurements,
+)
+
+
+def test_median_rate_and_ratio() -> None:
+    assert Measurement.of("a", [3.0, 1.0, 2.5], "s") == Measurement("a", 2.5, "s", 3, 1.0, 3.0)
+    assert Measurement.rate("r", 64, [0.5, 2.0, 1.0], "images/s") == Measurement("r", 64.0, "images/s", 3, 32.0, 128.0)
+    assert Measurement.ratio("q", 6.0, 4.0).value == 1.5
+
+
+def test_the_file_holds_what_the_design_says(tmp_path: Path) -> None:
+    rows = [Measurement.of("loss.global", [0.25, 0.75], "s"), Measurement.ratio("loss.global_speedup", 3, 2)]
+    path = tmp_path / "loss.json"
+    write_measurements(path, describe_environment(torch.device("cpu"), ["loss", "--json", "a b"]), rows)
+    content = json.loads(path.read_text())
+    assert content["results"][0] == {
+        "name": "loss.global", "value": 0.5, "unit": "s", "n": 2, "min": 0.25, "max": 0.75
+    }  # fmt: skip
+    environment = content["environment"]
+    assert environment["device"] == "cpu" and environment["cores"] >= 1
+    assert environment["versions"]["torch"] == version("torch")
+    assert environment["command"] == "python -m vicregl_fast.bench loss --json 'a b'"
+    assert read_measurements(path) == rows
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_table_shows_ranges_where_there_are_samples() -> None:
+    lines = format_measurements([Measurement.of("copy.device", [1.0, 3.0], "GB/s"), Measurement.ratio("x", 1, 4)])
+    first, second = lines.splitlines()
+    assert first.split() == ["copy.device", "2", "GB/s", "(1", "to", "3,", "n", "=", "2)"]
+    assert second.split() == ["x", "0.25", "x"]
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"results": [{"name": "a"}]}', "[]"])
+def test_what_is_no_result_is_said(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "x.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match="does not hold measurements"):
+        read_measurements(path)

@@ -1,0 +1,61 @@
+"""Views made on a GPU, ahead of the step and on a stream of their own, are those made on a CPU."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
+from vicregl_fast.benchmarks.drawn_views import drawn_batch
+from vicregl_fast.data.batches import DecodedBatch, ViewBatch
+from vicregl_fast.data.loader import ViewLoader
+from vicregl_fast.data.views import ViewMaker
+from vicregl_fast.losses.config import LossConfig
+from vicregl_fast.losses.directions import plan_directions
+
+pytestmark = pytest.mark.gpu
+BATCHES = 6
+
+
+class OneBuffer:
+    """An engine that decodes every batch into the same pinned buffer, as the real ones do."""
+
+    def __init__(self) -> None:
+        self.batches = [drawn_batch(8, seed) for seed in range(BATCHES)]
+        size = max(batch.packed.numel() for batch in self.batches)
+        self.buffer = torch.zeros(size, dtype=torch.uint8, pin_memory=torch.cuda.is_available())
+
+    def decode(self, indices: np.ndarray) -> DecodedBatch:
+        batch = self.batches[int(indices[0]) // 8]
+        self.buffer.zero_()
+        self.buffer[: batch.packed.numel()] = batch.packed
+        return replace(batch, indices=indices, packed=self.buffer)
+
+
+def made_on(device: torch.device, busy: bool = False) -> list[ViewBatch]:
+    recipes = view_recipes(ViewsConfig("multicrop", large_size=64, small_size=32, small_count=1))
+    plan = plan_directions(LossConfig(gamma_large=6, gamma_small=2), len(recipes))
+    maker = ViewMaker(recipes, (4, 4, 2), plan.location, True, 11, device)
+    order = [np.arange(8) + 8 * number for number in range(BATCHES)]
+    seen = []
+    with ViewLoader(OneBuffer(), maker, order, epoch=0) as loader:
+        for batch in loader:
+            if busy:  # what the consumer launches must see whole views, and may outlive the batch
+                product = torch.ones(2048, 2048, device=device) @ torch.ones(2048, 2048, device=device)
+                seen.append(replace(batch, views=tuple(view + 0 * product[0, 0] for view in batch.views)))
+            else:
+                seen.append(batch)
+    return seen
+
+
+def test_views_and_matches_are_the_cpu_s(cuda: torch.device) -> None:
+    for ours, right in zip(made_on(cuda, busy=True), made_on(torch.device("cpu")), strict=True):
+        for view, expected in zip(ours.views, right.views, strict=True):
+            difference = (view.cpu() - expected).abs()
+            # One level either side of a threshold or a rounding is all that may differ.
+            assert difference.mean() < 0.02 and (difference > 0.1).float().mean() < 0.02
+        assert torch.equal(ours.labels.cpu(), right.labels)
+        for direction, (queries, neighbours) in right.matches.items():
+            assert torch.equal(ours.matches[direction][0].cpu(), queries)
+            assert torch.equal(ours.matches[direction][1].cpu(), neighbours)

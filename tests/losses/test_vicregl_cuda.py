@@ -1,0 +1,49 @@
+"""The loss on a GPU equals the loss on a CPU, values and gradients."""
+
+from typing import Literal
+
+import pytest
+import torch
+
+from tests.losses.inputs import drawn
+from vicregl_fast.benchmarks.losses import random_matches
+from vicregl_fast.losses.config import LossConfig
+from vicregl_fast.losses.vicregl import LossTerms, VICRegLLoss
+
+pytestmark = pytest.mark.gpu
+
+
+def on_device(
+    config: LossConfig, grids: tuple[int, ...], device: torch.device, dtype: torch.dtype
+) -> tuple[LossTerms, list[torch.Tensor]]:
+    embeddings, maps, _ = drawn(24, grids, d=16, big_d=40, seed=3)
+    generator = torch.Generator().manual_seed(5)
+    loss = VICRegLLoss(config, len(grids))
+    leaves = [tensor.to(device, dtype).requires_grad_() for tensor in (*embeddings, *maps)]
+    matches = {
+        direction: random_matches(direction, 24, [grid**2 for grid in grids], generator, device)
+        for direction in loss.plan.location
+    }
+    terms = loss(leaves[: len(grids)], leaves[len(grids) :], matches)
+    terms.total.backward()
+    return terms, [leaf.grad.double().cpu() for leaf in leaves]
+
+
+@pytest.mark.parametrize("grids", [(7, 7), (7, 7, 3, 3)])
+@pytest.mark.parametrize("preset", ["paper", "official"])
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-9), (torch.float32, 1e-4)])
+def test_loss_and_gradients_are_the_cpu_s(
+    cuda: torch.device,
+    preset: Literal["paper", "official"],
+    grids: tuple[int, ...],
+    dtype: torch.dtype,
+    tolerance: float,
+) -> None:
+    config = LossConfig(preset=preset, gamma_large=20, gamma_small=4)
+    expected, expected_gradients = on_device(config, grids, torch.device("cpu"), torch.float64)
+    terms, gradients = on_device(config, grids, cuda, dtype)
+    assert terms.named.keys() == expected.named.keys()
+    for name, value in expected.named.items():
+        torch.testing.assert_close(terms.named[name].double().cpu(), value, rtol=tolerance, atol=tolerance, msg=name)
+    for gradient, right in zip(gradients, expected_gradients, strict=True):
+        assert (gradient - right).norm() <= tolerance * right.norm()

@@ -1,0 +1,69 @@
+"""The check of a GPU machine, run whole at tiny sizes on a CPU."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from vicregl_fast.benchmarks.measurements import read_measurements
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "gpu_check.sh"
+
+
+def check(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["bash", str(SCRIPT), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=490,
+        env={**os.environ, "PYTHON": sys.executable, **environment},
+    )
+
+
+@pytest.mark.timeout(500)  # the script ends itself after 480 s; it takes some 2 minutes on two free cores
+def test_every_part_runs_and_writes(tmp_path: Path) -> None:
+    done = check(str(tmp_path), "--device", "cpu")
+    assert done.returncode == 0, done.stdout + done.stderr
+    states = dict(line.split(maxsplit=1) for line in (tmp_path / "parts.txt").read_text().splitlines())
+    assert list(states) == ["tests", "copy", "loss", "optimizer", "fp32", "train"]
+    assert all(state.startswith("ok, ") for state in states.values()), states
+    for part in ("copy", "loss", "optimizer", "fp32", "train"):
+        rows = read_measurements(tmp_path / f"{part}.json")
+        assert rows and all(row.name in done.stdout for row in rows)
+    assert "step.fp32.channels_last.compiled.images_per_second" in done.stdout
+    assert "run.images_per_second" in done.stdout
+
+
+def test_a_failing_part_and_a_missing_package_stop_nothing(tmp_path: Path) -> None:
+    """Without pytest and ffcv in sight, the parts that need them are named; a broken cv2 fails one part alone."""
+    stubs = tmp_path / "stubs"
+    stubs.mkdir()
+    (stubs / "sitecustomize.py").write_text(
+        "import sys\nfor name in ('ffcv', 'pytest'):\n    sys.modules[name] = None\n"
+        "import importlib.util as u\nfound = u.find_spec\n"
+        "u.find_spec = lambda name, package=None: None if name in ('ffcv', 'pytest') else found(name, package)\n"
+    )
+    (stubs / "cv2.py").write_text("raise ImportError('broken on purpose')\n")
+    out = tmp_path / "out"
+    done = check(str(out), "--device", "cpu", PYTHONPATH=str(stubs))
+    states = dict(line.split(maxsplit=1) for line in (out / "parts.txt").read_text().splitlines())
+    assert states["tests"] == "skipped: pytest is not installed"
+    assert states["train"] == "skipped: ffcv is not installed"
+    assert states["fp32"].startswith("failed with 1") and "broken on purpose" in states["fp32"]
+    assert all(states[part].startswith("ok, ") for part in ("copy", "loss", "optimizer")), states
+    assert done.returncode == 1 and "loss.global" in done.stdout
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_without_a_gpu_it_says_so(tmp_path: Path) -> None:
+    done = check(str(tmp_path))
+    assert done.returncode == 3 and "no GPU" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("--device",), ("x", "--device", "tpu"), ("x", "--wrong")])
+def test_bad_options_say_how(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = check(*(str(tmp_path / a) if a == "x" else a for a in arguments))
+    assert done.returncode == 2 and "usage: " in done.stderr

@@ -1,0 +1,63 @@
+"""Training steps on a GPU: every number format learns, overflow is skipped, compiled is as eager."""
+
+import pytest
+import torch
+
+from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
+from vicregl_fast.benchmarks.drawn_views import drawn_batch
+from vicregl_fast.data.batches import ViewBatch
+from vicregl_fast.data.views import ViewMaker
+from vicregl_fast.losses.config import LossConfig
+from vicregl_fast.losses.vicregl import VICRegLLoss
+from vicregl_fast.models.network import ModelConfig, VICRegLNetwork
+from vicregl_fast.optim.build import OptimConfig, build_optimizer
+from vicregl_fast.training.precision import Precision
+from vicregl_fast.training.step import TrainingStep
+
+pytestmark = pytest.mark.gpu
+RATE = 1e-3
+
+
+def prepared(device: torch.device, precision: str, compiled: bool = False) -> tuple[TrainingStep, ViewBatch]:
+    torch.manual_seed(0)
+    network = VICRegLNetwork(ModelConfig("resnet18", 16, expander=64, projector=32), True, True)
+    network = network.to(device).to(memory_format=torch.channels_last)
+    recipes = view_recipes(ViewsConfig(large_size=64, large_scale=(0.5, 1.0)))
+    criterion = VICRegLLoss(LossConfig(gamma_large=6), 2)
+    made = ViewMaker(recipes, (4, 4), criterion.plan.location, True, 0, torch.device("cpu")).make(drawn_batch(32), 0)
+    matches = {direction: (q.to(device), n.to(device)) for direction, (q, n) in made.matches.items()}
+    batch = ViewBatch(made.indices, tuple(view.to(device) for view in made.views), None, matches)
+    optimizer = build_optimizer(OptimConfig(name="adamw"), network)
+    wrapped = torch.compile(network) if compiled else network
+    return TrainingStep(wrapped, criterion, optimizer, Precision(precision, device.type)), batch
+
+
+@pytest.mark.parametrize("precision, tolerance", [("fp32", 1e-3), ("bf16", 0.05), ("fp16", 0.02)])
+def test_every_number_format_learns(cuda: torch.device, precision: str, tolerance: float) -> None:
+    if precision == "bf16" and torch.cuda.get_device_capability(cuda) < (8, 0):
+        pytest.skip("this GPU does not multiply bf16")
+    exact_step, exact_batch = prepared(torch.device("cpu"), "fp32")
+    exact = exact_step.losses(exact_batch)[0].item()
+    step, batch = prepared(cuda, precision)
+    results = [step(batch, RATE) for _ in range(25)]
+    assert abs(results[0].loss - exact) <= tolerance * exact
+    assert sum(result.applied for result in results) >= 20, "a scaler needs a few steps at most"
+    assert results[-1].loss < 0.9 * results[0].loss
+
+
+def test_an_overflow_is_skipped_and_lowers_the_scale(cuda: torch.device) -> None:
+    step, batch = prepared(cuda, "fp16")
+    step.scaler = torch.amp.GradScaler("cuda", init_scale=2.0**60)
+    before = [parameter.detach().clone() for parameter in step.network.parameters()]
+    result = step(batch, RATE)
+    assert not result.applied and not result.finite
+    assert all(torch.equal(a, b) for a, b in zip(before, step.network.parameters(), strict=True))
+    assert step.scaler.get_scale() == 2.0**59
+
+
+def test_compiled_is_as_eager(cuda: torch.device) -> None:
+    losses = []
+    for compiled in (False, True):
+        step, batch = prepared(cuda, "fp32", compiled)
+        losses.append([step(batch, RATE).loss for _ in range(3)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-2)

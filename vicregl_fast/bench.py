@@ -1,0 +1,146 @@
+"""Measures the parts on this machine: ``python -m vicregl_fast.bench copy | loss | optimizer | step | run | show``.
+
+Each part imports what it needs when it is asked for, so that a missing package costs that part alone.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from dataprep.command_line import SentenceParser
+from dataprep.errors import UserError, exit_on_user_error
+from vicregl_fast.benchmarks.environment import describe_environment
+from vicregl_fast.benchmarks.measurements import (
+    Measurement,
+    format_measurements,
+    read_measurements,
+    write_measurements,
+)
+from vicregl_fast.evaluation.report import check_output
+from vicregl_fast.training.precision import choose_kernels
+
+CELLS = {"two": (49, 49), "multicrop": (49, 49, 9, 9, 9, 9, 9, 9)}
+"""Of the views' maps at output stride 32: 224 pixels, and for multi-crop 96 pixels besides."""
+
+
+def copy(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Memory bandwidth."""
+    from vicregl_fast.benchmarks.copying import bench_copy
+
+    return bench_copy(options.device, options.mib, options.repeats)
+
+
+def loss(options: argparse.Namespace) -> Iterator[Measurement]:
+    """The two criteria."""
+    from vicregl_fast.benchmarks.losses import LossSizes, bench_loss
+
+    sizes = LossSizes(options.batch, CELLS[options.views], options.expander, options.projector)
+    return bench_loss(options.device, sizes, options.repeats)
+
+
+def optimizer(options: argparse.Namespace) -> Iterator[Measurement]:
+    """LARS."""
+    from vicregl_fast.benchmarks.optimizers import bench_optimizer
+    from vicregl_fast.models.network import ModelConfig
+
+    model = ModelConfig(options.backbone, expander=options.expander, projector=options.projector)
+    return bench_optimizer(options.device, model, options.repeats)
+
+
+def step(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Training steps."""
+    from vicregl_fast.augment.recipe import ViewsConfig
+    from vicregl_fast.benchmarks.steps import all_variants, bench_steps
+    from vicregl_fast.models.network import ModelConfig
+
+    model = ModelConfig(options.backbone, expander=options.expander, projector=options.projector)
+    views = ViewsConfig(options.views, large_size=options.size)
+    variants = all_variants(options.precisions, options.compile)
+    return bench_steps(options.device, model, views, options.batch, variants, options.repeats)
+
+
+def run(options: argparse.Namespace) -> Iterator[Measurement]:
+    """A run that is over."""
+    from vicregl_fast.benchmarks.run_metrics import bench_run
+
+    return bench_run(options.run)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures, printing each figure when it is there; the JSON file grows with them."""
+    given = sys.argv[1:] if arguments is None else arguments
+    with exit_on_user_error():
+        options = _parser().parse_args(given)
+        if options.command == "show":
+            print(format_measurements([row for file in options.files for row in read_measurements(file)]))
+            return
+        check_output(options.json)
+        options.device = _device(options.device)
+        choose_kernels(deterministic=False)  # as training does
+        measured: list[Measurement] = []
+        for measurement in options.benchmark(options):
+            measured.append(measurement)
+            print(format_measurements([measurement]), flush=True)
+            if options.json is not None:
+                write_measurements(options.json, describe_environment(options.device, given), measured)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("there is no CUDA device here: use --device cpu")
+    return torch.device(name)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = SentenceParser(prog="python -m vicregl_fast.bench", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    shown = commands.add_parser("show", help="print what --json files hold")
+    shown.add_argument("files", type=Path, nargs="+")
+    copies = commands.add_parser("copy", help="memory bandwidth")
+    losses = commands.add_parser("loss", help="forward and backward of the loss")
+    optimizers = commands.add_parser("optimizer", help="LARS over a whole network")
+    steps = commands.add_parser("step", help="training steps on drawn pictures")
+    runs = commands.add_parser("run", help="what a run's log says of its speed")
+    for command, benchmark in ((copies, copy), (losses, loss), (optimizers, optimizer), (steps, step), (runs, run)):
+        command.set_defaults(benchmark=benchmark)
+        command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="(auto)")
+        command.add_argument("--repeats", type=_count, default=10, help="samples of each duration (10)")
+        command.add_argument("--json", type=Path, help="write the figures to this file, too")
+    copies.add_argument("--mib", type=_count, default=256, help="bytes copied at a time (256 MiB)")
+    runs.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    _add_sizes(losses, optimizers, steps)
+    return parser
+
+
+def _add_sizes(
+    losses: argparse.ArgumentParser, optimizers: argparse.ArgumentParser, steps: argparse.ArgumentParser
+) -> None:
+    for command in (losses, steps):
+        command.add_argument("--batch", type=_count, default=256, help="images (256)")
+        command.add_argument("--views", choices=list(CELLS), default="two", help="views of an image (two)")
+    for command in (losses, optimizers, steps):
+        command.add_argument("--expander", type=_count, default=8192, help="width of the expander (8192)")
+        command.add_argument("--projector", type=_count, default=512, help="width of the local projector (512)")
+    for command in (optimizers, steps):
+        command.add_argument("--backbone", default="resnet50", help="a timm model (resnet50)")
+    steps.add_argument("--size", type=_count, default=224, help="pixels of a side of the large views (224)")
+    steps.add_argument("--compile", action="store_true", help="also through torch.compile")
+    steps.add_argument(
+        "--precisions", nargs="+", choices=["fp32", "bf16", "fp16"], default=["bf16", "fp16"], help="(bf16 fp16)"
+    )
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is too few; give at least 1")
+    return value
+
+
+if __name__ == "__main__":
+    main()

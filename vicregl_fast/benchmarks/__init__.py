@@ -1,0 +1,1 @@
+"""How fast the parts are: each measurement as a row for people and for programs."""

@@ -1,0 +1,49 @@
+"""Where a figure was measured: without this it says nothing."""
+
+import os
+import platform
+import shlex
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("vicregl_fast", "torch", "torchvision", "timm", "triton", "numpy", "numba", "numba-cuda", "ffcv")
+
+
+def describe_environment(device: torch.device, arguments: Sequence[str]) -> dict[str, Any]:
+    """Processor, device, cores that this process may use, library versions, and the command with its arguments."""
+    described: dict[str, Any] = {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "device": device.type,
+        "python": platform.python_version(),
+        "versions": _versions(),
+        "command": shlex.join(["python", "-m", "vicregl_fast.bench", *arguments]),
+    }
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        described["device"] = properties.name
+        described["capability"] = f"{properties.major}.{properties.minor}"
+        described["device_memory_gib"] = round(properties.total_memory / 2**30, 1)
+        described["cuda"], described["cudnn"] = torch.version.cuda, torch.backends.cudnn.version()
+    return described
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,69 @@
+"""What a benchmark says: a table for people and a file for programs."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from dataprep.errors import UserError
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One figure: ``value`` is the median of ``n`` samples, which lie between ``min`` and ``max``."""
+
+    name: str
+    value: float
+    unit: str
+    n: int
+    min: float
+    max: float
+
+    @classmethod
+    def of(cls, name: str, samples: Sequence[float], unit: str) -> "Measurement":
+        """The figure of at least one sample."""
+        return cls(name, median(samples), unit, len(samples), min(samples), max(samples))
+
+    @classmethod
+    def rate(cls, name: str, amount: float, seconds: Sequence[float], unit: str) -> "Measurement":
+        """``amount`` per second, from the durations of several runs that each did ``amount``."""
+        return cls.of(name, [amount / duration for duration in seconds], unit)
+
+    @classmethod
+    def ratio(cls, name: str, over: float, under: float) -> "Measurement":
+        """The quotient of two medians of one run of a benchmark."""
+        quotient = over / under
+        return cls(name, quotient, "x", 1, quotient, quotient)
+
+
+def format_measurements(measurements: Sequence[Measurement]) -> str:
+    """One line a measurement, with its range where there is more than one sample."""
+    width = max((len(measurement.name) for measurement in measurements), default=0)
+    lines = []
+    for one in measurements:
+        spread = f"  ({one.min:.4g} to {one.max:.4g}, n = {one.n})" if one.n > 1 else ""
+        lines.append(f"{one.name.ljust(width)}  {one.value:>10.4g} {one.unit}{spread}")
+    return "\n".join(lines)
+
+
+def write_measurements(path: Path, environment: Mapping[str, Any], measurements: Iterable[Measurement]) -> None:
+    """Writes ``{"environment": {...}, "results": [...]}``, replacing the file at once."""
+    content = {"environment": dict(environment), "results": [asdict(measurement) for measurement in measurements]}
+    unfinished = path.with_name(f".{path.name}.partial")
+    unfinished.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(unfinished, path)
+
+
+def read_measurements(path: Path) -> list[Measurement]:
+    """What ``write_measurements`` wrote.
+
+    Raises:
+        UserError: the file is missing, or is no benchmark's.
+    """
+    try:
+        return [Measurement(**row) for row in json.loads(path.read_text())["results"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} does not hold measurements of vicregl_fast.bench: {error}") from error

@@ -1,0 +1,24 @@
+"""What a run's own log says of its speed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dataprep.errors import UserError
+from vicregl_fast.benchmarks.measurements import Measurement
+from vicregl_fast.visualization.curves import read_metrics
+
+
+def bench_run(run: Path) -> Iterator[Measurement]:
+    """Images/s and the share of time spent waiting for data, over the logged steps; the first and the last loss.
+
+    Raises:
+        UserError: the folder holds no run that has logged a training step.
+    """
+    curves = read_metrics(run)
+    if not {"images_per_second", "loss"} <= curves.keys():
+        raise UserError(f"{run} has logged no training step with a finite loss: wait for the first ones")
+    for name, unit in (("images_per_second", "images/s"), ("data_wait_share", "x")):
+        yield Measurement.of(f"run.{name}", curves[name].values.tolist(), unit)
+    losses = curves["loss"].values.tolist()
+    yield Measurement.of("run.first_loss", losses[:1], "")
+    yield Measurement.of("run.last_loss", losses[-1:], "")

@@ -1,0 +1,104 @@
+"""Whole training steps on drawn pictures: number formats, memory formats, compiled or not."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from dataprep.errors import UserError
+from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
+from vicregl_fast.benchmarks.drawn_views import drawn_batch
+from vicregl_fast.benchmarks.measurements import Measurement
+from vicregl_fast.benchmarks.timing import time_calls
+from vicregl_fast.data.batches import ViewBatch
+from vicregl_fast.data.views import ViewMaker
+from vicregl_fast.losses.config import LossConfig
+from vicregl_fast.losses.vicregl import VICRegLLoss
+from vicregl_fast.models.backbone import feature_grid
+from vicregl_fast.models.network import ModelConfig, VICRegLNetwork
+from vicregl_fast.optim.build import OptimConfig, build_optimizer
+from vicregl_fast.training.precision import Precision
+from vicregl_fast.training.step import TrainingStep
+
+RATE = 1e-3
+SETTLING_STEPS = 20
+
+
+@dataclass(frozen=True)
+class StepVariant:
+    """One way to run the same step."""
+
+    precision: str
+    channels_last: bool
+    compiled: bool
+
+    @property
+    def name(self) -> str:
+        """As in the names of measurements."""
+        parts = [self.precision]
+        parts += ["channels_last"] * self.channels_last
+        parts += ["compiled"] * self.compiled
+        return ".".join(parts)
+
+
+def all_variants(precisions: Sequence[str], compiled: bool) -> list[StepVariant]:
+    """Both memory formats in every precision, and compiled, channels_last, if asked for."""
+    variants = [StepVariant(precision, layout, False) for precision in precisions for layout in (False, True)]
+    return variants + [StepVariant(precision, True, True) for precision in precisions if compiled]
+
+
+def bench_steps(
+    device: torch.device,
+    model: ModelConfig,
+    views: ViewsConfig,
+    batch_size: int,
+    variants: Sequence[StepVariant],
+    repeats: int,
+) -> Iterator[Measurement]:
+    """Images/s of each variant, that over the first one's, and on CUDA the peak of allocated memory in GiB."""
+    first = 0.0
+    for variant in variants:
+        step, batch = _prepare(device, model, views, batch_size, variant)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        seconds = time_calls(lambda step=step, batch=batch: step(batch, RATE), device, repeats)  # type: ignore[misc]
+        rate = Measurement.rate(f"step.{variant.name}.images_per_second", batch_size, seconds, "images/s")
+        yield rate
+        first = first or rate.value
+        yield Measurement.ratio(f"step.{variant.name}_over_{variants[0].name}", rate.value, first)
+        if device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(device) / 2**30
+            yield Measurement.of(f"step.{variant.name}.peak_memory", [peak], "GiB")
+
+
+def _prepare(
+    device: torch.device, model: ModelConfig, views: ViewsConfig, batch_size: int, variant: StepVariant
+) -> tuple[TrainingStep, ViewBatch]:
+    torch.manual_seed(0)
+    network: nn.Module = VICRegLNetwork(model, True, True).to(device)
+    layout = torch.channels_last if variant.channels_last else torch.contiguous_format
+    network = network.to(memory_format=layout)  # type: ignore[call-overload]
+    recipes = view_recipes(views)
+    grids = [feature_grid(network.backbone, recipe.size) for recipe in recipes]  # type: ignore[arg-type]
+    criterion = VICRegLLoss(LossConfig(), len(recipes))
+    maker = ViewMaker(recipes, grids, criterion.plan.location, mirror_flips=True, seed=0, device=device)
+    made = maker.make(drawn_batch(batch_size), epoch=0)
+    batch = ViewBatch(
+        made.indices, tuple(view.contiguous(memory_format=layout) for view in made.views), None, made.matches
+    )
+    optimizer = build_optimizer(OptimConfig(name="lars"), network)
+    compiled: nn.Module = torch.compile(network) if variant.compiled else network  # type: ignore[assignment]
+    step = TrainingStep(compiled, criterion, optimizer, Precision(variant.precision, device.type))
+    _settle(step, batch)
+    return step, batch
+
+
+def _settle(step: TrainingStep, batch: ViewBatch) -> None:
+    """Steps until one is applied: a gradient scaler skips its first ones, which are cheaper than those to be timed."""
+    for _ in range(SETTLING_STEPS):
+        if step(batch, RATE).applied:
+            return
+    raise UserError(
+        f"none of {SETTLING_STEPS} steps had finite gradients: nothing to be timed in {step.precision.name}"
+    )
