@@ -1,24 +1,17 @@
 """``python -m dataprep``: ``demo`` draws an image set, ``ffcv`` converts a folder of images to a store."""
 
 import argparse
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from dataprep.command_line import SentenceParser
 from dataprep.errors import exit_on_user_error
 from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
-
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from dataprep.stopping import clean_stop
 
 
 def main(arguments: list[str] | None = None) -> None:
-    with exit_on_user_error(), _clean_stop():
+    with exit_on_user_error(), clean_stop():
         options = _parser().parse_args(arguments)
         options.run(options)
 
@@ -71,24 +64,6 @@ def _ffcv(options: argparse.Namespace) -> None:
         f"wrote {manifest.count} images {kind} to {options.out}: {manifest.originals} with their own bytes, "
         f"{manifest.count - manifest.originals} encoded anew, {len(manifest.skipped)} left out"
     )
-
-
-@contextmanager
-def _clean_stop() -> Iterator[None]:
-    """The first signal to stop unwinds the program, so that unfinished files go; later ones are not heard."""
-
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        for each in STOPPING:
-            signal.signal(each, signal.SIG_IGN)
-        print(f"\nstopped by {signal.Signals(number).name}; nothing unfinished is left", file=sys.stderr)
-        raise SystemExit(128 + number)
-
-    before = {each: signal.signal(each, stop) for each in STOPPING}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from ffcv.fields import IntField, RGBImageField
-from ffcv.fields.rgb_image import IMAGE_MODES
 from ffcv.memory_allocator import MemoryAllocator
 from ffcv.writer import DatasetWriter, handle_sample
 
 from dataprep.images import StoredJpeg
 
+JPEG_MODE = 0  # FFCV's IMAGE_MODES["jpg"], a Numba dictionary whose first reading compiles for a second
 Malloc = Callable[[int], tuple[int, np.ndarray]]
 
 
@@ -22,7 +22,7 @@ class _ReadyJpeg:
     """Encodes for an RGBImageField what is a JPEG already."""
 
     def encode(self, destination: np.ndarray, image: StoredJpeg, malloc: Malloc) -> None:
-        destination["mode"] = IMAGE_MODES["jpg"]
+        destination["mode"] = JPEG_MODE
         destination["height"] = image.height
         destination["width"] = image.width
         destination["data_ptr"], storage = malloc(len(image.data))

@@ -14,12 +14,14 @@ from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
 from dataprep.errors import UserError
+from dataprep.stopping import check_stop
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 CHUNK = 8  # items a message: one chunk of paths stays well below a pipe's buffer, so that sending never blocks
 AHEAD = 4  # chunks that a worker may be ahead of the consumer
+PATIENCE = 0.5  # seconds between looks whether the program is to stop
 
 
 def available_cores() -> int:
@@ -44,6 +46,7 @@ def ordered_map(
         given = 0
         for wanted in range(len(starts)):
             while wanted not in ready:
+                check_stop()
                 while crew.idle and given < len(starts) and given < wanted + AHEAD * workers:
                     crew.give(given, items[starts[given] : starts[given] + CHUNK])
                     given += 1
@@ -80,12 +83,12 @@ class _Crew(Generic[Item, Result]):
         self.busy.append(connection)
 
     def collect(self) -> dict[int, list[Result]]:
-        """Waits until some worker has finished its chunk, and takes what is there.
+        """Waits a little for some worker to finish its chunk, and takes what is there.
 
         Of an idle worker nothing can come but the end of its pipe.
         """
         finished: dict[int, list[Result]] = {}
-        for connection in wait(self.busy + self.idle):
+        for connection in wait(self.busy + self.idle, PATIENCE):
             assert isinstance(connection, Connection)
             try:
                 index, results = connection.recv()

@@ -61,7 +61,7 @@ def wait_for_workers(process: subprocess.Popen[str], out: Path) -> list[psutil.P
         children = psutil.Process(process.pid).children()
         workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
         if partial and len(workers) == 2:
-            time.sleep(5.0)  # more than the sound images need, and what Numba compiles for them
+            time.sleep(1.0)  # more than the sound images need
             return workers
         time.sleep(0.05)
     raise AssertionError(process.communicate()[1])

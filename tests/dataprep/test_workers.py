@@ -3,13 +3,14 @@
 import os
 import signal
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from dataprep.errors import UserError
+from dataprep.stopping import clean_stop
 from dataprep.workers import ordered_map
 
 
@@ -33,6 +34,10 @@ def full_disk(value: int) -> int:
 def leave_trace(folder: str) -> int:
     Path(folder, str(os.getpid())).touch()
     return os.getpid()
+
+
+def endless(value: int) -> None:
+    time.sleep(3600)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -61,3 +66,21 @@ def test_closing_ends_the_workers(tmp_path: Path) -> None:
     with closing(ordered_map(leave_trace, [str(tmp_path)] * 100, 2)) as results:
         next(results)
     assert not any(psutil.pid_exists(int(trace.name)) for trace in tmp_path.iterdir())
+
+
+@pytest.mark.timeout(60)
+def test_a_stop_that_was_swallowed_is_not_lost() -> None:
+    """C code that calls back into Python drops exceptions, and with them the signal handler's."""
+    with clean_stop(), pytest.raises(SystemExit) as stop:
+        with suppress(SystemExit):
+            os.kill(os.getpid(), signal.SIGTERM)
+        next(ordered_map(endless, range(2), 1))
+    assert stop.value.code == 128 + signal.SIGTERM
+
+
+@pytest.mark.timeout(60)
+def test_a_stop_is_over_when_its_context_is_left() -> None:
+    with clean_stop(), suppress(SystemExit):
+        os.kill(os.getpid(), signal.SIGTERM)
+    with clean_stop():
+        assert list(ordered_map(late_square, range(2), 1)) == [0, 1]

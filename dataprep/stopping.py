@@ -1,0 +1,43 @@
+"""Signals to stop: the first unwinds the program, so that unfinished files go."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_received: signal.Signals | None = None
+
+
+@contextmanager
+def clean_stop() -> Iterator[None]:
+    """Within it the first signal raises SystemExit with 128 plus its number; later ones are not heard."""
+    global _received
+    before = {each: signal.signal(each, _stop) for each in SIGNALS}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        _received = None
+
+
+def check_stop() -> None:
+    """Raises the SystemExit of a signal received before, for loops to call now and then.
+
+    The handler's own can be lost: where C calls back into Python, as LLVM does while Numba compiles, exceptions are
+    dropped.
+    """
+    if _received is not None:
+        raise SystemExit(128 + _received)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    global _received
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    _received = signal.Signals(number)
+    print(f"\nstopped by {_received.name}; nothing unfinished is left", file=sys.stderr)
+    check_stop()
