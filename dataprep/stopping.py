@@ -36,8 +36,8 @@ def check_stop() -> None:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     global _received
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+    if _received is not None:
+        return
     _received = signal.Signals(number)
     print(f"\nstopped by {_received.name}; nothing unfinished is left", file=sys.stderr)
     check_stop()
