@@ -72,7 +72,7 @@ mapfile -t tests < <(grep -rl --include='*.py' 'pytest.mark.gpu' tests | sort -r
 part tests 150 "pytest pytest_timeout PIL $base" "$python" -m pytest -p no:cacheprovider -v --durations 5 -m gpu "${tests[@]}"
 if [ $device = cuda ]; then
     part copy 30 "" bash -c 'bench copy copy'
-    part loss 60 "timm" bash -c 'bench loss loss --batch 256'
+    part loss 60 "timm numba" bash -c 'bench loss loss --batch 256'
     part optimizer 60 "timm" bash -c 'bench optimizer optimizer'
     part fp16 70 "$base" bash -c 'bench fp16 step --batch 128 --precisions fp16 --compile'
     if "$python" -c 'import sys, torch; sys.exit(torch.cuda.get_device_capability() < (8, 0))'; then
@@ -83,7 +83,7 @@ if [ $device = cuda ]; then
 else
     heads="--expander 16 --projector 8 --repeats 2"
     part copy 30 "" bash -c 'bench copy copy --mib 1 --repeats 2'
-    part loss 60 "timm" bash -c "bench loss loss --batch 4 $heads"
+    part loss 60 "timm numba" bash -c "bench loss loss --batch 4 $heads"
     part optimizer 60 "timm" bash -c "bench optimizer optimizer --backbone test_resnet $heads"
     part fp32 180 "$base" bash -c "bench fp32 step --backbone test_resnet --size 64 --batch 4 --precisions fp32 --compile $heads"
     part train 120 "$whole" bash -c 'train 48 1 --model.backbone test_resnet --batch_size 8'

@@ -8,6 +8,7 @@ import pytest
 from dataprep.errors import UserError
 from vicregl_fast.augment.recipe import view_recipes
 from vicregl_fast.config import RunConfig, dump_config, load_config, parse_config
+from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.optim.build import peak_lr
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -75,3 +76,43 @@ def test_an_unknown_key_in_a_recipe_fails(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text("loss:\n  alfa: 0.5\n")
     with pytest.raises(UserError, match="alfa"):
         parse_config(["--config", str(tmp_path / "recipe.yaml")])
+
+
+ABLATIONS = {
+    "alpha_0.5": {"alpha": 0.5},
+    "alpha_0.9": {"alpha": 0.9},
+    "feature_matches": {"location": False},
+    "gamma_10_2": {"gamma_large": 10, "gamma_small": 2},
+    "gamma_49_9": {"gamma_large": 49, "gamma_small": 9},
+    "local_i": {"local_variance": 0.0, "local_covariance": 0.0},
+    "local_vi": {"local_covariance": 0.0},
+    "location_matches": {"feature": False},
+    "two_views": {},
+    "two_views_vicreg": {"alpha": 1.0},
+    "vicreg": {"alpha": 1.0},
+    "r50_simclr": {"alpha": 1.0, "criterion": "simclr"},
+    "r50_simclr_l": {"criterion": "simclr"},
+    "r50_vicreg": {"alpha": 1.0},
+}
+
+
+def test_every_ablation_has_a_recipe() -> None:
+    names = {path.stem for path in (CONFIGS / "ablations").glob("*.yaml")}
+    assert names == {"base", *ABLATIONS}
+    told = (CONFIGS / "ablations" / "README.md").read_text()
+    assert all(f"`{name}.yaml`" in told for name in names)
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_an_ablation_changes_what_its_table_says(name: str) -> None:
+    paths = [
+        CONFIGS / "ablations" / f"{part}.yaml" for part in ("base", name) if not name.startswith("r50") or part == name
+    ]
+    config = parse_config([word for path in paths for word in ("--config", str(path))])
+    assert config.loss == LossConfig(**ABLATIONS[name])  # type: ignore[arg-type]
+    if name.startswith("r50"):
+        assert (config.model.backbone, config.epochs, config.views.recipe) == ("resnet50", 300, "two")
+    else:
+        assert (config.model.backbone, config.epochs) == ("convnext_small", 100)
+        assert config.views.recipe == ("two" if name.startswith("two") else "multicrop")
+    assert config.run_dir == f"runs/ablations/{name}"

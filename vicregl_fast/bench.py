@@ -22,8 +22,8 @@ from vicregl_fast.benchmarks.measurements import (
 from vicregl_fast.evaluation.report import check_output
 from vicregl_fast.training.precision import choose_kernels
 
-CELLS = {"two": (49, 49), "multicrop": (49, 49, 9, 9, 9, 9, 9, 9)}
-"""Of the views' maps at output stride 32: 224 pixels, and for multi-crop 96 pixels besides."""
+GRIDS = {"two": (7, 7), "multicrop": (7, 7, 3, 3, 3, 3, 3, 3)}
+"""Cells along a side of the views' maps at output stride 32: 224 pixels, and for multi-crop 96 pixels besides."""
 
 
 def copy(options: argparse.Namespace) -> Iterator[Measurement]:
@@ -34,11 +34,13 @@ def copy(options: argparse.Namespace) -> Iterator[Measurement]:
 
 
 def loss(options: argparse.Namespace) -> Iterator[Measurement]:
-    """The two criteria."""
+    """The two criteria and spatial matching, each beside its definition."""
     from vicregl_fast.benchmarks.losses import LossSizes, bench_loss
+    from vicregl_fast.benchmarks.matching import bench_matching
 
-    sizes = LossSizes(options.batch, CELLS[options.views], options.expander, options.projector)
-    return bench_loss(options.device, sizes, options.repeats)
+    sizes = LossSizes(options.batch, GRIDS[options.views], options.expander, options.projector)
+    yield from bench_loss(options.device, sizes, options.repeats)
+    yield from bench_matching(options.repeats)
 
 
 def optimizer(options: argparse.Namespace) -> Iterator[Measurement]:
@@ -122,7 +124,7 @@ def _add_sizes(
 ) -> None:
     for command in (losses, steps):
         command.add_argument("--batch", type=_count, default=256, help="images (256)")
-        command.add_argument("--views", choices=list(CELLS), default="two", help="views of an image (two)")
+        command.add_argument("--views", choices=list(GRIDS), default="two", help="views of an image (two)")
     for command in (losses, optimizers, steps):
         command.add_argument("--expander", type=_count, default=8192, help="width of the expander (8192)")
         command.add_argument("--projector", type=_count, default=512, help="width of the local projector (512)")

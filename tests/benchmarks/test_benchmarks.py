@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,11 +11,13 @@ from vicregl_fast.augment.recipe import ViewsConfig
 from vicregl_fast.bench import main
 from vicregl_fast.benchmarks.copying import bench_copy
 from vicregl_fast.benchmarks.drawn_views import DIFFERENT_PICTURES, drawn_batch
-from vicregl_fast.benchmarks.losses import LossCall, LossSizes
+from vicregl_fast.benchmarks.losses import CRITERIA, LossSizes, bench_loss, drawn_boxes
+from vicregl_fast.benchmarks.matching import bench_matching, match_by_brute_force
 from vicregl_fast.benchmarks.measurements import read_measurements
+from vicregl_fast.benchmarks.memory import peak_bytes
 from vicregl_fast.benchmarks.optimizers import bench_optimizer
 from vicregl_fast.benchmarks.steps import StepVariant, all_variants, bench_steps
-from vicregl_fast.losses.config import LossConfig
+from vicregl_fast.geometry.matching import match_cells
 from vicregl_fast.models.network import ModelConfig
 
 CPU = torch.device("cpu")
@@ -30,17 +33,44 @@ def test_a_drawn_batch_holds_the_pictures() -> None:
         assert batch.labels[index] == picture.label
 
 
-def test_loss_calls_are_whole_and_alike() -> None:
-    sizes = LossSizes(batch_size=4, cells=(49, 49, 9), expander=6, projector=5)
-    call = LossCall(sizes, LossConfig(alpha=0.5), CPU)
-    for queries, neighbours in call.matches.values():
-        assert queries.shape == neighbours.shape
-        assert (queries.diff(dim=1) > 0).all(), "queries ascend, each once"
-    call()
-    first = [tensor.grad.clone() for tensor in (*call.embeddings, *call.maps)]
-    assert all(gradient.abs().sum() > 0 for gradient in first)
-    call()
-    assert all(torch.equal(a, tensor.grad) for a, tensor in zip(first, (*call.embeddings, *call.maps), strict=True))
+def test_rows_of_the_loss() -> None:
+    rows = {row.name: row for row in bench_loss(CPU, LossSizes(64, (7, 7, 3), 2048, 128), repeats=2)}
+    for name in ("global", "local", "local_all_cells"):
+        ours, direct = rows[f"loss.{name}"], rows[f"loss.direct.{name}"]
+        assert ours.n == direct.n == 2 and ours.unit == "s"
+        assert rows[f"loss.{name}_speedup"].value == pytest.approx(direct.value / ours.value)
+    ratios = [rows[f"loss.{name}.peak"].value / rows[f"loss.direct.{name}.peak"].value for name in CRITERIA]
+    assert rows["loss.memory_ratio"].value == pytest.approx(max(ratios))
+
+
+def test_peak_memory_of_a_call() -> None:
+    """What is held at once counts, what was there before does not."""
+    before = torch.ones(1 << 24)  # 64 MiB
+
+    def hold_two() -> None:
+        first = before + 1
+        second = first + 1
+        del first
+        torch.add(second, 1)
+
+    for call, held in ((hold_two, 2), (lambda: before.sum(), 0)):
+        peak = peak_bytes(call, CPU)
+        assert peak is not None and abs(peak / before.nbytes - held) < 0.2
+
+
+def test_rows_of_matching() -> None:
+    rows = {row.name: row for row in bench_matching(repeats=2)}
+    speed, brute_force = rows["matching.pairs_per_second"], rows["matching.brute_force.pairs_per_second"]
+    assert rows["matching.speedup"].value == pytest.approx(speed.value / brute_force.value)
+
+
+@pytest.mark.parametrize("grids", [(7, 7), (7, 3), (3, 7)])
+def test_brute_force_matches_are_the_separable_ones(grids: tuple[int, int]) -> None:
+    a, b = drawn_boxes(500, 0), drawn_boxes(500, 1)
+    for gamma in (4, 20, 100):
+        expected = match_by_brute_force(*a, grids[0], *b, grids[1], gamma)
+        for part, right in zip(match_cells(*a, grids[0], *b, grids[1], gamma), expected, strict=True):
+            np.testing.assert_array_equal(part, right)
 
 
 def test_rows_of_the_optimizer_and_of_copying() -> None:
@@ -68,7 +98,7 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
     options = "--batch 4 --views multicrop --expander 6 --projector 5 --repeats 2 --device cpu"
     main(["loss", *options.split(), "--json", str(path)])
     rows = read_measurements(path)
-    assert [row.name for row in rows] == ["loss.global", "loss.local"] and all(row.n == 2 for row in rows)
+    assert {"loss.global", "loss.local", "loss.local_speedup", "matching.pairs_per_second"} <= {row.name for row in rows}
     printed = capsys.readouterr().out
     main(["show", str(path)])
     assert printed.split() == capsys.readouterr().out.split()

@@ -37,3 +37,14 @@ def drawn(samples: int, grids: Sequence[int], d: int, big_d: int, seed: int) -> 
     embeddings = [normal(samples, big_d) for _ in grids]
     maps = [normal(samples, grid * grid, d) for grid in grids]
     return embeddings, maps, [positions_of_grid(samples, grid, generator) for grid in grids]
+
+
+def random_matches(
+    direction: Direction, samples: int, cells: Sequence[int], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Ascending query cells and any neighbours, int64 [n, kept] each, between views of so many ``cells``."""
+    kept = min(direction.gamma or cells[direction.query], cells[direction.query])
+    shuffled = torch.rand(samples, cells[direction.query], generator=generator).argsort(1)
+    return shuffled[:, :kept].sort(1).values, torch.randint(
+        cells[direction.neighbour], (samples, kept), generator=generator
+    )

@@ -2,8 +2,6 @@
 
 import os
 from multiprocessing import get_context
-from pathlib import Path
-from typing import Literal
 
 import pytest
 import torch
@@ -12,13 +10,20 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from tests.losses.inputs import drawn, location_matches
+from vicregl_fast.losses.batch_statistics import FORMS, SpreadWeights, cost, spread
+from vicregl_fast.losses.collectives import count_traffic
 from vicregl_fast.losses.config import LossConfig
+from vicregl_fast.losses.contrast import contrast
 from vicregl_fast.losses.vicregl import LossTerms, VICRegLLoss
 
-SAMPLES, GRIDS, GAMMAS = 12, (3, 3, 2), (5, 2)
-Preset = Literal["paper", "official"]
-PRESETS: tuple[Preset, ...] = ("paper", "official")
+SAMPLES, GRIDS, GAMMAS = 12, (4, 3, 2), {"gamma_large": 5, "gamma_small": 2}
 WIDTHS = (3, 8)  # of maps and embeddings: fewer channels than a rank's samples, and more
+CONFIGS = {
+    "paper": LossConfig(**GAMMAS),
+    "official": LossConfig(preset="official", **GAMMAS),
+    "simclr": LossConfig(criterion="simclr", **GAMMAS),
+}
+SLOT_SHAPES = [(1, 7), (2, 4), (5, 20)]  # slots, channels: fewer slots than ranks, and not a multiple of them
 
 
 class Heads(nn.Module):
@@ -34,39 +39,99 @@ class Heads(nn.Module):
         return [self.expander(z) for z in embeddings], [self.projector(m) for m in maps]
 
 
-def step(preset: Preset, network: nn.Module, rows: slice) -> LossTerms:
+def step(config: LossConfig, network: nn.Module, rows: slice) -> LossTerms:
     embeddings, maps, positions = drawn(SAMPLES, GRIDS, *WIDTHS, seed=11)
-    loss = VICRegLLoss(LossConfig(preset=preset, gamma_large=GAMMAS[0], gamma_small=GAMMAS[1]), len(GRIDS))
+    loss = VICRegLLoss(config, len(GRIDS))
     matches = location_matches(loss.plan, [cells[rows] for cells in positions])
-    terms = loss(*network([z[rows] for z in embeddings], [m[rows] for m in maps]), matches)
+    terms = loss(*network([z[rows] for z in embeddings], [m[rows] for m in maps]), matches, details=True)
     terms.total.backward()
     return terms
+
+
+def slots(shape: tuple[int, int]) -> tuple[Tensor, SpreadWeights]:
+    generator = torch.Generator().manual_seed(3)
+    z_snd = torch.randn(shape[0], SAMPLES, shape[1], generator=generator, dtype=torch.float64) * 0.6 + 1
+    weights = torch.rand(2, shape[0], generator=generator, dtype=torch.float64)
+    return z_snd, SpreadWeights(*weights)
+
+
+def sides(z_snd: Tensor) -> Tensor:
+    return torch.stack([z_snd, z_snd.flip(2).square()], dim=2)
 
 
 def rank_main(rank: int, world: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
-    count = SAMPLES // world
-    for preset in PRESETS:
+    rows = slice(rank * SAMPLES // world, (rank + 1) * SAMPLES // world)
+    found: dict = {}
+    for name, config in CONFIGS.items():
         network = nn.parallel.DistributedDataParallel(Heads())
-        terms = step(preset, network, slice(rank * count, (rank + 1) * count))
+        terms = step(config, network, rows)
         gradients = [parameter.grad for parameter in network.parameters()]
-        found = {"total": terms.total.detach(), "named": terms.named, "gradients": gradients}
-        torch.save(found, os.path.join(folder, f"{preset}{rank}.pt"))
+        found[name] = {"total": terms.total.detach(), **terms.named, **terms.details}, gradients
+    for shape in SLOT_SHAPES:
+        z_snd, weights = slots(shape)
+        for form in FORMS:
+            with count_traffic() as traffic:
+                formed = spread(z_snd[:, rows].clone(), weights, form)
+            values = torch.stack([formed.variance_s, formed.covariance_s])
+            found[form, shape] = values, formed.gradient_snd, traffic.moved
+        pairs = contrast(sides(z_snd[:, rows]), 0.3, weights.variance_s)
+        found["contrast", shape] = pairs.values_s, pairs.gradient_sn2d
+    torch.save(found, os.path.join(folder, f"{rank}.pt"))
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("world", [2, 3])
-def test_ranks_together_are_one_process(world: int, tmp_path: Path) -> None:
-    # A fork server imports torch once for all ranks of both tests.
+@pytest.fixture(scope="module", params=[1, 2, 3, 4])
+def ranks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """What every rank of so many found."""
+    folder = tmp_path_factory.mktemp("ranks")
+    # A fork server imports torch once for all ranks.
     get_context("forkserver").set_forkserver_preload([__name__])
-    mp.start_processes(rank_main, args=(world, str(tmp_path)), nprocs=world, start_method="forkserver")
-    for preset in PRESETS:
-        network = Heads()
-        terms = step(preset, network, slice(None))
-        expected = [parameter.grad for parameter in network.parameters()]
-        for rank in range(world):
-            found = torch.load(tmp_path / f"{preset}{rank}.pt", weights_only=True)
-            torch.testing.assert_close(found["total"], terms.total.detach(), rtol=1e-9, atol=0)
-            torch.testing.assert_close(found["named"], terms.named, rtol=1e-9, atol=1e-12)
-            torch.testing.assert_close(found["gradients"], expected, rtol=1e-5, atol=1e-9)
+    mp.start_processes(rank_main, args=(request.param, str(folder)), nprocs=request.param, start_method="forkserver")
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(request.param)]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_ranks_together_are_one_process(ranks: list[dict], name: str) -> None:
+    network = Heads()
+    terms = step(CONFIGS[name], network, slice(None))
+    expected = {"total": terms.total.detach(), **terms.named, **terms.details}
+    for found in ranks:
+        torch.testing.assert_close(found[name][0], expected, rtol=1e-9, atol=1e-12)
+        expected_gradients = [parameter.grad for parameter in network.parameters()]
+        torch.testing.assert_close(found[name][1], expected_gradients, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", SLOT_SHAPES)
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_statistics_of_the_global_batch(
+    ranks: list[dict], form: str, shape: tuple[int, int]
+) -> None:
+    z_snd, weights = slots(shape)
+    whole = spread(z_snd.clone(), weights, "rows")
+    means = sum(found[form, shape][0] for found in ranks) / len(ranks)
+    torch.testing.assert_close(means, torch.stack([whole.variance_s, whole.covariance_s]), rtol=1e-9, atol=1e-12)
+    gradients = torch.cat([found[form, shape][1] for found in ranks], dim=1) / len(ranks)
+    torch.testing.assert_close(gradients, whole.gradient_snd, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", SLOT_SHAPES)
+@pytest.mark.parametrize("form", FORMS)
+def test_the_bytes_moved_are_those_of_the_stated_cost(ranks: list[dict], form: str, shape: tuple[int, int]) -> None:
+    world = len(ranks)
+    expected = 2 * cost(form, shape[0], SAMPLES // world, shape[1], world).bytes_moved  # in float64
+    if form == "partial":
+        expected += 2 * 8 * shape[0] * shape[1] * (world - 1) / world  # the means, which the rule leaves out
+    assert max(found[form, shape][2] for found in ranks) == pytest.approx(expected, abs=8)
+
+
+@pytest.mark.parametrize("shape", SLOT_SHAPES)
+def test_contrast_over_ranks_is_that_of_the_global_batch(ranks: list[dict], shape: tuple[int, int]) -> None:
+    z_snd, weights = slots(shape)
+    whole = contrast(sides(z_snd), 0.3, weights.variance_s)
+    assert whole.gradient_sn2d is not None
+    means = sum(found["contrast", shape][0] for found in ranks) / len(ranks)
+    torch.testing.assert_close(means, whole.values_s, rtol=1e-9, atol=1e-12)
+    gradients = torch.cat([found["contrast", shape][1] for found in ranks], dim=1) / len(ranks)
+    torch.testing.assert_close(gradients, whole.gradient_sn2d, rtol=1e-9, atol=1e-12)

@@ -12,7 +12,9 @@ from torch import Tensor
 from dataprep.errors import UserError
 from tests.losses import plain
 from tests.losses.inputs import drawn, location_matches
-from vicregl_fast.losses.config import LossConfig
+from vicregl_fast.benchmarks.losses import LossInputs, LossSizes
+from vicregl_fast.losses.config import LossConfig, SimCLR, VICReg
+from vicregl_fast.losses.terms import names_of
 from vicregl_fast.losses.vicregl import LossTerms, VICRegLLoss
 
 
@@ -93,6 +95,101 @@ def test_agrees_with_the_direct_formulation(case: str, preset: Literal["paper", 
             torch.testing.assert_close(gradient.double(), wanted, rtol=1e-4, atol=1e-5)
 
 
+SWITCHES = {
+    "alpha of Figure 2": {"alpha": 0.9},
+    "L_s of Table 3": {"feature": False},
+    "L_d of Table 3": {"location": False},
+    "SimCLR-L of Table 4": {"criterion": "simclr"},
+    "SimCLR globally": {"criterion": "simclr", "local_criterion": "vicreg", "temperature": 0.5},
+    "SimCLR locally": {"local_criterion": "simclr"},
+    "I of Table 7": {"local_variance": 0.0, "local_covariance": 0.0},
+    "VI of Table 7": {"local_covariance": 0.0},
+    "coefficients": {"invariance": 3.0, "variance": 5.0, "covariance": 2.0, "local_invariance": 7.0},
+    "gamma of Table 6": {"gamma_large": 1, "gamma_small": 3},
+    "all cells": {"gamma_large": 16, "gamma_small": 9},
+}
+
+
+@pytest.mark.parametrize("grids", [(4, 4), (4, 4, 2, 2, 3)])
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_every_switch_agrees_with_its_definition(switch: str, grids: tuple[int, ...]) -> None:
+    config = LossConfig(**{"gamma_large": 5, "gamma_small": 2, **SWITCHES[switch]})
+    inputs = drawn(5, grids, 4, 7, seed=3)
+    leaves = [[tensor.clone().requires_grad_() for tensor in tensors] for tensors in inputs[:2]]
+
+    def local_vicreg(a: Tensor, b: Tensor) -> Tensor:
+        weighed = config.of_local()
+        assert isinstance(weighed, VICReg)
+        variance, covariance = (plain.v(a) + plain.v(b)) / 2, (plain.c(a) + plain.c(b)) / 2
+        return weighed.invariance * plain.s(a, b) + weighed.variance * variance + weighed.covariance * covariance
+
+    def local_simclr(a: Tensor, b: Tensor) -> Tensor:
+        return plain.nt_xent(a, b, config.temperature)
+
+    compare = local_simclr if isinstance(config.of_local(), SimCLR) else local_vicreg
+    by = tuple(kind for kind in ("location", "feature") if getattr(config, kind))
+    gammas = (config.gamma_large, config.gamma_small)
+    local = plain.local_loss(leaves[1], inputs[2], "paper", gammas, by, compare)
+    if config.criterion == "simclr":
+        whole = plain.global_loss(leaves[0], "simclr", config.temperature)
+    else:
+        coefficients = (config.invariance, config.variance, config.covariance)
+        whole = plain.global_loss(leaves[0], coefficients=coefficients)
+    expected = config.alpha * whole + (1 - config.alpha) * local
+    expected.backward()
+    terms, gradients = with_gradients(config, *inputs)
+    assert terms.total.item() == pytest.approx(expected.item(), rel=1e-9)
+    torch.testing.assert_close(gradients, [leaf.grad for leaf in leaves[0] + leaves[1]], rtol=1e-9, atol=1e-9)
+    location_terms = [name for name in terms.named if name.startswith("local_location")]
+    assert len(location_terms) == (len(names_of(config.of_local())) if config.location else 0)
+
+
+@pytest.mark.parametrize("grids", [(7, 7), (7, 7, 3, 3)])
+@pytest.mark.parametrize("gamma_large", [20, 49])
+def test_the_direct_formulation_of_the_benchmark_is_the_loss(grids: tuple[int, ...], gamma_large: int) -> None:
+    for alpha in (0.0, 1.0):
+        config = LossConfig(alpha=alpha, gamma_large=gamma_large)
+        inputs = LossInputs(LossSizes(24, grids, 40, 16), config, torch.device("cpu"))
+        ours = inputs.ours(), [leaf.grad for leaf in (*inputs.embeddings, *inputs.maps)]
+        direct = inputs.direct(), [leaf.grad for leaf in (*inputs.embeddings, *inputs.maps)]
+        torch.testing.assert_close(ours, direct, rtol=1e-4, atol=1e-6)
+
+
+def test_details_tell_directions_and_health() -> None:
+    config = LossConfig(gamma_large=5, gamma_small=2)
+    embeddings, maps, positions = drawn(5, (3, 3, 2), 4, 6, 8)
+    loss = VICRegLLoss(config, 3)
+    matches = location_matches(loss.plan, positions)
+    terms = loss(embeddings, maps, matches, details=True)
+    assert loss(embeddings, maps, matches).details == {}
+    for kind, directions in (("location", loss.plan.location), ("feature", loss.plan.feature)):
+        for term in ("invariance", "variance", "covariance"):
+            parts = [
+                direction.weight
+                * terms.details[f"{kind}/{direction.query}to{direction.neighbour}_kept{direction.gamma}/{term}"]
+                for direction in directions
+            ]
+            assert float(sum(parts)) == pytest.approx(float(terms.named[f"local_{kind}_{term}"]), rel=1e-9)
+    assert len(terms.details) == 2 * 6 * 3 + 4
+
+    for name, z_snd in (("global", embeddings[0][None]), ("local", maps[0].transpose(0, 1))):
+        expected_std = z_snd.std(dim=1).mean()
+        assert float(terms.details[f"health/{name}_std"]) == pytest.approx(float(expected_std), rel=1e-9)
+        correlations = [torch.corrcoef(z_nd.T) for z_nd in z_snd]
+        off = [c[~torch.eye(len(c), dtype=torch.bool)].square().mean().sqrt() for c in correlations]
+        found = float(terms.details[f"health/{name}_correlation"])
+        assert found == pytest.approx(float(torch.stack(off).mean()), rel=1e-2)
+
+
+def test_collapse_is_seen() -> None:
+    maps = [torch.randn(8, 9, 1).expand(8, 9, 5) * 1e-3] * 2
+    terms = VICRegLLoss(LossConfig(alpha=0.0, location=False), 2)(None, maps, {}, details=True)
+    assert float(terms.details["health/local_std"]) < 2e-3
+    maps = [torch.randn(8, 9, 1).expand(8, 9, 5)] * 2
+    terms = VICRegLLoss(LossConfig(alpha=0.0, location=False), 2)(None, maps, {}, details=True)
+    assert float(terms.details["health/local_correlation"]) > 0.99
+
+
 @pytest.mark.parametrize("alpha, count", [(0.0, 6), (0.75, 9), (1.0, 3)])
 def test_named_terms_add_up_to_the_total(alpha: float, count: int) -> None:
     terms, _ = with_gradients(LossConfig(alpha=alpha, gamma_large=5, gamma_small=2), *drawn(4, (3, 3, 2), 4, 6, 1))
@@ -164,6 +261,9 @@ def test_a_missing_view_is_named() -> None:
         ({"gamma_small": 0}, "loss.gamma_small is 0: set it to 1 or more"),
         ({"variance": -1.0}, "loss.variance is -1.0: set it to 0"),
         ({"local_covariance": float("nan")}, "loss.local_covariance is nan"),
+        ({"location": False, "feature": False}, "loss.location and loss.feature are both off"),
+        ({"criterion": "byol"}, "loss.criterion is 'byol': set it to vicreg or simclr"),
+        ({"temperature": 0.0}, "loss.temperature is 0.0: set it above 0"),
         ({"preset": "mine"}, "loss.preset is 'mine': set it to paper or official"),
         ({"gamma_by": "size"}, "loss.gamma_by is 'size': set it to query or position"),
     ],

@@ -1,12 +1,9 @@
 """The loss on a GPU equals the loss on a CPU, values and gradients."""
 
-from typing import Literal
-
 import pytest
 import torch
 
-from tests.losses.inputs import drawn
-from vicregl_fast.benchmarks.losses import random_matches
+from tests.losses.inputs import drawn, random_matches
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.vicregl import LossTerms, VICRegLLoss
 
@@ -21,7 +18,7 @@ def on_device(
     loss = VICRegLLoss(config, len(grids))
     leaves = [tensor.to(device, dtype).requires_grad_() for tensor in (*embeddings, *maps)]
     matches = {
-        direction: random_matches(direction, 24, [grid**2 for grid in grids], generator, device)
+        direction: tuple(m.to(device) for m in random_matches(direction, 24, [grid**2 for grid in grids], generator))
         for direction in loss.plan.location
     }
     terms = loss(leaves[: len(grids)], leaves[len(grids) :], matches)
@@ -30,16 +27,18 @@ def on_device(
 
 
 @pytest.mark.parametrize("grids", [(7, 7), (7, 7, 3, 3)])
-@pytest.mark.parametrize("preset", ["paper", "official"])
+@pytest.mark.parametrize(
+    "options", [{}, {"preset": "official"}, {"criterion": "simclr"}, {"gamma_large": 49, "gamma_small": 9}]
+)
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-9), (torch.float32, 1e-4)])
 def test_loss_and_gradients_are_the_cpu_s(
     cuda: torch.device,
-    preset: Literal["paper", "official"],
+    options: dict,
     grids: tuple[int, ...],
     dtype: torch.dtype,
     tolerance: float,
 ) -> None:
-    config = LossConfig(preset=preset, gamma_large=20, gamma_small=4)
+    config = LossConfig(**options)
     expected, expected_gradients = on_device(config, grids, torch.device("cpu"), torch.float64)
     terms, gradients = on_device(config, grids, cuda, dtype)
     assert terms.named.keys() == expected.named.keys()

@@ -1,65 +1,100 @@
-"""The loss alone, on embeddings and maps of the sizes that training has."""
+"""The loss alone, on drawn embeddings, maps and boxes of the sizes that training has, beside its definition."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from vicregl_fast.benchmarks.direct_loss import direct_global, direct_local
 from vicregl_fast.benchmarks.measurements import Measurement
-from vicregl_fast.benchmarks.timing import time_calls
+from vicregl_fast.benchmarks.memory import peak_bytes
+from vicregl_fast.benchmarks.timing import time_side_by_side
+from vicregl_fast.geometry.matching import match_cells
 from vicregl_fast.losses.config import LossConfig
-from vicregl_fast.losses.directions import Direction
 from vicregl_fast.losses.vicregl import VICRegLLoss
+
+CRITERIA = {
+    "global": LossConfig(alpha=1.0),
+    "local": LossConfig(alpha=0.0),
+    "local_all_cells": LossConfig(alpha=0.0, gamma_large=1 << 16, gamma_small=1 << 16),
+}
 
 
 @dataclass(frozen=True)
 class LossSizes:
-    """Cells of each view's map, and the widths of the two heads."""
+    """Cells along a side of each view's map, and the widths of the two heads."""
 
     batch_size: int
-    cells: tuple[int, ...]
+    grids: tuple[int, ...]
     expander: int
     projector: int
 
 
 def bench_loss(device: torch.device, sizes: LossSizes, repeats: int) -> Iterator[Measurement]:
-    """Forward and backward of the global (alpha 1) and the local criterion (alpha 0), in seconds."""
-    for name, alpha in (("global", 1.0), ("local", 0.0)):
-        seconds = time_calls(LossCall(sizes, LossConfig(alpha=alpha), device), device, repeats)
-        yield Measurement.of(f"loss.{name}", seconds, "s")
+    """Forward and backward of each criterion, ours and its direct formulation in turns: seconds, ratios, peak memory.
+
+    ``loss.memory_ratio`` is the largest of the criteria's peaks over those of their direct formulations.
+    """
+    ratios = []
+    for name, config in CRITERIA.items():
+        inputs = LossInputs(sizes, config, device)
+        calls = {"": inputs.ours, "direct.": inputs.direct}
+        seconds = time_side_by_side(calls, device, repeats)
+        rows = [Measurement.of(f"loss.{prefix}{name}", seconds[prefix], "s") for prefix in calls]
+        yield from rows
+        yield Measurement.ratio(f"loss.{name}_speedup", rows[1].value, rows[0].value)
+        peaks = [peak_bytes(call, device) for call in calls.values()]
+        known = [peak for peak in peaks if peak]  # nothing is seen where a call fits in memory that was there
+        if len(known) == len(calls):
+            for prefix, peak in zip(calls, known, strict=True):
+                yield Measurement.of(f"loss.{prefix}{name}.peak", [peak / 2**20], "MiB")
+            ratios.append(known[0] / known[1])
+    if ratios:
+        yield Measurement.ratio("loss.memory_ratio", max(ratios), 1.0)
 
 
-class LossCall:
-    """One forward and backward on random embeddings, maps and location matches."""
+class LossInputs:
+    """Random embeddings, maps and crops, and the loss on them in both ways; each call leaves gradients."""
 
     def __init__(self, sizes: LossSizes, config: LossConfig, device: torch.device) -> None:
         generator = torch.Generator().manual_seed(0)
-        self.criterion = VICRegLLoss(config, len(sizes.cells))
-        n, widths = sizes.batch_size, (sizes.expander, sizes.projector)
-        self.embeddings = [
-            torch.randn(n, widths[0], generator=generator).to(device).requires_grad_() for _ in sizes.cells
-        ]
-        self.maps = [
-            torch.randn(n, cells, widths[1], generator=generator).to(device).requires_grad_() for cells in sizes.cells
-        ]
-        self.matches = {
-            direction: random_matches(direction, n, sizes.cells, generator, device)
-            for direction in self.criterion.plan.location
-        }
 
-    def __call__(self) -> None:
+        def drawn(*shape: int) -> Tensor:
+            return torch.randn(shape, generator=generator).to(device).requires_grad_()
+
+        n = sizes.batch_size
+        self.criterion = VICRegLLoss(config, len(sizes.grids))
+        self.embeddings = [drawn(n, sizes.expander) for _ in sizes.grids] if config.alpha > 0 else []
+        self.maps = [drawn(n, grid**2, sizes.projector) for grid in sizes.grids] if config.alpha < 1 else []
+        boxes = [drawn_boxes(n, view) for view in range(len(sizes.grids))]
+        self.location: dict = {}
+        for direction in self.criterion.plan.location:
+            a, b = direction.query, direction.neighbour
+            matches = match_cells(*boxes[a], sizes.grids[a], *boxes[b], sizes.grids[b], direction.gamma or 1 << 16)
+            self.location[direction] = tuple(torch.from_numpy(part).to(device) for part in matches)
+
+    def ours(self) -> Tensor:
+        """As training forms it."""
+        return self._backward(lambda: self.criterion(self.embeddings, self.maps, self.location).total)
+
+    def direct(self) -> Tensor:
+        """As the definition reads."""
+        if self.embeddings:
+            return self._backward(lambda: direct_global(self.embeddings))
+        return self._backward(lambda: direct_local(self.maps, self.location))
+
+    def _backward(self, loss: Callable[[], Tensor]) -> Tensor:
         for tensor in (*self.embeddings, *self.maps):
             tensor.grad = None
-        self.criterion(self.embeddings, self.maps, self.matches).total.backward()
+        value = loss()
+        value.backward()
+        return value.detach()
 
 
-def random_matches(
-    direction: Direction, batch_size: int, cells: Sequence[int], generator: torch.Generator, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Ascending query cells and any neighbours, int64 [batch_size, kept] each, between views of so many ``cells``."""
-    query_cells, neighbour_cells = cells[direction.query], cells[direction.neighbour]
-    kept = query_cells if direction.gamma is None else min(direction.gamma, query_cells)
-    shuffled = torch.rand(batch_size, query_cells, generator=generator).argsort(1)
-    neighbours = torch.randint(neighbour_cells, (batch_size, kept), generator=generator)
-    return shuffled[:, :kept].sort(1).values.to(device), neighbours.to(device)
+def drawn_boxes(count: int, view: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random crops (boxes int64 [count, 4], flips bool [count]) of images of 500 pixels."""
+    random = np.random.default_rng(view)
+    sides = random.integers(100, 400, (count, 2))
+    return np.concatenate([random.integers(0, 500 - sides), sides], axis=1), random.random(count) < 0.5

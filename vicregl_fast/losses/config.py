@@ -1,13 +1,14 @@
 """What a user can set about the loss, and the switches that tell the presets apart."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from dataprep.errors import UserError
 
 GammaBy = Literal["query", "position"]
 FeatureKeeps = Literal["gamma", "all"]
+CriterionName = Literal["vicreg", "simclr"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,22 @@ PRESETS = {
 
 
 @dataclass(frozen=True)
-class Coefficients:
-    """Factors of one criterion's terms (lambda, mu and nu of VICReg)."""
+class VICReg:
+    """VICReg's criterion, by the factors of its terms (lambda, mu and nu)."""
 
     invariance: float
     variance: float
     covariance: float
+
+
+@dataclass(frozen=True)
+class SimCLR:
+    """SimCLR's criterion NT-Xent in VICReg's place."""
+
+    temperature: float
+
+
+Criterion = VICReg | SimCLR
 
 
 @dataclass(frozen=True)
@@ -46,14 +57,20 @@ class LossConfig:
 
     Args:
         preset: ``paper`` follows the text, ``official`` what the released code does by default.
-        alpha: weight of the global criterion, in 0..1; the local criterion has 1 - alpha.
+        alpha: weight of the global criterion, in 0..1 (Figure 2); the local criterion has 1 - alpha.
+        location: match cells by their positions (Table 3, L_s).
+        feature: match cells by their embeddings (Table 3, L_d); with both off alpha must be 1.
+        criterion: what compares embeddings: vicreg, or simclr's NT-Xent (Table 4).
+        local_criterion: the local part's own; None: as the global one.
+        temperature: of simclr.
         gamma_large: matches kept when a large view asks, clamped to its number of cells.
         gamma_small: the same for small views; what "asks" means is the switch gamma_by.
-        invariance: coefficient of the invariance term, both criteria.
+        invariance: coefficient of vicreg's invariance term.
         variance: coefficient of the variance term.
         covariance: coefficient of the covariance term.
-        local_variance: the local criterion's own (Table 7 switches it off); None: as the global one's.
-        local_covariance: the local criterion's own; None: as the global one's.
+        local_invariance: the local part's own; None: as the global one.
+        local_variance: likewise (Table 7 switches it off).
+        local_covariance: likewise.
         gamma_by: overrides the preset's switch of that name; None: what the preset says.
         feature_keeps: likewise.
         mirror_flips: likewise.
@@ -64,11 +81,17 @@ class LossConfig:
 
     preset: Literal["paper", "official"] = "paper"
     alpha: float = 0.75
+    location: bool = True
+    feature: bool = True
+    criterion: CriterionName = "vicreg"
+    local_criterion: CriterionName | None = None
+    temperature: float = 0.1
     gamma_large: int = 20
     gamma_small: int = 4
     invariance: float = 25.0
     variance: float = 25.0
     covariance: float = 1.0
+    local_invariance: float | None = None
     local_variance: float | None = None
     local_covariance: float | None = None
     gamma_by: GammaBy | None = None
@@ -76,18 +99,29 @@ class LossConfig:
     mirror_flips: bool | None = None
 
     def __post_init__(self) -> None:
-        choices = {"preset": tuple(PRESETS), "gamma_by": ("query", "position", None)}
-        choices["feature_keeps"] = ("gamma", "all", None)
+        criteria = ("vicreg", "simclr")
+        choices: dict[str, tuple[str | None, ...]] = {
+            "preset": tuple(PRESETS),
+            "criterion": criteria,
+            "local_criterion": (*criteria, None),
+            "gamma_by": ("query", "position", None),
+            "feature_keeps": ("gamma", "all", None),
+        }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 known = " or ".join(str(choice) for choice in allowed if choice)
                 raise UserError(f"loss.{name} is {getattr(self, name)!r}: set it to {known}")
         if not 0.0 <= self.alpha <= 1.0:
             raise UserError(f"loss.alpha is {self.alpha}: set it between 0 (local only) and 1 (global only)")
+        if self.alpha < 1 and not (self.location or self.feature):
+            raise UserError("loss.location and loss.feature are both off: switch one on, or set loss.alpha to 1")
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise UserError(f"loss.temperature is {self.temperature}: set it above 0")
         for name in ("gamma_large", "gamma_small"):
             if getattr(self, name) < 1:
                 raise UserError(f"loss.{name} is {getattr(self, name)}: set it to 1 or more matches")
-        for name in ("invariance", "variance", "covariance", "local_variance", "local_covariance"):
+        coefficients = [field.name for field in fields(VICReg)]
+        for name in (*coefficients, *(f"local_{each}" for each in coefficients)):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0.0):
                 raise UserError(f"loss.{name} is {value}: set it to 0 (off) or a finite number above")
@@ -101,10 +135,18 @@ class LossConfig:
             mirror_flips=preset.mirror_flips if self.mirror_flips is None else self.mirror_flips,
         )
 
-    def global_coefficients(self) -> Coefficients:
-        return Coefficients(self.invariance, self.variance, self.covariance)
+    def of_global(self) -> Criterion:
+        """What compares the global embeddings."""
+        if self.criterion == "simclr":
+            return SimCLR(self.temperature)
+        return VICReg(self.invariance, self.variance, self.covariance)
 
-    def local_coefficients(self) -> Coefficients:
-        variance = self.variance if self.local_variance is None else self.local_variance
-        covariance = self.covariance if self.local_covariance is None else self.local_covariance
-        return Coefficients(self.invariance, variance, covariance)
+    def of_local(self) -> Criterion:
+        """What compares matched cells."""
+        if (self.local_criterion or self.criterion) == "simclr":
+            return SimCLR(self.temperature)
+        return VICReg(
+            self.invariance if self.local_invariance is None else self.local_invariance,
+            self.variance if self.local_variance is None else self.local_variance,
+            self.covariance if self.local_covariance is None else self.local_covariance,
+        )

@@ -37,7 +37,7 @@ class ViewPair:
 
 @dataclass(frozen=True)
 class DirectionPlan:
-    """All comparisons of one step; those of a criterion of weight zero are absent."""
+    """All comparisons of one step; those that the configuration switches off are absent."""
 
     location: tuple[Direction, ...]
     feature: tuple[Direction, ...]
@@ -47,7 +47,7 @@ class DirectionPlan:
 def plan_directions(config: LossConfig, num_views: int, num_large: int = 2) -> DirectionPlan:
     """Lists the comparisons between views; the first ``num_large`` of ``num_views`` views are large.
 
-    The weights of ``location``, of ``feature`` and of ``pairs`` each sum to 1.
+    The weights of ``location``, of ``feature`` and of ``pairs``, unless switched off, each sum to 1.
 
     Raises:
         UserError: if there are fewer than two views.
@@ -65,9 +65,11 @@ def plan_directions(config: LossConfig, num_views: int, num_large: int = 2) -> D
     for i, j in ordered:
         for query, neighbour in ((i, j), (j, i)):
             gamma = _gamma(config, switches, large=query < num_large, leads=query == i)
-            location[query, neighbour, gamma] += 0.5 / len(ordered)
-            kept = gamma if switches.feature_keeps == "gamma" else None
-            feature[query, neighbour, kept] += 0.5 / len(ordered)
+            if config.location:
+                location[query, neighbour, gamma] += 0.5 / len(ordered)
+            if config.feature:
+                kept = gamma if switches.feature_keeps == "gamma" else None
+                feature[query, neighbour, kept] += 0.5 / len(ordered)
     return DirectionPlan(_directions(location), _directions(feature), pairs)
 
 

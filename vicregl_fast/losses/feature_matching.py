@@ -1,51 +1,105 @@
 """Feature matching: each cell's nearest neighbour in the other view, by distance between local embeddings.
 
-The feature-based matching of the paper. Shape letters: n samples, c cells of a map, g matches kept, d
-channels.
+The feature-based matching of the paper (section 3). Shape letters: n samples, c cells of a map, o other views, g
+matches kept, d channels.
 """
 
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from vicregl_fast.losses.statistics import widen
+from vicregl_fast.losses.blocks import block_bytes
+from vicregl_fast.losses.directions import Direction
+
+EQUAL = 2.0**-40  # of the norms: differences below what the float64 form resolves are none
+Matches = tuple[Tensor, Tensor]  # queries and neighbours, int64 [n, g]
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """Each query cell's distance [n, c] to its nearest neighbour and that one's index [n, c]."""
+    """Each query cell's squared distance [..., c] to its nearest neighbour and that one's index [..., c]."""
 
-    distances_nc: Tensor
-    indices_nc: Tensor
+    squares: Tensor
+    indices: Tensor
 
 
 @torch.no_grad()
-def nearest_both_ways(maps_a_ncd: Tensor, maps_b_ncd: Tensor) -> tuple[Nearest, Nearest]:
-    """Nearest neighbours of a's cells in b and of b's cells in a; of equally near ones the lower index.
+def nearest_both_ways(map_ncd: Tensor, others_nocd: Tensor) -> tuple[Nearest, Nearest]:
+    """Nearest neighbours [o, n, c] of the map's cells in each other map, and of each other's cells in this map.
 
-    Distances are formed from differences, never as |a|^2 + |b|^2 - 2ab: that form rounds equal distances
-    apart.
+    Of equally near ones the lower index.
     """
-    distances = torch.cdist(
-        widen(maps_a_ncd.detach()).contiguous(),
-        widen(maps_b_ncd.detach()).contiguous(),
-        compute_mode="donot_use_mm_for_euclid_dist",
+    others, cells = others_nocd.shape[1:3]
+    squares_ncoc = squared_distances(map_ncd, others_nocd.flatten(1, 2)).unflatten(2, (others, cells))
+    there, back = squares_ncoc.min(dim=3), squares_ncoc.min(dim=1)
+    return (
+        Nearest(there.values.permute(2, 0, 1), there.indices.permute(2, 0, 1)),
+        Nearest(back.values.transpose(0, 1), back.indices.transpose(0, 1)),
     )
-    return Nearest(*distances.min(dim=2)), Nearest(*distances.min(dim=1))
+
+
+def squared_distances(a_ncd: Tensor, b_ncd: Tensor) -> Tensor:
+    """Squared distances of all cells [n, c of a, c of b].
+
+    Of maps in float32 or less as |a|^2 + |b|^2 - 2ab in float64, where that form loses nothing that float32 could show,
+    then rounded to float32: distances that are equal come out equal, so that ties are seen. Of float64 maps from
+    differences.
+    """
+    if a_ncd.dtype == torch.float64:
+        return torch.cdist(a_ncd, b_ncd.contiguous(), compute_mode="donot_use_mm_for_euclid_dist").square()
+    samples = max(1, block_bytes(a_ncd.device) // (8 * (a_ncd[0].numel() + b_ncd[0].numel())))
+    parts = []
+    for a, b in zip(a_ncd.split(samples), b_ncd.split(samples), strict=True):
+        a, b = a.double(), b.double()
+        norms = a.square().sum(2)[:, :, None] + b.square().sum(2)[:, None]
+        squares = torch.baddbmm(norms, a, b.mT, alpha=-2)
+        parts.append(torch.where(squares < EQUAL * norms, 0.0, squares).float())
+    return torch.cat(parts)
 
 
 @torch.no_grad()
-def keep_nearest(nearest: Nearest, gamma: int | None) -> tuple[Tensor, Tensor]:
+def keep_nearest(nearest: Nearest, gamma: int | None) -> Matches:
     """The ``gamma`` closest matches of each sample in the order of the query cells (None: all of them).
 
     Returns:
-        queries and neighbours, int64 [n, g] with g = min(gamma, c). Of equally close matches the lower
-        query stays.
+        queries and neighbours, int64 [..., g] with g = min(gamma, c). Of equally close matches the lower query stays.
     """
-    samples, cells = nearest.distances_nc.shape
+    cells = nearest.squares.shape[-1]
     if gamma is None or gamma >= cells:
-        queries = torch.arange(cells, device=nearest.indices_nc.device).expand(samples, cells)
-        return queries, nearest.indices_nc
-    queries = nearest.distances_nc.sort(dim=1, stable=True).indices[:, :gamma].sort(dim=1).values
-    return queries, nearest.indices_nc.gather(1, queries)
+        return torch.arange(cells, device=nearest.indices.device).expand_as(nearest.indices), nearest.indices
+    queries = nearest.squares.sort(dim=-1, stable=True).indices[..., :gamma].sort(dim=-1).values
+    return queries, nearest.indices.gather(-1, queries)
+
+
+def match_features(maps: Sequence[Tensor], directions: Iterable[Direction]) -> dict[Direction, Matches]:
+    """The kept matches of every direction between views [n, c, d], batched over the directions that are alike.
+
+    Each unordered pair of views has its distances formed once, for both directions.
+    """
+    alike: dict[tuple[int, int | None], list[Direction]] = defaultdict(list)
+    for direction in directions:
+        alike[maps[direction.query].shape[1], direction.gamma].append(direction)
+    nearest = _nearest(maps, {(each.query, each.neighbour) for group in alike.values() for each in group})
+    matches: dict[Direction, Matches] = {}
+    for (_, gamma), group in alike.items():
+        found = [nearest[each.query, each.neighbour] for each in group]
+        stacked = Nearest(torch.stack([f.squares for f in found]), torch.stack([f.indices for f in found]))
+        matches.update(zip(group, zip(*keep_nearest(stacked, gamma), strict=True), strict=True))
+    return matches
+
+
+def _nearest(maps: Sequence[Tensor], ends: set[tuple[int, int]]) -> dict[tuple[int, int], Nearest]:
+    """Nearest neighbours by (query view, neighbour view); one product for a view and all partners of one grid."""
+    partners: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for low, high in sorted({(min(pair), max(pair)) for pair in ends}):
+        partners[low, maps[high].shape[1]].append(high)
+    nearest = {}
+    for (low, _), others in partners.items():
+        there, back = nearest_both_ways(maps[low], torch.stack([maps[other] for other in others], dim=1))
+        for k, other in enumerate(others):
+            nearest[low, other] = Nearest(there.squares[k], there.indices[k])
+            nearest[other, low] = Nearest(back.squares[k], back.indices[k])
+    return nearest

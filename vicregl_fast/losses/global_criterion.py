@@ -1,49 +1,67 @@
-"""The global part of the loss (paper, equations 4 to 6), and the regularisation that both parts share.
+"""The global part of the loss (paper, equations 4 to 6), with its gradient.
 
-Shape letters: n samples of this rank, s slots, d channels.
+Shape letters: v views, n samples of this rank, d channels.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from vicregl_fast.losses.config import Coefficients
+from vicregl_fast.losses.batch_statistics import SpreadWeights, spread
+from vicregl_fast.losses.config import Criterion, SimCLR, VICReg
+from vicregl_fast.losses.contrast import contrast
 from vicregl_fast.losses.directions import ViewPair
-from vicregl_fast.losses.gather import gather_batch, own_rows
-from vicregl_fast.losses.statistics import centre, covariance, invariance, variance
+from vicregl_fast.losses.terms import Terms
 
 
-@dataclass(frozen=True)
-class Terms:
-    """The three terms of a criterion, scalars with coefficients applied."""
+def global_terms(z_vnd: Tensor, pairs: Sequence[ViewPair], criterion: Criterion, gradient: bool) -> Terms:
+    """The criterion's terms (``terms.names_of``), and the gradient of their sum [v, n, d].
 
-    invariance: Tensor
-    variance: Tensor
-    covariance: Tensor
-
-
-def regularise(z_nsd: Tensor, coefficients: Coefficients) -> Tensor:
-    """Variance and covariance over the global batch, coefficients applied, mean over slots: [2].
-
-    A term whose coefficient is zero is not formed.
+    VICReg: weighted sum of invariances over ``pairs``; means of variance and covariance over views.
     """
-    terms = [z_nsd.new_zeros(()), z_nsd.new_zeros(())]
-    if coefficients.variance or coefficients.covariance:
-        x_snd = centre(gather_batch(z_nsd).transpose(0, 1))
-        if coefficients.variance:
-            terms[0] = coefficients.variance * variance(x_snd).mean()
-        if coefficients.covariance:
-            own = own_rows(x_snd.shape[-2])
-            terms[1] = coefficients.covariance * covariance(x_snd, own).mean()
-    return torch.stack(terms)
+    if isinstance(criterion, SimCLR):
+        return _simclr(z_vnd, pairs, criterion, gradient)
+    return _vicreg(z_vnd, pairs, criterion, gradient)
 
 
-def global_terms(embeddings: Sequence[Tensor], pairs: Sequence[ViewPair], coefficients: Coefficients) -> Terms:
-    """Weighted sum of invariances over ``pairs``; mean of variance and covariance over views [n, d]."""
-    attraction = torch.stack(
-        [pair.weight * invariance(embeddings[pair.first], embeddings[pair.second]) for pair in pairs]
-    ).sum()
-    spread = torch.stack([regularise(z_nd.unsqueeze(1), coefficients) for z_nd in embeddings]).mean(0)
-    return Terms(coefficients.invariance * attraction, spread[0], spread[1])
+def _vicreg(z_vnd: Tensor, pairs: Sequence[ViewPair], criterion: VICReg, gradient: bool) -> Terms:
+    views = len(z_vnd)
+    share = z_vnd.new_full((views,), 1.0 / views)
+    weights = SpreadWeights(criterion.variance * share, criterion.covariance * share)
+    formed = spread(z_vnd.clone(), weights if gradient else None)
+    gradient_vnd = formed.gradient_snd
+    invariance = z_vnd.new_zeros(())
+    for first, weights_v in _weights_by_first(z_vnd, pairs):
+        differences = z_vnd[first + 1 :] - z_vnd[first]
+        squares = torch.linalg.vector_norm(differences.flatten(1), dim=1).square()
+        invariance = invariance + criterion.invariance / z_vnd[0].numel() * (weights_v @ squares)
+        if gradient_vnd is not None:
+            differences *= (2 * criterion.invariance / z_vnd[0].numel() * weights_v)[:, None, None]
+            gradient_vnd[first + 1 :] += differences
+            gradient_vnd[first] -= differences.sum(0)
+    variance, covariance = criterion.variance * formed.variance_s, criterion.covariance * formed.covariance_s
+    values = torch.stack([invariance, variance.mean(), covariance.mean()])
+    return Terms(values, () if gradient_vnd is None else gradient_vnd.unbind())
+
+
+def _weights_by_first(z_vnd: Tensor, pairs: Sequence[ViewPair]) -> Iterator[tuple[int, Tensor]]:
+    """For every view that is the first of a pair, its weights with the views behind it."""
+    for first in sorted({pair.first for pair in pairs}):
+        weights = {pair.second: pair.weight for pair in pairs if pair.first == first}
+        yield first, z_vnd.new_tensor([weights.get(second, 0.0) for second in range(first + 1, len(z_vnd))])
+
+
+def _simclr(z_vnd: Tensor, pairs: Sequence[ViewPair], criterion: SimCLR, gradient: bool) -> Terms:
+    ends_2p = torch.tensor([[pair.first, pair.second] for pair in pairs], device=z_vnd.device).T
+    weights_p = z_vnd.new_tensor([pair.weight for pair in pairs])
+    formed = contrast(
+        torch.stack([z_vnd[end] for end in ends_2p], dim=2), criterion.temperature, weights_p if gradient else None
+    )
+    values = (weights_p @ formed.values_s)[None]
+    if formed.gradient_sn2d is None:
+        return Terms(values, ())
+    gradient_vnd = torch.zeros_like(z_vnd)
+    for end, gradient_pnd in zip(ends_2p, formed.gradient_sn2d.unbind(2), strict=True):
+        gradient_vnd.index_add_(0, end, gradient_pnd)
+    return Terms(values, gradient_vnd.unbind())

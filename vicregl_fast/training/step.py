@@ -49,12 +49,15 @@ class TrainingStep:
         self.network, self.criterion, self.optimizer = network, criterion, optimizer
         self.precision, self.scaler, self.clip_norm = precision, precision.scaler(), clip_norm
 
-    def __call__(self, batch: ViewBatch, learning_rate: float) -> StepResult:
-        """One step at this learning rate. Where loss or gradients are not finite, the parameters stay as they are."""
+    def __call__(self, batch: ViewBatch, learning_rate: float, details: bool = False) -> StepResult:
+        """One step at this learning rate. Where loss or gradients are not finite, the parameters stay as they are.
+
+        With ``details`` the result's ``named`` holds those of the loss, too (``LossTerms.details``).
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.zero_grad(set_to_none=True)
-        loss, named, objective = self.losses(batch)
+        loss, named, objective = self.losses(batch, details)
         self.scaler.scale(objective).backward()
         self.scaler.unscale_(self.optimizer)
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
@@ -68,12 +71,12 @@ class TrainingStep:
         self.scaler.update()
         return StepResult(value, {**named, "gradient_norm": norm}, finite, gradients_finite)
 
-    def losses(self, batch: ViewBatch) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    def losses(self, batch: ViewBatch, details: bool = False) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """The VICRegL loss, its named terms, and what is differentiated (the classifier's loss included)."""
         with self.precision.autocast():
             outputs = self.network(batch.views)
-        terms = self.criterion(outputs.embeddings, outputs.maps, batch.matches)
-        named, objective = dict(terms.named), terms.total
+        terms = self.criterion(outputs.embeddings, outputs.maps, batch.matches, details)
+        named, objective = terms.named | terms.details, terms.total
         if outputs.logits is not None and batch.labels is not None:
             logits = outputs.logits.float()
             classifier_loss = nn.functional.cross_entropy(logits, batch.labels)

@@ -91,12 +91,14 @@ class Trainer:
 
     def _train_step(self, batch: ViewBatch, throughput: Throughput, progress: tqdm) -> None:
         rate = self._learning_rate(self.finished_steps)
-        result = self.learner.step(batch, rate)
+        number = self.finished_steps + 1
+        logged = number % self.config.train.log_every == 0 or number % self.order.steps == 0
+        result = self.learner.step(batch, rate, details=logged)
         self._count_failures(result)
-        self.finished_steps += 1
+        self.finished_steps = number
         throughput.count()
         progress.update()
-        if self.finished_steps % self.config.train.log_every == 0 or self.finished_steps % self.order.steps == 0:
+        if logged:
             rates = throughput.rates()
             progress.set_postfix_str(
                 f"loss {result.loss:.3f}, {rates['images_per_second']:.0f} images/s, "

@@ -11,7 +11,8 @@ from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
 from vicregl_fast.augment.recipe import view_recipes
 from vicregl_fast.config import RunConfig
 from vicregl_fast.geometry.matching import match_cells
-from vicregl_fast.losses.feature_matching import keep_nearest, nearest_both_ways
+from vicregl_fast.losses.directions import Direction
+from vicregl_fast.losses.feature_matching import match_features
 from vicregl_fast.models.backbone import feature_grid
 from vicregl_fast.models.network import VICRegLNetwork
 from vicregl_fast.visualization.matches import MatchedImage, Matches, View
@@ -38,8 +39,9 @@ def select_matches(
     a, b = drawn
     mirror = config.loss.switches().mirror_flips
     location = match_cells(a.boxes, a.flips & mirror, grid, b.boxes, b.flips & mirror, grid, gamma)
-    nearest, _ = nearest_both_ways(*(_local_embeddings(network, view) for view in views))
-    feature = [indices.numpy() for indices in keep_nearest(nearest, gamma)]
+    maps = [_local_embeddings(network, view) for view in views]
+    direction = Direction(0, 1, gamma, 1.0)
+    feature = [indices.numpy() for indices in match_features(maps, [direction])[direction]]
     pictures = [_pictures(view) for view in views]
     return [
         MatchedImage(

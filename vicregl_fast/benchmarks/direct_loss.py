@@ -1,0 +1,79 @@
+"""The loss as its definition reads (paper, equations 4 to 6): full covariances, all ordered pairs, no batching.
+
+The readable reference of ``vicregl_fast.losses``, and what its speed is measured against. VICReg's criterion with
+coefficients 25, 25, 1, on one process. Shape letters: n samples, c cells, g matches, d channels.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from vicregl_fast.losses.directions import Direction
+
+
+def direct_global(embeddings: Sequence[Tensor], num_large: int = 2) -> Tensor:
+    """The global criterion of embeddings [n, D], the first ``num_large`` of large views."""
+    pairs = _ordered_pairs(len(embeddings), num_large)
+    invariance = torch.stack([(embeddings[i] - embeddings[j]).square().mean() for i, j in pairs]).mean()
+    spread = torch.stack([25 * _variance(z[None]) + _covariance(z[None]) for z in embeddings]).mean()
+    return 25 * invariance + spread
+
+
+def direct_local(
+    maps: Sequence[Tensor],
+    location: Mapping[Direction, tuple[Tensor, Tensor]],
+    num_large: int = 2,
+    feature_keeps_all: bool = False,
+) -> Tensor:
+    """The local criterion of maps [n, c, d], in the ``paper`` preset or with all cells in feature matching.
+
+    Args:
+        maps: local embeddings of each view.
+        location: each direction's location matches; from its ``gamma`` follows how many matches by feature are kept.
+        num_large: large views, which come first.
+        feature_keeps_all: every cell is matched by feature.
+    """
+    of_ends = {(d.query, d.neighbour): (d.gamma, matches) for d, matches in location.items()}
+    pairs = _ordered_pairs(len(maps), num_large)
+    total = maps[0].new_zeros(())
+    for i, j in pairs:
+        for a, b in ((i, j), (j, i)):
+            gamma, by_location = of_ends[a, b]
+            by_feature = _nearest(maps[a].detach(), maps[b].detach(), None if feature_keeps_all else gamma)
+            for queries, neighbours in (by_location, by_feature):
+                total = total + _criterion(_rows(maps[a], queries), _rows(maps[b], neighbours)) / 2
+    return total / len(pairs)
+
+
+def _ordered_pairs(views: int, num_large: int) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(num_large) for j in range(views) if j != i]
+
+
+def _nearest(from_ncd: Tensor, to_ncd: Tensor, gamma: int | None) -> tuple[Tensor, Tensor]:
+    """Each cell's nearest neighbour, the gamma closest of them in cell order."""
+    distances, neighbours = torch.cdist(from_ncd, to_ncd).min(dim=2)
+    queries = distances.topk(min(gamma or from_ncd.shape[1], from_ncd.shape[1]), largest=False).indices.sort(1).values
+    return queries, neighbours.gather(1, queries)
+
+
+def _rows(map_ncd: Tensor, cells_ng: Tensor) -> Tensor:
+    """The chosen cells, slot by slot: [g, n, d]."""
+    return torch.stack([map_cd[cells_g] for map_cd, cells_g in zip(map_ncd, cells_ng, strict=True)], dim=1)
+
+
+def _criterion(a_gnd: Tensor, b_gnd: Tensor) -> Tensor:
+    spread = 25 * (_variance(a_gnd) + _variance(b_gnd)) + _covariance(a_gnd) + _covariance(b_gnd)
+    return 25 * (a_gnd - b_gnd).square().mean() + spread / 2
+
+
+def _variance(z_gnd: Tensor) -> Tensor:
+    return torch.relu(1 - torch.sqrt(z_gnd.var(dim=1) + 1e-4)).mean()
+
+
+def _covariance(z_gnd: Tensor) -> Tensor:
+    """Mean over slots of the squared off-diagonal covariances' sum over d."""
+    x_gnd = z_gnd - z_gnd.mean(dim=1, keepdim=True)
+    covariance_gdd = x_gnd.mT @ x_gnd / (x_gnd.shape[1] - 1)
+    squares = covariance_gdd.square().sum() - covariance_gdd.diagonal(dim1=1, dim2=2).square().sum()
+    return squares / (x_gnd.shape[2] * len(x_gnd))

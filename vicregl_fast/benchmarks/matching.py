@@ -1,0 +1,57 @@
+"""Spatial matching, both directions of view pairs, beside brute force over all pairs of cells; on one core."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from vicregl_fast.benchmarks.losses import drawn_boxes
+from vicregl_fast.benchmarks.measurements import Measurement
+from vicregl_fast.benchmarks.timing import time_side_by_side
+from vicregl_fast.geometry.matching import match_cells
+
+PAIRS, GRID, GAMMA = 1024, 7, 20
+
+
+def bench_matching(repeats: int) -> Iterator[Measurement]:
+    """View pairs a second of 7x7 cells, 20 matches kept, both directions."""
+    views = [drawn_boxes(PAIRS, view) for view in range(2)]
+
+    def both_ways(match: Callable[..., object]) -> None:
+        for a, b in (views, views[::-1]):
+            match(*a, GRID, *b, GRID, GAMMA)
+
+    calls = {"": lambda: both_ways(match_cells), "brute_force.": lambda: both_ways(match_by_brute_force)}
+    seconds = time_side_by_side(calls, torch.device("cpu"), repeats)
+    rows = [Measurement.rate(f"matching.{p}pairs_per_second", PAIRS, seconds[p], "pairs/s") for p in calls]
+    yield from rows
+    yield Measurement.ratio("matching.speedup", rows[0].value, rows[1].value)
+
+
+def match_by_brute_force(
+    boxes_a: np.ndarray,
+    flips_a: np.ndarray,
+    grid_a: int,
+    boxes_b: np.ndarray,
+    flips_b: np.ndarray,
+    grid_b: int,
+    gamma: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What ``match_cells`` gives, from the distances of all pairs of cells [b, cells of a, cells of b]."""
+    a_bc2 = _centres(boxes_a, flips_a, grid_a) * grid_b
+    b_bc2 = _centres(boxes_b, flips_b, grid_b) * grid_a
+    squares = np.square(a_bc2[:, :, None] - b_bc2[:, None]).sum(-1)
+    nearest = squares.argmin(2)
+    queries = np.sort(squares.min(2).argsort(1, kind="stable")[:, :gamma], axis=1)
+    return queries, np.take_along_axis(nearest, queries, axis=1)
+
+
+def _centres(boxes_b4: np.ndarray, flips_b: np.ndarray, grid: int) -> np.ndarray:
+    """Centres [b, cells, 2] as (y, x) in units of 1 / (2 * grid) pixel, in cell order."""
+    top, left, height, width = (boxes_b4[:, side, None] for side in range(4))
+    odd = 2 * np.arange(grid) + 1
+    odd_columns = np.where(flips_b[:, None], odd[::-1], odd)
+    rows, columns = 2 * grid * top + odd * height, 2 * grid * left + odd_columns * width
+    shape = (len(boxes_b4), grid, grid)
+    both = (np.broadcast_to(rows[:, :, None], shape), np.broadcast_to(columns[:, None], shape))
+    return np.stack(both, axis=-1).reshape(len(boxes_b4), grid * grid, 2)

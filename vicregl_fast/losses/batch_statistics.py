@@ -1,0 +1,212 @@
+"""Variance and covariance of the global batch, with their gradient, at the least arithmetic and traffic.
+
+Source: VICReg (Bardes, Ponce, LeCun, ICLR 2022), section 4.1. With X the centred samples of a slot, ``X X^T`` and
+``X^T X`` have the same sum of squares, so the smaller one serves; and the gradient is formed in the forward pass,
+where all that it needs is at hand, so that nothing is kept for later.
+
+Shape letters: s slots, n samples of this rank, N = W * n of the global batch on W ranks, d channels.
+
+Across ranks there are three forms. Per rank and step, forward and backward together, in multiply-adds times two
+and in float32 bytes through the busiest rank's link:
+
+=========  =========================================  ==================  =============================================
+form       what a rank forms                          operations          bytes
+=========  =========================================  ==================  =============================================
+rows       its n rows of each X X^T                   4 s n N d           4 s (N - n) d: all samples, no gradients
+partial    its part of each X^T X                     4 s n d^2           8 s d^2 (W - 1)/W: the sums, no gradients
+slots      all of its ceil(s/W) slots                 4 ceil(s/W) N d     8 ceil(s/W) (N - n) d: samples, and their
+                                                      min(N, d)           gradients back
+=========  =========================================  ==================  =============================================
+
+``choose_form`` takes the form of the least time, at ``OPERATIONS_PER_BYTE`` operations in the time of a byte.
+
+At batch 2048 on 32 ranks, two views, heads of 8192 and 512 (20 + 20 matches by location, as many by feature: 160
+slots): the global part takes rows, 8.6 GFLOP and 130 MB a rank (partial sums would be 34 GFLOP and 1.04 GB); the
+local part takes slots, 10.7 GFLOP and 41 MB (rows: 43 GFLOP, 650 MB; partial sums: 325 MB). Distances between cells
+for matching by feature take 0.2 GFLOP more. In the published way every rank gathers all samples and forms the full
+covariances, forward and backward: 1.65 TFLOP.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from dataprep.errors import UserError
+from vicregl_fast.losses.collectives import (
+    from_own_slots,
+    gather_samples,
+    own_rows,
+    own_slots,
+    sum_over_ranks,
+    to_own_slots,
+    world_size,
+)
+
+STD_TARGET = 1.0
+VARIANCE_FLOOR = 1e-4
+OPERATIONS_PER_BYTE = (
+    200.0  # between an H100 on NVLink (60 TFLOP/s TF32 reached, 400 GB/s) and on a fast network (50 GB/s)
+)
+Form = Literal["rows", "partial", "slots"]
+FORMS: tuple[Form, ...] = ("rows", "partial", "slots")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Variance and covariance terms of every slot.
+
+    variance_s, covariance_s: this rank's shares; their means over ranks are the terms.
+    gradient_snd: of the weighted sum of all terms with respect to this rank's samples, times W, since
+        DistributedDataParallel averages gradients; None where none was asked for.
+    """
+
+    variance_s: Tensor
+    covariance_s: Tensor
+    gradient_snd: Tensor | None
+
+
+@dataclass(frozen=True)
+class SpreadWeights:
+    """Each slot's weights in the sum whose gradient is formed."""
+
+    variance_s: Tensor
+    covariance_s: Tensor
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of the busiest rank, for one step, as the table above has it."""
+
+    operations: float
+    bytes_moved: float
+
+    @property
+    def time(self) -> float:
+        return self.operations + OPERATIONS_PER_BYTE * self.bytes_moved
+
+
+def cost(form: Form, slots: int, samples: int, channels: int, world: int) -> Cost:
+    """What ``form`` takes for ``slots`` of ``samples`` a rank, float32."""
+    batch, others = world * samples, (world - 1) / world
+    if form == "rows":
+        return Cost(4 * slots * samples * batch * channels, 4 * slots * batch * channels * others)
+    if form == "partial":
+        return Cost(4 * slots * samples * channels**2, 8 * slots * channels**2 * others)
+    own = -(-slots // world)
+    return Cost(4 * own * batch * channels * min(batch, channels), 8 * own * batch * channels * others)
+
+
+def choose_form(slots: int, samples: int, channels: int, world: int) -> Form:
+    """The form of the least time; the same on every rank."""
+    return min(FORMS, key=lambda form: cost(form, slots, samples, channels, world).time)
+
+
+def spread(z_snd: Tensor, weights: SpreadWeights | None, form: Form | None = None) -> Spread:
+    """Variance and covariance of each slot over the global batch.
+
+    v = mean over channels of max(0, 1 - sqrt(Var + 1e-4)); c = sum of the squared off-diagonal covariances / d.
+
+    Args:
+        z_snd: this rank's samples in float32 or float64, the same number on every rank; overwritten.
+        weights: of the sum to differentiate; None for no gradient.
+        form: None lets ``choose_form`` choose.
+
+    Raises:
+        UserError: the global batch is a single sample, which has no variance.
+    """
+    slots, samples, channels = z_snd.shape
+    world = world_size()
+    if samples * world < 2:
+        raise UserError(
+            f"variance and covariance need at least 2 samples in the global batch, not {samples * world}: "
+            "raise --batch_size"
+        )
+    form = form or choose_form(slots, samples, channels, world)
+    if form == "rows":
+        return _from_samples(gather_samples(z_snd), own_rows(samples), weights)
+    if form == "partial":
+        return _from_channels(z_snd, weights, world, sum_over_ranks)
+    return _by_slots(z_snd, weights)
+
+
+def _from_samples(z_sNd: Tensor, own: slice, weights: SpreadWeights | None) -> Spread:
+    """By the rows ``own`` of each X X^T; the other rows are other ranks' work."""
+    batch, channels = z_sNd.shape[1:]
+    x_sNd = z_sNd.sub_(z_sNd.mean(1, keepdim=True))
+    x_snd = x_sNd[:, own]
+    ranks = batch / x_snd.shape[1]
+    columns = _Columns(x_sNd.square().sum(1), batch)
+    gram_snN = torch.bmm(x_snd, x_sNd.mT)
+    scale = 1.0 / ((batch - 1) ** 2 * channels)
+    covariance_s = scale * (ranks * _sum_of_squares(gram_snN) - columns.squares_sd.square().sum(1))
+    if weights is None:
+        return Spread(columns.variance(), covariance_s, None)
+    slopes_s = 4 * scale * ranks * weights.covariance_s
+    damping_sd = slopes_s[:, None] * columns.squares_sd - ranks * columns.variance_slope(weights.variance_s)
+    gram_snN *= slopes_s[:, None, None]
+    gradient_snd = (x_snd * damping_sd.unsqueeze(1)).baddbmm_(gram_snN, x_sNd, beta=-1)
+    return Spread(columns.variance(), covariance_s, gradient_snd)
+
+
+def _from_channels(
+    z_snd: Tensor, weights: SpreadWeights | None, ranks: int, total: Callable[[Tensor], Tensor]
+) -> Spread:
+    """By X^T X; ``total`` sums over the ranks that hold the batch."""
+    batch, channels = ranks * z_snd.shape[1], z_snd.shape[2]
+    x_snd = z_snd.sub_(total(z_snd.sum(1, keepdim=True)) / batch)
+    gram_sdd = total(torch.bmm(x_snd.mT, x_snd))
+    columns = _Columns(gram_sdd.diagonal(dim1=1, dim2=2).clone(), batch)
+    gram_sdd.diagonal(dim1=1, dim2=2).zero_()
+    scale = 1.0 / ((batch - 1) ** 2 * channels)
+    covariance_s = scale * _sum_of_squares(gram_sdd)
+    if weights is None:
+        return Spread(columns.variance(), covariance_s, None)
+    gram_sdd *= (4 * scale * ranks * weights.covariance_s)[:, None, None]
+    gradient_snd = x_snd * (ranks * columns.variance_slope(weights.variance_s)).unsqueeze(1)
+    return Spread(columns.variance(), covariance_s, gradient_snd.baddbmm_(x_snd, gram_sdd))
+
+
+def _by_slots(z_snd: Tensor, weights: SpreadWeights | None) -> Spread:
+    """Each rank takes some slots whole, and sends their gradients back."""
+    slots, ranks = len(z_snd), world_size()
+    mine = own_slots(slots)
+    z_sNd = to_own_slots(z_snd)
+    if weights is not None:
+        weights = SpreadWeights(ranks * weights.variance_s[mine], ranks * weights.covariance_s[mine])
+    if z_sNd.shape[1] <= z_sNd.shape[2]:
+        whole = _from_samples(z_sNd, slice(None), weights)
+    else:
+        whole = _from_channels(z_sNd, weights, 1, lambda own: own)
+    variance_s, covariance_s = z_snd.new_zeros(2, slots)
+    variance_s[mine], covariance_s[mine] = ranks * whole.variance_s, ranks * whole.covariance_s
+    gradient_snd = None if whole.gradient_snd is None else from_own_slots(whole.gradient_snd, slots)
+    return Spread(variance_s, covariance_s, gradient_snd)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Sums of squares [s, d] of the columns of centred samples."""
+
+    squares_sd: Tensor
+    batch: int
+
+    def _deviations(self) -> Tensor:
+        return torch.sqrt(self.squares_sd / (self.batch - 1) + VARIANCE_FLOOR)
+
+    def variance(self) -> Tensor:
+        """The variance term of each slot."""
+        return torch.relu(STD_TARGET - self._deviations()).mean(1)
+
+    def variance_slope(self, weights_s: Tensor) -> Tensor:
+        """What x is multiplied by in the gradient of the variance term."""
+        deviations = self._deviations()
+        slopes = (deviations < STD_TARGET) / (deviations * ((1 - self.batch) * self.squares_sd.shape[1]))
+        return slopes * weights_s[:, None]
+
+
+def _sum_of_squares(gram: Tensor) -> Tensor:
+    flat = gram.flatten(1)
+    return torch.linalg.vector_norm(flat, dim=1).square()

@@ -1,0 +1,115 @@
+"""The global batch across ranks: what the loss sends, and how much of it.
+
+Every rank holds the same number of samples. Without ``torch.distributed`` everything here is the identity. Nothing
+carries gradients: the criteria form their own.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass
+class Traffic:
+    """Bytes that this rank's collectives moved: of what it sent and what it received, in each the larger."""
+
+    moved: int = 0
+
+
+_traffic: Traffic | None = None
+
+
+@contextmanager
+def count_traffic() -> Iterator[Traffic]:
+    """Counts the bytes of all collectives of the loss within it."""
+    global _traffic
+    before, _traffic = _traffic, Traffic()
+    try:
+        yield _traffic
+    finally:
+        _traffic = before
+
+
+def world_size() -> int:
+    """Number of ranks that share the global batch."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def own_rows(count: int) -> slice:
+    """Where this rank's ``count`` samples lie in the global batch."""
+    start = dist.get_rank() * count if world_size() > 1 else 0
+    return slice(start, start + count)
+
+
+def shares(total: int) -> list[int]:
+    """``total`` things dealt out to the ranks as evenly as they go, the first ranks taking the rest."""
+    world = world_size()
+    return [total // world + (rank < total % world) for rank in range(world)]
+
+
+def own_slots(total: int) -> slice:
+    """Which of ``total`` slots ``to_own_slots`` gives to this rank."""
+    rank = dist.get_rank() if world_size() > 1 else 0
+    dealt = shares(total)
+    return slice(sum(dealt[:rank]), sum(dealt[: rank + 1]))
+
+
+def gather_samples(z_sn: Tensor) -> Tensor:
+    """All ranks' samples, in rank order: [s, n, ...] to [s, W*n, ...]."""
+    world = world_size()
+    if world == 1:
+        return z_sn
+    gathered = z_sn.new_empty((world * len(z_sn), *z_sn.shape[1:]))
+    dist.all_gather_into_tensor(gathered, z_sn.contiguous())
+    _count(gathered.nbytes - z_sn.nbytes)
+    return gathered.unflatten(0, (world, -1)).transpose(0, 1).flatten(1, 2)
+
+
+def sum_over_ranks(x: Tensor) -> Tensor:
+    """The sum of ``x`` over ranks, on each."""
+    world = world_size()
+    if world == 1:
+        return x
+    total = x.clone()
+    dist.all_reduce(total)
+    _count(2 * total.nbytes * (world - 1) // world)  # in a ring: sums of parts, then the parts
+    return total
+
+
+def mean_over_ranks(values: Tensor) -> Tensor:
+    """The mean of ``values`` over ranks, the same on each."""
+    return sum_over_ranks(values) / world_size()
+
+
+def to_own_slots(z_sn: Tensor) -> Tensor:
+    """This rank's share of the slots with the samples of all ranks: [s, n, ...] to [share, W*n, ...]."""
+    world = world_size()
+    if world == 1:
+        return z_sn
+    dealt = shares(len(z_sn))
+    mine = dealt[dist.get_rank()]
+    received = z_sn.new_empty((world * mine, *z_sn.shape[1:]))
+    dist.all_to_all_single(received, z_sn.contiguous(), [mine] * world, dealt)
+    _count(max(received.nbytes - received[:mine].nbytes, z_sn.nbytes - z_sn[:mine].nbytes))
+    return received.view(world, mine, *z_sn.shape[1:]).transpose(0, 1).flatten(1, 2)
+
+
+def from_own_slots(z_sn: Tensor, slots: int) -> Tensor:
+    """Takes ``to_own_slots`` back: all ``slots`` with this rank's samples."""
+    world = world_size()
+    if world == 1:
+        return z_sn
+    mine, samples = len(z_sn), z_sn.shape[1] // world
+    received = z_sn.new_empty((slots, samples, *z_sn.shape[2:]))
+    by_rank = z_sn.unflatten(1, (world, samples)).transpose(0, 1).contiguous()
+    dist.all_to_all_single(received, by_rank.flatten(0, 1), shares(slots), [mine] * world)
+    _count(max(received.nbytes - received[:mine].nbytes, by_rank.nbytes - by_rank[0].nbytes))
+    return received
+
+
+def _count(moved: int) -> None:
+    if _traffic is not None:
+        _traffic.moved += moved

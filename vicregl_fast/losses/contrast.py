@@ -1,0 +1,91 @@
+"""SimCLR's criterion NT-Xent (Chen et al. 2020, equation 1) over the global batch, with its gradient.
+
+In place of VICReg's in Table 4 of the paper. Shape letters: s slots, n samples of this rank, N of the global batch, d
+channels, 2 the two sides of a pair.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vicregl_fast.losses.collectives import (
+    from_own_slots,
+    gather_samples,
+    own_rows,
+    own_slots,
+    to_own_slots,
+    world_size,
+)
+
+SMALLEST_NORM = 1e-8
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The term of every slot.
+
+    values_s: this rank's shares; their means over ranks are the terms.
+    gradient_sn2d: of the weighted sum of all terms with respect to this rank's samples, times W, since
+        DistributedDataParallel averages gradients; None where none was asked for.
+    """
+
+    values_s: Tensor
+    gradient_sn2d: Tensor | None
+
+
+def contrast(z_sn2d: Tensor, temperature: float, weights_s: Tensor | None) -> Contrast:
+    """Mean over the 2N vectors u of a slot of -log(exp(u·p/T) / sum over all others w of exp(u·w/T)).
+
+    Vectors are L2-normalised and p is u's other side. With as many slots as ranks each rank takes some slots whole;
+    with fewer, the rows of its own samples, and what other ranks' terms add to its gradient follows from their
+    normalisers, which are gathered in place of gradients.
+
+    Args:
+        z_sn2d: this rank's pairs in float32 or float64, the same number on every rank.
+        temperature: T.
+        weights_s: each slot's weight in the sum that is differentiated; None for no gradient.
+    """
+    slots, samples = z_sn2d.shape[:2]
+    ranks = world_size()
+    if slots < ranks:
+        return _by_rows(gather_samples(z_sn2d), own_rows(samples), temperature, weights_s)
+    mine = own_slots(slots)
+    z_sN2d = to_own_slots(z_sn2d)
+    whole = _by_rows(z_sN2d, slice(None), temperature, None if weights_s is None else ranks * weights_s[mine])
+    values_s = z_sn2d.new_zeros(slots)
+    values_s[mine] = ranks * whole.values_s
+    gradient = None if whole.gradient_sn2d is None else from_own_slots(whole.gradient_sn2d, slots)
+    return Contrast(values_s, gradient)
+
+
+def _by_rows(z_sN2d: Tensor, own: slice, temperature: float, weights_s: Tensor | None) -> Contrast:
+    """The similarities of the samples ``own`` with all."""
+    batch = z_sN2d.shape[1]
+    norms = torch.linalg.vector_norm(z_sN2d, dim=3, keepdim=True).clamp_min(SMALLEST_NORM)
+    all_sN2d = z_sN2d / norms
+    own_sn2d = all_sN2d[:, own]
+    own_sad = own_sn2d.transpose(1, 2).flatten(1, 2)  # a anchors: the first sides, then the second
+    all_skd = all_sN2d.transpose(1, 2).flatten(1, 2)  # k keys, likewise
+    count = own_sn2d.shape[1]
+    rows = torch.arange(batch, device=z_sN2d.device)[own]
+    selves = torch.cat([rows, batch + rows])
+    similarities_sak = torch.bmm(own_sad, all_skd.mT) / temperature
+    similarities_sak[:, torch.arange(2 * count, device=rows.device), selves] = -torch.inf
+    normalisers_sa = torch.logsumexp(similarities_sak, 2)
+    positives_sn = (own_sn2d[:, :, 0] * own_sn2d[:, :, 1]).sum(2) / temperature
+    values_s = normalisers_sa.mean(1) - positives_sn.mean(1)
+    if weights_s is None:
+        return Contrast(values_s, None)
+    # A vector is in its own term, and in every other's as a key: with exchanged roles, the same similarities.
+    normalisers_sk = normalisers_sa
+    if count < batch:
+        normalisers_sk = gather_samples(normalisers_sa.unflatten(1, (2, count)).transpose(1, 2))
+        normalisers_sk = normalisers_sk.transpose(1, 2).flatten(1, 2)
+    pulls = torch.exp(similarities_sak - normalisers_sa.unsqueeze(2))
+    pulls += torch.exp(similarities_sak - normalisers_sk.unsqueeze(1))
+    gradient = torch.bmm(pulls, all_skd).unflatten(1, (2, count)).transpose(1, 2) - 2 * own_sn2d.flip(2)
+    ranks = batch / count
+    gradient *= (ranks * weights_s / (2 * batch * temperature))[:, None, None, None]
+    gradient -= own_sn2d * (gradient * own_sn2d).sum(3, keepdim=True)
+    return Contrast(values_s, gradient / norms[:, own])
