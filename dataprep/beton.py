@@ -14,7 +14,7 @@ from ffcv.writer import DatasetWriter, handle_sample
 
 from dataprep.images import StoredJpeg
 
-JPEG_MODE = 0  # FFCV's IMAGE_MODES["jpg"], a Numba dictionary whose first reading compiles for a second
+JPEG_MODE, RAW_MODE = 0, 1  # FFCV's IMAGE_MODES, a Numba dictionary whose first reading compiles for a second
 Malloc = Callable[[int], tuple[int, np.ndarray]]
 
 

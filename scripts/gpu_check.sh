@@ -28,7 +28,8 @@ limit=480
 failed=0
 results=()
 rm -f "$out/parts.txt"
-trap 'rm -rf "$out/work"' EXIT
+work=$(mktemp -d "$out/work.XXXXXX") || exit 2
+trap 'rm -rf "$work"' EXIT
 
 note() { printf '%-10s %s\n' "$1" "$2" | tee -a "$out/parts.txt"; }
 
@@ -55,8 +56,6 @@ part() {
 bench() { "$python" -m vicregl_fast.bench "${@:2}" --device "$device" --json "$out/$1.json"; }
 
 train() {  # the whole way, from drawn pictures to a trained network
-    local work=$out/work
-    rm -rf "$work" && mkdir "$work" || return
     "$python" -m dataprep demo "$work/images" --images "$1" &&
         "$python" -m dataprep ffcv "$work/images/train" "$work/train.beton" &&
         "$python" -m vicregl_fast.train --config configs/demo.yaml --train.device "$device" --epochs "$2" \
@@ -64,7 +63,7 @@ train() {  # the whole way, from drawn pictures to a trained network
         bench train run "$work/run"
 }
 export -f bench train
-export python device out
+export python device out work
 
 base="timm numba tqdm cv2"
 whole="$base ffcv jsonargparse tensorboard safetensors matplotlib"

@@ -5,7 +5,7 @@
 # installs them. Wheels are for this machine's kind (x86-64 or Arm Linux). --have names the `pip freeze` of the base
 # environment there; without it the base has the newest torch, torchvision, timm, numba, numba-cuda, numpy, OpenCV,
 # matplotlib, tqdm and tensorboard, and all that these need. ffcv is built for that Python, and carries its libraries in it.
-# --data adds files (a store, its manifest), which `install.sh --data DIR` puts into DIR. The checkout itself, with scripts,
+# --data adds files (with a store its manifest), which `install.sh --data DIR` puts into DIR. The checkout itself, with scripts,
 # recipes and tests, is not in it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,6 +27,9 @@ while [ $# -gt 0 ]; do
             shift
             while [ $# -gt 0 ] && [[ $1 != --* ]]; do
                 data+=("$(realpath -e "$1")") || die "there is no file $1"
+                if [[ $1 = *.beton ]]; then  # a store is read with its manifest
+                    data+=("$(realpath -e "$1.json")") || die "the store $1 has no manifest $1.json"
+                fi
                 shift
             done
             ;;

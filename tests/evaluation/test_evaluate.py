@@ -1,8 +1,6 @@
 """The entry points evaluate and visualize on a run folder with a small untrained network in it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -69,15 +67,6 @@ def test_matches_are_drawn_into_the_run_folder(run: Path, tmp_path: Path) -> Non
     Image.fromarray(np.full((60, 80, 3), 120, np.uint8)).save(tmp_path / "flat.png")
     visualize.main(["matches", "--run", str(run), "--images", str(tmp_path), "--count", "2", "--gamma", "3"])
     assert Image.open(run / "matches.png").width > 1000
-
-
-def test_the_import_leaves_torch_its_threads() -> None:
-    """Importing ffcv by itself sets them to one."""
-    code = "import torch; torch.set_num_threads(3); import vicregl_fast.evaluate, vicregl_fast.visualize; "
-    shown = subprocess.run(
-        [sys.executable, "-c", code + "print(torch.get_num_threads())"], capture_output=True, text=True
-    )
-    assert shown.stdout == "3\n"
 
 
 @pytest.mark.parametrize(

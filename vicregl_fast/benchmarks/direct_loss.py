@@ -24,15 +24,13 @@ def direct_local(
     maps: Sequence[Tensor],
     location: Mapping[Direction, tuple[Tensor, Tensor]],
     num_large: int = 2,
-    feature_keeps_all: bool = False,
 ) -> Tensor:
-    """The local criterion of maps [n, c, d], in the ``paper`` preset or with all cells in feature matching.
+    """The local criterion of maps [n, c, d], in the ``paper`` preset.
 
     Args:
         maps: local embeddings of each view.
         location: each direction's location matches; from its ``gamma`` follows how many matches by feature are kept.
         num_large: large views, which come first.
-        feature_keeps_all: every cell is matched by feature.
     """
     of_ends = {(d.query, d.neighbour): (d.gamma, matches) for d, matches in location.items()}
     pairs = _ordered_pairs(len(maps), num_large)
@@ -40,7 +38,7 @@ def direct_local(
     for i, j in pairs:
         for a, b in ((i, j), (j, i)):
             gamma, by_location = of_ends[a, b]
-            by_feature = _nearest(maps[a].detach(), maps[b].detach(), None if feature_keeps_all else gamma)
+            by_feature = _nearest(maps[a].detach(), maps[b].detach(), gamma)
             for queries, neighbours in (by_location, by_feature):
                 total = total + _criterion(_rows(maps[a], queries), _rows(maps[b], neighbours)) / 2
     return total / len(pairs)

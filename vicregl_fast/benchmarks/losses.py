@@ -45,7 +45,10 @@ def bench_loss(device: torch.device, sizes: LossSizes, repeats: int) -> Iterator
         rows = [Measurement.of(f"loss.{prefix}{name}", seconds[prefix], "s") for prefix in calls]
         yield from rows
         yield Measurement.ratio(f"loss.{name}_speedup", rows[1].value, rows[0].value)
-        peaks = [peak_bytes(call, device) for call in calls.values()]
+        peaks = []
+        for call in calls.values():
+            inputs.forget_gradients()
+            peaks.append(peak_bytes(call, device))
         known = [peak for peak in peaks if peak]  # nothing is seen where a call fits in memory that was there
         if len(known) == len(calls):
             for prefix, peak in zip(calls, known, strict=True):
@@ -85,9 +88,13 @@ class LossInputs:
             return self._backward(lambda: direct_global(self.embeddings))
         return self._backward(lambda: direct_local(self.maps, self.location))
 
-    def _backward(self, loss: Callable[[], Tensor]) -> Tensor:
+    def forget_gradients(self) -> None:
+        """Frees what the last call left."""
         for tensor in (*self.embeddings, *self.maps):
             tensor.grad = None
+
+    def _backward(self, loss: Callable[[], Tensor]) -> Tensor:
+        self.forget_gradients()
         value = loss()
         value.backward()
         return value.detach()

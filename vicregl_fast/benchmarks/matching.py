@@ -8,6 +8,7 @@ import torch
 from vicregl_fast.benchmarks.losses import drawn_boxes
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.timing import time_side_by_side
+from vicregl_fast.geometry.cells import fine_centres
 from vicregl_fast.geometry.matching import match_cells
 
 PAIRS, GRID, GAMMA = 1024, 7, 20
@@ -38,20 +39,9 @@ def match_by_brute_force(
     gamma: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """What ``match_cells`` gives, from the distances of all pairs of cells [b, cells of a, cells of b]."""
-    a_bc2 = _centres(boxes_a, flips_a, grid_a) * grid_b
-    b_bc2 = _centres(boxes_b, flips_b, grid_b) * grid_a
+    a_bc2 = fine_centres(boxes_a, flips_a, grid_a).reshape(len(boxes_a), -1, 2) * grid_b
+    b_bc2 = fine_centres(boxes_b, flips_b, grid_b).reshape(len(boxes_b), -1, 2) * grid_a
     squares = np.square(a_bc2[:, :, None] - b_bc2[:, None]).sum(-1)
     nearest = squares.argmin(2)
     queries = np.sort(squares.min(2).argsort(1, kind="stable")[:, :gamma], axis=1)
     return queries, np.take_along_axis(nearest, queries, axis=1)
-
-
-def _centres(boxes_b4: np.ndarray, flips_b: np.ndarray, grid: int) -> np.ndarray:
-    """Centres [b, cells, 2] as (y, x) in units of 1 / (2 * grid) pixel, in cell order."""
-    top, left, height, width = (boxes_b4[:, side, None] for side in range(4))
-    odd = 2 * np.arange(grid) + 1
-    odd_columns = np.where(flips_b[:, None], odd[::-1], odd)
-    rows, columns = 2 * grid * top + odd * height, 2 * grid * left + odd_columns * width
-    shape = (len(boxes_b4), grid, grid)
-    both = (np.broadcast_to(rows[:, :, None], shape), np.broadcast_to(columns[:, None], shape))
-    return np.stack(both, axis=-1).reshape(len(boxes_b4), grid * grid, 2)

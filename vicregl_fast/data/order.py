@@ -60,8 +60,13 @@ class GlobalBatches:
 def sequential_batches(samples: int, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[np.ndarray]:
     """Samples in the store's order for validation; every rank gets as many, whole, batches.
 
-    What fills no whole global batch is left out, unless nothing else is there: then all samples are one batch a rank.
+    What fills no whole global batch is left out; where there is less than one, it is as large as ranks share evenly.
+
+    Raises:
+        UserError: there are fewer samples than ranks.
     """
     share = min(batch_size, samples) // world
+    if share == 0:
+        raise UserError(f"{samples} validation images are too few for {world} processes: give at least one each")
     for first in range(0, samples - share * world + 1, share * world):
         yield np.arange(first + rank * share, first + (rank + 1) * share)

@@ -22,13 +22,13 @@ def open_source(path: Path, cache: Path, list_file: Path | None = None) -> Beton
     """
     if path.is_dir():
         return open_beton(_converted(path, cache, list_file))
-    if list_file is not None:
-        raise UserError(f"a list of files goes with a folder of images, but {path} is not a folder")
     if not path.exists():
         raise UserError(
             f"there is no store at {path}; make one with `bash scripts/write_ffcv.sh IMAGENET {path.parent}` or "
             f"`python -m dataprep ffcv FOLDER {path}`, or see everything run on drawn images: `bash scripts/demo.sh`"
         )
+    if list_file is not None:
+        raise UserError(f"a list of files goes with a folder of images, and {path} is a store: leave the list out")
     return open_beton(path)
 
 

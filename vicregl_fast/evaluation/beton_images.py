@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from dataprep.beton import RAW_MODE
 from dataprep.errors import UserError
 from vicregl_fast.data.ffcv_engine.beton import open_beton
-from vicregl_fast.data.ffcv_engine.decoder import IMAGE_MODES
 from vicregl_fast.evaluation.stored_images import StoredImages
 
 
@@ -34,7 +34,7 @@ class BetonImages(StoredImages):
         with self.path.open("rb") as file:
             file.seek(start)
             data = file.read(self._sizes[start])
-        if record["mode"] == IMAGE_MODES["raw"]:
+        if record["mode"] == RAW_MODE:
             shape = (int(record["height"]), int(record["width"]), 3)
             return Image.fromarray(np.frombuffer(data, np.uint8).reshape(shape))
         try:
