@@ -81,6 +81,7 @@ if [ $device = cuda ]; then
     part train 90 "$whole" bash -c 'train 2400 3 --model.backbone resnet50 --batch_size 256'
 else
     heads="--expander 16 --projector 8 --repeats 2"
+    export TORCH_COMPILE_DISABLE=1  # a CPU would compile for minutes; what is named compiled runs eagerly here
     part copy 30 "" bash -c 'bench copy copy --mib 1 --repeats 2'
     part loss 60 "timm numba" bash -c "bench loss loss --batch 4 $heads"
     part optimizer 60 "timm" bash -c "bench optimizer optimizer --backbone test_resnet $heads"

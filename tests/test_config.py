@@ -87,6 +87,7 @@ ABLATIONS = {
     "local_i": {"local_variance": 0.0, "local_covariance": 0.0},
     "local_vi": {"local_covariance": 0.0},
     "location_matches": {"feature": False},
+    "official": {"preset": "official"},
     "two_views": {},
     "two_views_vicreg": {"alpha": 1.0},
     "vicreg": {"alpha": 1.0},

@@ -10,7 +10,7 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from tests.losses.inputs import drawn, location_matches
-from vicregl_fast.losses.batch_statistics import FORMS, SpreadWeights, cost, spread
+from vicregl_fast.losses.batch_statistics import FORMS, SpreadWeights, choose_form, cost, spread
 from vicregl_fast.losses.collectives import count_traffic
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.contrast import contrast
@@ -22,6 +22,11 @@ CONFIGS = {
     "paper": LossConfig(**GAMMAS),
     "official": LossConfig(preset="official", **GAMMAS),
     "simclr": LossConfig(criterion="simclr", **GAMMAS),
+    "global": LossConfig(alpha=1.0),
+    "local, all cells": LossConfig(alpha=0.0),
+    "without covariance": LossConfig(covariance=0.0, **GAMMAS),
+    "invariance alone": LossConfig(local_variance=0.0, local_covariance=0.0, **GAMMAS),
+    "mixed": LossConfig(local_criterion="simclr", **GAMMAS),
 }
 SLOT_SHAPES = [(1, 7), (2, 4), (5, 20)]  # slots, channels: fewer slots than ranks, and not a multiple of them
 
@@ -39,11 +44,11 @@ class Heads(nn.Module):
         return [self.expander(z) for z in embeddings], [self.projector(m) for m in maps]
 
 
-def step(config: LossConfig, network: nn.Module, rows: slice) -> LossTerms:
+def step(config: LossConfig, network: nn.Module, rows: slice, details: bool = True) -> LossTerms:
     embeddings, maps, positions = drawn(SAMPLES, GRIDS, *WIDTHS, seed=11)
     loss = VICRegLLoss(config, len(GRIDS))
     matches = location_matches(loss.plan, [cells[rows] for cells in positions])
-    terms = loss(*network([z[rows] for z in embeddings], [m[rows] for m in maps]), matches, details=True)
+    terms = loss(*network([z[rows] for z in embeddings], [m[rows] for m in maps]), matches, details=details)
     terms.total.backward()
     return terms
 
@@ -65,10 +70,13 @@ def rank_main(rank: int, world: int, folder: str) -> None:
     rows = slice(rank * SAMPLES // world, (rank + 1) * SAMPLES // world)
     found: dict = {}
     for name, config in CONFIGS.items():
-        network = nn.parallel.DistributedDataParallel(Heads())
+        network = nn.parallel.DistributedDataParallel(Heads(), find_unused_parameters=True)  # at alpha 0 and 1
         terms = step(config, network, rows)
         gradients = [parameter.grad for parameter in network.parameters()]
         found[name] = {"total": terms.total.detach(), **terms.named, **terms.details}, gradients
+    with count_traffic() as traffic:
+        step(CONFIGS["paper"], Heads(), rows, details=False)
+    found["step"] = traffic.moved
     for shape in SLOT_SHAPES:
         z_snd, weights = slots(shape)
         for form in FORMS:
@@ -124,6 +132,19 @@ def test_the_bytes_moved_are_those_of_the_stated_cost(ranks: list[dict], form: s
     if form == "partial":
         expected += 2 * 8 * shape[0] * shape[1] * (world - 1) / world  # the means, which the rule leaves out
     assert max(found[form, shape][2] for found in ranks) == pytest.approx(expected, abs=8)
+
+
+def test_the_bytes_of_a_whole_step(ranks: list[dict]) -> None:
+    """The global part, all slots of the local part together, and one small sum of all terms' values."""
+    world = len(ranks)
+    plan = VICRegLLoss(CONFIGS["paper"], len(GRIDS)).plan
+    slots_of_both_sides = 2 * sum(min(each.gamma or 0, GRIDS[each.query] ** 2) for each in plan.location + plan.feature)
+    expected = 2 * 8 * 3 * (1 + len(plan.location) + len(plan.feature)) * (world - 1) / world
+    for slots_of_part, channels in ((len(GRIDS), WIDTHS[1]), (slots_of_both_sides, WIDTHS[0])):
+        form = choose_form(slots_of_part, SAMPLES // world, channels, world)
+        expected += 2 * cost(form, slots_of_part, SAMPLES // world, channels, world).bytes_moved
+        expected += 2 * 8 * slots_of_part * channels * (world - 1) / world if form == "partial" else 0
+    assert max(found["step"] for found in ranks) == pytest.approx(expected, abs=16)
 
 
 @pytest.mark.parametrize("shape", SLOT_SHAPES)

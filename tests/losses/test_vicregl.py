@@ -13,6 +13,7 @@ from dataprep.errors import UserError
 from tests.losses import plain
 from tests.losses.inputs import drawn, location_matches
 from vicregl_fast.benchmarks.losses import LossInputs, LossSizes
+from vicregl_fast.losses import feature_matching, local_criterion
 from vicregl_fast.losses.config import LossConfig, SimCLR, VICReg
 from vicregl_fast.losses.terms import names_of
 from vicregl_fast.losses.vicregl import LossTerms, VICRegLLoss
@@ -27,6 +28,7 @@ def with_gradients(
     matches = location_matches(loss.plan, positions)
     terms = loss(leaves[:views], leaves[views:], matches)
     terms.total.backward()
+    assert all(map(torch.equal, leaves, (*embeddings, *maps))), "inputs stay as they were"
     return terms, [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
 
 
@@ -181,13 +183,52 @@ def test_details_tell_directions_and_health() -> None:
         assert found == pytest.approx(float(torch.stack(off).mean()), rel=1e-2)
 
 
-def test_collapse_is_seen() -> None:
-    maps = [torch.randn(8, 9, 1).expand(8, 9, 5) * 1e-3] * 2
+@pytest.mark.parametrize("size", [1.0, 1e-3])
+def test_collapse_is_seen(size: float) -> None:
+    """All features say the same, and ever less."""
+    maps = [torch.randn(8, 9, 1).expand(8, 9, 5) * size] * 2
     terms = VICRegLLoss(LossConfig(alpha=0.0, location=False), 2)(None, maps, {}, details=True)
-    assert float(terms.details["health/local_std"]) < 2e-3
-    maps = [torch.randn(8, 9, 1).expand(8, 9, 5)] * 2
-    terms = VICRegLLoss(LossConfig(alpha=0.0, location=False), 2)(None, maps, {}, details=True)
+    assert float(terms.details["health/local_std"]) < 2 * size
     assert float(terms.details["health/local_correlation"]) > 0.99
+
+
+def test_features_that_are_constant_correlate_with_none() -> None:
+    terms = VICRegLLoss(LossConfig(alpha=1.0), 2)([torch.full((8, 5), 3.0)] * 2, None, {}, details=True)
+    assert float(terms.details["health/global_std"]) == float(terms.details["health/global_correlation"]) == 0.0
+
+
+@pytest.mark.parametrize("options", [{}, {"preset": "official"}, {"criterion": "simclr"}, {"gamma_large": 49}])
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, options: dict) -> None:
+    inputs = drawn(6, (4, 3, 2), 5, 7, 9)
+    for tensors in ([*inputs], [[tensor.float() for tensor in tensors] for tensors in inputs]):
+        whole, gradients = with_gradients(LossConfig(**options), *tensors)
+        with monkeypatch.context() as patch:
+            for module in (local_criterion, feature_matching):
+                patch.setattr(module, "block_bytes", lambda device: 1000)  # a slot or two, a sample
+            cut, cut_gradients = with_gradients(LossConfig(**options), *tensors)
+        torch.testing.assert_close(cut.named, whole.named, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(cut_gradients, gradients, rtol=1e-5, atol=1e-6)
+
+
+def test_the_global_value_keeps_its_digits_over_millions_of_numbers() -> None:
+    z = [torch.randn(256, 16384) for _ in range(2)]
+    single = VICRegLLoss(LossConfig(alpha=1.0), 2)(z, None, {})
+    double = VICRegLLoss(LossConfig(alpha=1.0), 2)([view.double() for view in z], None, {})
+    for name, value in double.named.items():
+        assert float(single.named[name]) == pytest.approx(float(value), rel=1e-5), name
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_gradients_of_rounded_embeddings_stay_near_float64(dtype: torch.dtype) -> None:
+    embeddings, maps, positions = drawn(32, (4, 4), 16, 48, 10)
+    config = LossConfig(gamma_large=16)  # all cells, so that rounding changes few matches
+    rounded = [[tensor.to(dtype) for tensor in tensors] for tensors in (embeddings, maps)]
+    exact = [[tensor.double() for tensor in tensors] for tensors in rounded]
+    _, expected = with_gradients(config, *exact, positions)
+    _, gradients = with_gradients(config, *rounded, positions)
+    for gradient, right in zip(gradients, expected, strict=True):
+        assert gradient.dtype == dtype
+        assert (gradient - right).norm() <= 1e-2 * right.norm()
 
 
 @pytest.mark.parametrize("alpha, count", [(0.0, 6), (0.75, 9), (1.0, 3)])
@@ -228,6 +269,8 @@ def test_statistics_are_float32_under_autocast() -> None:
 def test_collapsed_features_give_finite_gradients() -> None:
     maps = [torch.ones(4, 9, 5)] * 2
     _, _, positions = drawn(4, (3, 3), 5, 6, 4)
+    contrasted, pulled = with_gradients(LossConfig(criterion="simclr"), [torch.zeros(4, 6)] * 2, maps, positions)
+    assert bool(contrasted.total.isfinite()) and max(float(gradient.abs().max()) for gradient in pulled) < 1e4
     terms, gradients = with_gradients(LossConfig(), [torch.zeros(4, 6)] * 2, maps, positions)
     assert float(terms.named["global_variance"]) == pytest.approx(25 * 0.99, rel=1e-6)
     assert all(bool(gradient.isfinite().all()) for gradient in gradients)

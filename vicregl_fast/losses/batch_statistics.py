@@ -2,7 +2,7 @@
 
 Source: VICReg (Bardes, Ponce, LeCun, ICLR 2022), section 4.1. With X the centred samples of a slot, ``X X^T`` and
 ``X^T X`` have the same sum of squares, so the smaller one serves; and the gradient is formed in the forward pass,
-where all that it needs is at hand, so that nothing is kept for later.
+where all that it needs is at hand, so that no product is kept.
 
 Shape letters: s slots, n samples of this rank, N = W * n of the global batch on W ranks, d channels.
 
@@ -47,9 +47,7 @@ from vicregl_fast.losses.collectives import (
 
 STD_TARGET = 1.0
 VARIANCE_FLOOR = 1e-4
-OPERATIONS_PER_BYTE = (
-    200.0  # between an H100 on NVLink (60 TFLOP/s TF32 reached, 400 GB/s) and on a fast network (50 GB/s)
-)
+OPERATIONS_PER_BYTE = 200.0  # an H100: some 60 TFLOP/s in float32, 300 GB/s on NVLink; on a network bytes cost more
 Form = Literal["rows", "partial", "slots"]
 FORMS: tuple[Form, ...] = ("rows", "partial", "slots")
 
@@ -104,7 +102,7 @@ def choose_form(slots: int, samples: int, channels: int, world: int) -> Form:
     return min(FORMS, key=lambda form: cost(form, slots, samples, channels, world).time)
 
 
-def spread(z_snd: Tensor, weights: SpreadWeights | None, form: Form | None = None) -> Spread:
+def spread(z_snd: Tensor, weights: SpreadWeights | None, form: Form | None = None, covariance: bool = True) -> Spread:
     """Variance and covariance of each slot over the global batch.
 
     v = mean over channels of max(0, 1 - sqrt(Var + 1e-4)); c = sum of the squared off-diagonal covariances / d.
@@ -113,6 +111,7 @@ def spread(z_snd: Tensor, weights: SpreadWeights | None, form: Form | None = Non
         z_snd: this rank's samples in float32 or float64, the same number on every rank; overwritten.
         weights: of the sum to differentiate; None for no gradient.
         form: None lets ``choose_form`` choose.
+        covariance: whether that term is wanted; else it comes out as zero, and no products are formed.
 
     Raises:
         UserError: the global batch is a single sample, which has no variance.
@@ -124,6 +123,8 @@ def spread(z_snd: Tensor, weights: SpreadWeights | None, form: Form | None = Non
             f"variance and covariance need at least 2 samples in the global batch, not {samples * world}: "
             "raise --batch_size"
         )
+    if not covariance:
+        return _variance_only(z_snd, weights, world)
     form = form or choose_form(slots, samples, channels, world)
     if form == "rows":
         return _from_samples(gather_samples(z_snd), own_rows(samples), weights)
@@ -169,6 +170,17 @@ def _from_channels(
     return Spread(columns.variance(), covariance_s, gradient_snd.baddbmm_(x_snd, gram_sdd))
 
 
+def _variance_only(z_snd: Tensor, weights: SpreadWeights | None, ranks: int) -> Spread:
+    batch = ranks * z_snd.shape[1]
+    x_snd = z_snd.sub_(sum_over_ranks(z_snd.sum(1, keepdim=True)) / batch)
+    columns = _Columns(sum_over_ranks(x_snd.square().sum(1)), batch)
+    none_s = columns.squares_sd.new_zeros(len(z_snd))
+    if weights is None:
+        return Spread(columns.variance(), none_s, None)
+    slopes_sd = ranks * columns.variance_slope(weights.variance_s)
+    return Spread(columns.variance(), none_s, x_snd.mul_(slopes_sd.unsqueeze(1)))
+
+
 def _by_slots(z_snd: Tensor, weights: SpreadWeights | None) -> Spread:
     """Each rank takes some slots whole, and sends their gradients back."""
     slots, ranks = len(z_snd), world_size()
@@ -208,5 +220,5 @@ class _Columns:
 
 
 def _sum_of_squares(gram: Tensor) -> Tensor:
-    flat = gram.flatten(1)
-    return torch.linalg.vector_norm(flat, dim=1).square()
+    """Of every slot, in two stages: one sum of millions of float32 numbers loses digits."""
+    return torch.linalg.vector_norm(gram, dim=2).square().sum(1)

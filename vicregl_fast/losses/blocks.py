@@ -1,4 +1,8 @@
-"""How much is worked on at a time, and in what precision."""
+"""How much is worked on at a time, in what precision, and constants that are on the device already."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -12,3 +16,21 @@ def block_bytes(device: torch.device) -> int:
 def widen(x: Tensor) -> Tensor:
     """``x`` in the precision of statistics: float64 as it is, everything else in float32."""
     return x if x.dtype == torch.float64 else x.float()
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Products of float32 numbers in float32, whatever autocast is on and whether TF32 is allowed."""
+    matmul = torch.backends.cuda.matmul
+    before, matmul.allow_tf32 = matmul.allow_tf32, False
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        matmul.allow_tf32 = before
+
+
+@lru_cache(maxsize=256)
+def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A vector of these values, made once: copying it anew from the host would wait for the device every time."""
+    return torch.tensor(values, dtype=dtype, device=device)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass
 class Traffic:
-    """Bytes that this rank's collectives moved: of what it sent and what it received, in each the larger."""
+    """Bytes that this rank's collectives moved: for each the larger of those sent and those received."""
 
     moved: int = 0
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from vicregl_fast.losses.blocks import block_bytes
 from vicregl_fast.losses.directions import Direction
 
-EQUAL = 2.0**-40  # of the norms: differences below what the float64 form resolves are none
+EQUAL = 2.0**-44  # of the norms: smaller squared distances are rounding errors of float64
 Matches = tuple[Tensor, Tensor]  # queries and neighbours, int64 [n, g]
 
 
@@ -44,9 +44,9 @@ def nearest_both_ways(map_ncd: Tensor, others_nocd: Tensor) -> tuple[Nearest, Ne
 def squared_distances(a_ncd: Tensor, b_ncd: Tensor) -> Tensor:
     """Squared distances of all cells [n, c of a, c of b].
 
-    Of maps in float32 or less as |a|^2 + |b|^2 - 2ab in float64, where that form loses nothing that float32 could show,
-    then rounded to float32: distances that are equal come out equal, so that ties are seen. Of float64 maps from
-    differences.
+    Of float64 maps from differences. Of others as |a|^2 + |b|^2 - 2ab in float64, after the mean of b's cells is
+    taken away from both, and rounded to float32: so equal distances come out equal, but for one in millions, and ties
+    are seen.
     """
     if a_ncd.dtype == torch.float64:
         return torch.cdist(a_ncd, b_ncd.contiguous(), compute_mode="donot_use_mm_for_euclid_dist").square()
@@ -54,6 +54,8 @@ def squared_distances(a_ncd: Tensor, b_ncd: Tensor) -> Tensor:
     parts = []
     for a, b in zip(a_ncd.split(samples), b_ncd.split(samples), strict=True):
         a, b = a.double(), b.double()
+        middle = b.mean(1, keepdim=True)
+        a, b = a - middle, b - middle
         norms = a.square().sum(2)[:, :, None] + b.square().sum(2)[:, None]
         squares = torch.baddbmm(norms, a, b.mT, alpha=-2)
         parts.append(torch.where(squares < EQUAL * norms, 0.0, squares).float())

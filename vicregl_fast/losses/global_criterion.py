@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vicregl_fast.losses.batch_statistics import SpreadWeights, spread
+from vicregl_fast.losses.blocks import constant
 from vicregl_fast.losses.config import Criterion, SimCLR, VICReg
 from vicregl_fast.losses.contrast import contrast
 from vicregl_fast.losses.directions import ViewPair
@@ -29,13 +30,13 @@ def _vicreg(z_vnd: Tensor, pairs: Sequence[ViewPair], criterion: VICReg, gradien
     views = len(z_vnd)
     share = z_vnd.new_full((views,), 1.0 / views)
     weights = SpreadWeights(criterion.variance * share, criterion.covariance * share)
-    formed = spread(z_vnd.clone(), weights if gradient else None)
+    formed = spread(z_vnd.clone(), weights if gradient else None, covariance=criterion.covariance > 0)
     gradient_vnd = formed.gradient_snd
     invariance = z_vnd.new_zeros(())
     for first, weights_v in _weights_by_first(z_vnd, pairs):
         differences = z_vnd[first + 1 :] - z_vnd[first]
-        squares = torch.linalg.vector_norm(differences.flatten(1), dim=1).square()
-        invariance = invariance + criterion.invariance / z_vnd[0].numel() * (weights_v @ squares)
+        squares_v = differences.square().mean((1, 2))
+        invariance = invariance + criterion.invariance * (weights_v @ squares_v)
         if gradient_vnd is not None:
             differences *= (2 * criterion.invariance / z_vnd[0].numel() * weights_v)[:, None, None]
             gradient_vnd[first + 1 :] += differences
@@ -49,19 +50,21 @@ def _weights_by_first(z_vnd: Tensor, pairs: Sequence[ViewPair]) -> Iterator[tupl
     """For every view that is the first of a pair, its weights with the views behind it."""
     for first in sorted({pair.first for pair in pairs}):
         weights = {pair.second: pair.weight for pair in pairs if pair.first == first}
-        yield first, z_vnd.new_tensor([weights.get(second, 0.0) for second in range(first + 1, len(z_vnd))])
+        behind = tuple(weights.get(second, 0.0) for second in range(first + 1, len(z_vnd)))
+        yield first, constant(behind, z_vnd.dtype, z_vnd.device)
 
 
 def _simclr(z_vnd: Tensor, pairs: Sequence[ViewPair], criterion: SimCLR, gradient: bool) -> Terms:
-    ends_2p = torch.tensor([[pair.first, pair.second] for pair in pairs], device=z_vnd.device).T
-    weights_p = z_vnd.new_tensor([pair.weight for pair in pairs])
+    firsts_p, seconds_p = zip(*((pair.first, pair.second) for pair in pairs), strict=True)
+    ends_2p = [constant(ends_p, torch.int64, z_vnd.device) for ends_p in (firsts_p, seconds_p)]
+    weights_p = constant(tuple(pair.weight for pair in pairs), z_vnd.dtype, z_vnd.device)
     formed = contrast(
-        torch.stack([z_vnd[end] for end in ends_2p], dim=2), criterion.temperature, weights_p if gradient else None
+        torch.stack([z_vnd[end_p] for end_p in ends_2p], dim=2), criterion.temperature, weights_p if gradient else None
     )
     values = (weights_p @ formed.values_s)[None]
     if formed.gradient_sn2d is None:
         return Terms(values, ())
     gradient_vnd = torch.zeros_like(z_vnd)
-    for end, gradient_pnd in zip(ends_2p, formed.gradient_sn2d.unbind(2), strict=True):
-        gradient_vnd.index_add_(0, end, gradient_pnd)
+    for end_p, gradient_pnd in zip(ends_2p, formed.gradient_sn2d.unbind(2), strict=True):
+        gradient_vnd.index_add_(0, end_p, gradient_pnd)
     return Terms(values, gradient_vnd.unbind())

@@ -7,18 +7,19 @@ matched embeddings is ever held. Shape letters: n samples of this rank, c cells,
 sides, r rows (cells of all samples) of a map.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from vicregl_fast.losses.batch_statistics import SpreadWeights, spread
+from vicregl_fast.losses.batch_statistics import Spread, SpreadWeights, spread
 from vicregl_fast.losses.blocks import block_bytes, widen
+from vicregl_fast.losses.collectives import world_size
 from vicregl_fast.losses.config import Criterion, SimCLR, VICReg
 from vicregl_fast.losses.contrast import contrast
 from vicregl_fast.losses.directions import Direction
 from vicregl_fast.losses.feature_matching import Matches
+from vicregl_fast.losses.slots import SlotTable, WholeView, lay_out
 from vicregl_fast.losses.terms import Terms, names_of
 
 
@@ -34,103 +35,86 @@ def local_terms(
         gradient: whether to form the gradient.
     """
     samples, _, channels = maps[0].shape
-    table = _Table(maps, compared)
     dtype = widen(maps[0][:0]).dtype
+    directions, kept = zip(*((direction, queries.shape[1]) for direction, (queries, _) in compared), strict=True)
+    table = lay_out(directions, kept, tuple(map_ncd.shape[1] for map_ncd in maps), maps[0].device)
+    rows_2pn = _rows(table, [compared[k][1] for k in table.order])
     flat = [map_ncd.flatten(0, 1) for map_ncd in maps]
     gradients = [torch.zeros_like(rows_rd, dtype=dtype) for rows_rd in flat] if gradient else []
-    values_pt = flat[0].new_empty((table.slots, len(names_of(criterion))), dtype=dtype)
-    for block, whole in table.blocks(
-        max(1, block_bytes(values_pt.device) // (2 * samples * channels * dtype.itemsize))
-    ):
+    values_pt = flat[0].new_empty((len(table.weights_p), len(names_of(criterion))), dtype=dtype)
+    longest = _longest_block(criterion, samples, channels, values_pt)
+    for block, whole in table.blocks(longest):
         z_2pnd = values_pt.new_empty((2, block.stop - block.start, samples, channels))
-        for view, rows, z_pnd in table.by_view(block, z_2pnd):
-            z_pnd.copy_(flat[view].index_select(0, rows).view_as(z_pnd))
+        for side in (0, 1):
+            for view, part in table.runs(side, block):
+                rows = rows_2pn[side, block][part].flatten()
+                z_2pnd[side, part] = flat[view].index_select(0, rows).view(-1, samples, channels)
         weights_p = table.weights_p[block].to(dtype) if gradient else None
         if isinstance(criterion, SimCLR):
             values_pt[block], gradient_2pnd = _simclr(z_2pnd, weights_p, criterion)
         else:
             values_pt[block], gradient_2pnd = _vicreg(z_2pnd, weights_p, criterion, whole)
-        if gradient:
-            for view, rows, gradient_pnd in table.by_view(block, gradient_2pnd):
-                gradients[view].index_add_(0, rows, gradient_pnd.flatten(0, 1))
-    values_kt = torch.stack([values.mean(0) for values in values_pt.split(table.lengths)])
+        for side in (0, 1) if gradient else ():
+            for view, part in table.runs(side, block):
+                rows = rows_2pn[side, block][part].flatten()
+                gradients[view].index_add_(0, rows, gradient_2pnd[side, part].flatten(0, 1))
+    values_kt = table.means_kp.to(dtype) @ values_pt
     gradients = [rows_rd.view_as(map_ncd) for rows_rd, map_ncd in zip(gradients, maps, strict=gradient)]
-    if isinstance(criterion, VICReg):
-        _add_whole_maps(maps, table, criterion, values_kt, gradients)
-    return Terms(values_kt[table.places], gradients)
+    if isinstance(criterion, VICReg) and _has_spread(criterion):
+        for each in table.whole:
+            own = gradients[each.view] if gradient else None
+            _add_whole_view(maps[each.view], each, criterion, 2 * longest, values_kt, own)
+    return Terms(values_kt, gradients)
 
 
-class _Table:
-    """All slots of all directions, those of directions that keep every cell of their query view last.
+def _rows(table: SlotTable, matches: Sequence[Matches]) -> Tensor:
+    """Where both sides of every slot lie among the cells of all samples of their views: [2, p, n]."""
+    matched_2np = torch.stack([torch.cat([sides[side] for sides in matches], dim=1) for side in (0, 1)])
+    counting_n = torch.arange(matched_2np.shape[1], device=matched_2np.device)
+    return table.cells_2p[:, :, None] * counting_n + matched_2np.transpose(1, 2)
 
-    rows_2pn: where query and neighbour of every slot and sample lie among the rows of their views.
-    weights_p: each slot's share in the local criterion.
-    lengths: slots of each direction, in the table's order; ``places`` tells where each direction given has gone.
-    whole: of the views whose every cell asks, their directions' places and the sum of these directions' weights.
-    """
 
-    def __init__(self, maps: Sequence[Tensor], compared: Sequence[tuple[Direction, Matches]]) -> None:
-        cells = [map_ncd.shape[1] for map_ncd in maps]
-        kept = [queries.shape[1] for _, (queries, _) in compared]
-        whole = [kept[k] == cells[direction.query] for k, (direction, _) in enumerate(compared)]
-        order = sorted(range(len(compared)), key=lambda k: (whole[k], compared[k][0].query, compared[k][0].neighbour))
-        self.places = sorted(range(len(order)), key=lambda place: order[place])
-        self.lengths = [kept[k] for k in order]
-        self.slots = sum(kept)
-        self._selected = sum(kept[k] for k in order if not whole[k])
-        self.whole: dict[int, tuple[list[int], float]] = {}
-        for place, k in enumerate(order):
-            if whole[k]:
-                places, weight = self.whole.get(compared[k][0].query, ([], 0.0))
-                self.whole[compared[k][0].query] = ([*places, place], weight + compared[k][0].weight)
-        self._views_2p = [
-            [view for k in order for view in [getattr(compared[k][0], side)] * kept[k]]
-            for side in ("query", "neighbour")
-        ]
-        device = maps[0].device
-        matched_2np = torch.stack([torch.cat([compared[k][1][side] for k in order], dim=1) for side in (0, 1)])
-        cells_2p = torch.tensor([[cells[view] for view in views_p] for views_p in self._views_2p], device=device)
-        self.rows_2pn = torch.arange(len(maps[0]), device=device) * cells_2p[:, :, None] + matched_2np.transpose(1, 2)
-        weights = [compared[k][0].weight / kept[k] for k in order for _ in range(kept[k])]
-        self.weights_p = torch.tensor(weights, dtype=torch.float64, device=device)
+def _longest_block(criterion: Criterion, samples: int, channels: int, like: Tensor) -> int:
+    """Slots whose embeddings, both sides, and products between samples fit into a block."""
+    batch = samples * world_size()
+    products = 4 * samples * batch if isinstance(criterion, SimCLR) else 2 * min(samples * batch, channels**2)
+    return max(1, block_bytes(like.device) // ((2 * samples * channels + products) * like.dtype.itemsize))
 
-    def blocks(self, longest: int) -> Iterator[tuple[slice, bool]]:
-        """Slots that are worked on together, and whether their queries are all cells of their views."""
-        for start, stop, whole in ((0, self._selected, False), (self._selected, self.slots, True)):
-            for low in range(start, stop, longest):
-                yield slice(low, min(low + longest, stop)), whole
 
-    def by_view(self, block: slice, z_2pnd: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """The parts of a block's embeddings that are of one view: the view, their rows in it, and they themselves."""
-        for views_p, rows_pn, z_pnd in zip(self._views_2p, self.rows_2pn[:, block], z_2pnd, strict=True):
-            start = 0
-            for view, alike in groupby(views_p[block]):
-                part = slice(start, start + len(list(alike)))
-                yield view, rows_pn[part].flatten(), z_pnd[part]
-                start = part.stop
+def _has_spread(criterion: VICReg) -> bool:
+    return criterion.variance > 0 or criterion.covariance > 0
 
 
 def _vicreg(z_2pnd: Tensor, weights_p: Tensor | None, criterion: VICReg, whole: bool) -> tuple[Tensor, Tensor]:
-    """Terms [p, t] and gradient. Statistics of ``whole`` queries are left to ``_add_whole_maps``."""
+    """Terms [p, t] and gradient. Statistics of ``whole`` queries are left to ``_add_whole_view``."""
     differences = z_2pnd[0] - z_2pnd[1]
-    values = [criterion.invariance * differences.square().mean((1, 2))]
+    values_pt = differences.new_zeros((len(differences), 3))
+    values_pt[:, 0] = criterion.invariance * differences.square().mean((1, 2))
     sides_2pnd = z_2pnd[1:] if whole else z_2pnd
-    weights = None
-    if weights_p is not None:
-        halves = weights_p.repeat(len(sides_2pnd)) / 2
-        weights = SpreadWeights(criterion.variance * halves, criterion.covariance * halves)
-    formed = spread(sides_2pnd.flatten(0, 1), weights)
-    for coefficient, value_s in ((criterion.variance, formed.variance_s), (criterion.covariance, formed.covariance_s)):
-        values.append(coefficient / 2 * value_s.view(len(sides_2pnd), -1).sum(0))
-    if formed.gradient_snd is None or weights_p is None:
-        return torch.stack(values, 1), z_2pnd
+    if _has_spread(criterion):
+        sides = len(sides_2pnd)
+        formed = _spread(sides_2pnd.flatten(0, 1), None if weights_p is None else weights_p.repeat(sides), criterion)
+        values_pt[:, 1] = formed.variance_s.view(sides, -1).sum(0)
+        values_pt[:, 2] = formed.covariance_s.view(sides, -1).sum(0)
+        gradient_2pnd = sides_2pnd if formed.gradient_snd is None else formed.gradient_snd.view_as(sides_2pnd)
+    else:
+        gradient_2pnd = sides_2pnd.zero_()
+    if weights_p is None:
+        return values_pt, gradient_2pnd
     pull_p11 = (2 * criterion.invariance / differences[0].numel() * weights_p)[:, None, None]
-    gradient_2pnd = formed.gradient_snd.view_as(sides_2pnd)
     gradient_2pnd[-1].addcmul_(differences, pull_p11, value=-1)
     if whole:
-        return torch.stack(values, 1), torch.stack([differences * pull_p11, gradient_2pnd[0]])
+        return values_pt, torch.stack([differences * pull_p11, gradient_2pnd[0]])
     gradient_2pnd[0].addcmul_(differences, pull_p11)
-    return torch.stack(values, 1), gradient_2pnd
+    return values_pt, gradient_2pnd
+
+
+def _spread(z_snd: Tensor, weights_s: Tensor | None, criterion: VICReg) -> Spread:
+    """Variance and covariance of one side of slots, coefficients applied; each of the two sides counts half."""
+    variance, covariance = criterion.variance / 2, criterion.covariance / 2
+    weights = None if weights_s is None else SpreadWeights(variance * weights_s, covariance * weights_s)
+    formed = spread(z_snd, weights, covariance=covariance > 0)
+    return Spread(variance * formed.variance_s, covariance * formed.covariance_s, formed.gradient_snd)
 
 
 def _simclr(z_2pnd: Tensor, weights_p: Tensor | None, criterion: SimCLR) -> tuple[Tensor, Tensor]:
@@ -140,18 +124,22 @@ def _simclr(z_2pnd: Tensor, weights_p: Tensor | None, criterion: SimCLR) -> tupl
     return formed.values_s[:, None], gradient
 
 
-def _add_whole_maps(
-    maps: Sequence[Tensor], table: _Table, criterion: VICReg, values_kt: Tensor, gradients: Sequence[Tensor]
+def _add_whole_view(
+    map_ncd: Tensor,
+    whole: WholeView,
+    criterion: VICReg,
+    longest: int,
+    values_kt: Tensor,
+    gradient_ncd: Tensor | None,
 ) -> None:
-    """Statistics of queries that are all cells of a view: the same whatever they look for, so formed once a view."""
-    for view, (places, weight) in table.whole.items():
-        z_cnd = widen(maps[view]).transpose(0, 1).clone()
-        weights = None
-        if gradients:
-            halves = z_cnd.new_full((len(z_cnd),), weight / len(z_cnd) / 2)
-            weights = SpreadWeights(criterion.variance * halves, criterion.covariance * halves)
-        formed = spread(z_cnd, weights)
-        values_kt[places, 1] += criterion.variance / 2 * formed.variance_s.mean()
-        values_kt[places, 2] += criterion.covariance / 2 * formed.covariance_s.mean()
-        if formed.gradient_snd is not None:
-            gradients[view] += formed.gradient_snd.transpose(0, 1)
+    """Adds the statistics of queries that are all cells of a view: the same for all that ask, so formed once."""
+    cells = map_ncd.shape[1]
+    for low in range(0, cells, longest):
+        block = slice(low, low + longest)
+        z_cnd = widen(map_ncd[:, block]).transpose(0, 1).clone()
+        weights_c = None if gradient_ncd is None else z_cnd.new_full((len(z_cnd),), whole.weight / cells)
+        formed = _spread(z_cnd, weights_c, criterion)
+        share = torch.stack([formed.variance_s.sum(), formed.covariance_s.sum()]) / cells
+        values_kt[:, 1:].index_add_(0, whole.directions_k, share.expand(len(whole.directions_k), 2))
+        if gradient_ncd is not None and formed.gradient_snd is not None:
+            gradient_ncd[:, block] += formed.gradient_snd.transpose(0, 1)

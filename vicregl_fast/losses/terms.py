@@ -47,5 +47,5 @@ class _Formed(torch.autograd.Function):
             raise RuntimeError("the loss's gradient is gone after the first backward pass: form the loss again")
         scaled = []
         for dtype in ctx.dtypes:
-            scaled.append(ctx.gradients.pop(0).mul_(slope).to(dtype))  # each leaves as it goes, without a copy
+            scaled.append(ctx.gradients.pop(0).mul_(slope).to(dtype))  # in place: no copy of it
         return None, None, *scaled

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from vicregl_fast.losses.blocks import widen
+from vicregl_fast.losses.blocks import constant, full_precision, widen
 from vicregl_fast.losses.collectives import mean_over_ranks
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.directions import Direction, plan_directions
@@ -22,7 +22,7 @@ class LossTerms:
     """The loss of one step.
 
     total: scalar with gradient; its value is the global batch's, the same on every rank.
-    named: detached scalars, likewise of the global batch, with the coefficients (25, 25, 1) applied:
+    named: detached scalars, likewise of the global batch, with the criterion's coefficients applied:
         ``global_invariance``, ``global_variance``, ``global_covariance``, and the same three after
         ``local_location_`` and ``local_feature_``, summed over directions with their weights; under SimCLR's criterion
         ``..._contrast`` in place of the three. So total = alpha * (sum of global_*) + (1 - alpha) * (sum of local_*).
@@ -71,7 +71,7 @@ class VICRegLLoss(nn.Module):
             details: also give ``LossTerms.details``; every rank must ask alike.
 
         Raises:
-            ValueError: if the global batch is a single sample, or views are missing.
+            ValueError: if views are missing, or VICReg's statistics are asked of a single sample.
         """
         alpha, parts = self.config.alpha, []
         if alpha > 0:
@@ -81,7 +81,7 @@ class VICRegLLoss(nn.Module):
         parts = _averaged(parts)
         named: dict[str, Tensor] = {}
         more: dict[str, Tensor] = {}
-        with _full_precision(parts[0].inputs):
+        with full_precision(parts[0].inputs[0].device):
             total = torch.stack([part.add_to(named) for part in parts]).sum()
             if details:
                 for part in parts:
@@ -90,14 +90,14 @@ class VICRegLLoss(nn.Module):
 
     def _global(self, z_views: Sequence[Tensor], weight: float) -> "_Part":
         criterion = self.config.of_global()
-        with _full_precision(z_views):
+        with full_precision(z_views[0].device):
             z_vnd = widen(torch.stack(list(z_views)).detach())
             terms = global_terms(z_vnd, self.plan.pairs, criterion, torch.is_grad_enabled())
         return _Part(weight, z_views, names_of(criterion), terms.values[None], terms.gradients, {"global": (None,)})
 
     def _local(self, map_views: Sequence[Tensor], location: Mapping[Direction, Matches], weight: float) -> "_Part":
         criterion = self.config.of_local()
-        with _full_precision(map_views):
+        with full_precision(map_views[0].device):
             maps = [map_ncd.detach() for map_ncd in map_views]
             feature = match_features(maps, self.plan.feature)
             compared = [(each, location[each]) for each in self.plan.location]
@@ -134,7 +134,8 @@ class _Part:
         values_by_kind = self.values.split([len(rows) for rows in self.rows.values()])
         for (kind, rows), values_kt in zip(self.rows.items(), values_by_kind, strict=True):
             if rows:
-                weights_k = values_kt.new_tensor([1.0 if row is None else row.weight for row in rows])
+                weights = tuple(1.0 if row is None else row.weight for row in rows)
+                weights_k = constant(weights, values_kt.dtype, values_kt.device)
                 terms_t = weights_k @ values_kt
                 named |= {f"{kind}_{name}": term for name, term in zip(self.names, terms_t.unbind(), strict=True)}
                 total = total + terms_t.sum()
@@ -164,7 +165,3 @@ def _averaged(parts: Sequence[_Part]) -> list[_Part]:
     values = mean_over_ranks(torch.cat([part.values.flatten() for part in parts]))
     split = values.split([part.values.numel() for part in parts])
     return [replace(part, values=own.view_as(part.values)) for part, own in zip(parts, split, strict=True)]
-
-
-def _full_precision(tensors: Sequence[Tensor]) -> torch.autocast:
-    return torch.autocast(tensors[0].device.type, enabled=False)

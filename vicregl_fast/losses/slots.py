@@ -1,0 +1,97 @@
+"""Where the matched cells of all directions go: one table of slots, laid out once for every set of directions.
+
+Shape letters: p slots, k directions, 2 the sides of a match (query, neighbour).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from vicregl_fast.losses.directions import Direction
+
+
+@dataclass(frozen=True)
+class WholeView:
+    """A view whose every cell is a query: the same queries for all directions that ask from it.
+
+    directions_k: which ones they are, int64.
+    weight: the sum of their weights.
+    """
+
+    view: int
+    directions_k: Tensor
+    weight: float
+
+
+@dataclass(frozen=True)
+class SlotTable:
+    """The slots of ``order``'s directions, one behind the other; those whose queries are whole views come last.
+
+    order: the directions as they lie in the table.
+    selected: slots before those of whole views.
+    views_2p: the views that each slot's sides are of.
+    cells_2p: how many cells these have, int64.
+    weights_p: each slot's share in the local criterion, float64.
+    means_kp: takes slots to the means of the directions, in the order in which these were given, float64.
+    whole: the views whose every cell is a query.
+    """
+
+    order: tuple[int, ...]
+    selected: int
+    views_2p: tuple[tuple[int, ...], tuple[int, ...]]
+    cells_2p: Tensor
+    weights_p: Tensor
+    means_kp: Tensor
+    whole: tuple[WholeView, ...]
+
+    def blocks(self, longest: int) -> Iterator[tuple[slice, bool]]:
+        """Slots that are worked on together, and whether their queries are whole views."""
+        for start, stop, whole in ((0, self.selected, False), (self.selected, len(self.weights_p), True)):
+            for low in range(start, stop, longest):
+                yield slice(low, min(low + longest, stop)), whole
+
+    def runs(self, side: int, block: slice) -> Iterator[tuple[int, slice]]:
+        """The parts of a block whose cells on one side are of the same view: the view, and the slots in the block."""
+        start = 0
+        for view, alike in groupby(self.views_2p[side][block]):
+            part = slice(start, start + len(list(alike)))
+            yield view, part
+            start = part.stop
+
+
+@lru_cache(maxsize=64)
+def lay_out(
+    directions: tuple[Direction, ...], kept: tuple[int, ...], cells: tuple[int, ...], device: torch.device
+) -> SlotTable:
+    """The table of these directions, ``kept`` matches of each, between views of so many ``cells``.
+
+    Kept for the next step: making it anew would copy from the host, and so wait for the device, every time.
+    """
+    whole = [count == cells[direction.query] for direction, count in zip(directions, kept, strict=True)]
+    ends = [(direction.query, direction.neighbour) for direction in directions]
+    order = sorted(range(len(directions)), key=lambda k: (whole[k], ends[k]))
+    direction_of_p = [k for k in order for _ in range(kept[k])]
+    queries, neighbours = zip(*(ends[k] for k in direction_of_p), strict=True)
+    means_kp = torch.zeros(len(directions), len(direction_of_p), dtype=torch.float64)
+    for slot, k in enumerate(direction_of_p):
+        means_kp[k, slot] = 1 / kept[k]
+    weights_k = torch.tensor([direction.weight for direction in directions], dtype=torch.float64)
+    return SlotTable(
+        tuple(order),
+        sum(count for count, is_whole in zip(kept, whole, strict=True) if not is_whole),
+        (queries, neighbours),
+        torch.tensor([[cells[view] for view in views_p] for views_p in (queries, neighbours)], device=device),
+        (weights_k @ means_kp).to(device),
+        means_kp.to(device),
+        tuple(_whole_views(directions, whole, device)),
+    )
+
+
+def _whole_views(directions: Sequence[Direction], whole: Sequence[bool], device: torch.device) -> Iterator[WholeView]:
+    for view in sorted({direction.query for direction, is_whole in zip(directions, whole, strict=True) if is_whole}):
+        asking = [k for k, direction in enumerate(directions) if whole[k] and direction.query == view]
+        yield WholeView(view, torch.tensor(asking, device=device), sum(directions[k].weight for k in asking))
