@@ -48,7 +48,7 @@ def local_terms(
         for side in (0, 1):
             for view, part in table.runs(side, block):
                 rows = rows_2pn[side, block][part].flatten()
-                z_2pnd[side, part] = flat[view].index_select(0, rows).view(-1, samples, channels)
+                _select(flat[view], rows, z_2pnd[side, part].view(-1, channels))
         weights_p = table.weights_p[block].to(dtype) if gradient else None
         if isinstance(criterion, SimCLR):
             values_pt[block], gradient_2pnd = _simclr(z_2pnd, weights_p, criterion)
@@ -65,6 +65,14 @@ def local_terms(
             own = gradients[each.view] if gradient else None
             _add_whole_view(maps[each.view], each, criterion, 2 * longest, values_kt, own)
     return Terms(values_kt, gradients)
+
+
+def _select(flat_rd: Tensor, rows: Tensor, out: Tensor) -> None:
+    """Copies these rows, widened where ``out`` is wider."""
+    if flat_rd.dtype == out.dtype:
+        torch.index_select(flat_rd, 0, rows, out=out)
+    else:
+        out.copy_(flat_rd.index_select(0, rows))
 
 
 def _rows(table: SlotTable, matches: Sequence[Matches]) -> Tensor:
