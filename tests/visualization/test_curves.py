@@ -64,6 +64,13 @@ def test_panels_hold_their_metrics(tmp_path: Path) -> None:
     }
 
 
+def test_single_directions_are_left_out_and_health_is_drawn(tmp_path: Path) -> None:
+    details = {"location/0to1_kept20/invariance": 1.0, "health/global_std": 0.5, "health/local_std": 0.7}
+    figure = draw_curves(read_metrics(write_run(tmp_path, [{"step": 10, "loss": 4.0, **details}])), "a run")
+    drawn = {axes.get_title(): [line.get_ydata().tolist() for line in axes.lines] for axes in figure.axes}
+    assert drawn == {"loss": [[4.0]], "standard deviation of features": [[0.5], [0.7]]}
+
+
 def test_a_long_curve_is_drawn_with_its_running_mean(tmp_path: Path) -> None:
     rows = [{"step": step, "loss": float(step % 2)} for step in range(500)]
     (axes,) = draw_curves(read_metrics(write_run(tmp_path, rows)), "a run").axes

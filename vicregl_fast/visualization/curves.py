@@ -44,6 +44,8 @@ PANELS = (
     Panel("global terms", prefix="global_"),
     Panel("local terms, matched by location", prefix="local_location_"),
     Panel("local terms, matched by features", prefix="local_feature_"),
+    Panel("standard deviation of features", ("health/global_std", "health/local_std"), from_zero=True),
+    Panel("correlation of features", ("health/global_correlation", "health/local_correlation"), from_zero=True),
     Panel("online classifier's loss", ("online_loss",)),
     Panel("online classifier's accuracy", ("online_accuracy", "val_accuracy"), from_zero=True),
     Panel("learning rate", ("learning_rate",), from_zero=True),
@@ -53,6 +55,8 @@ PANELS = (
     Panel("skipped steps, counted up", ("skipped_steps",), from_zero=True),
 )
 POSITIONS = ("step", "epoch")
+TOO_MANY = ("location/", "feature/")
+"""Terms of single directions: some hundred with multi-crop, left to TensorBoard."""
 
 
 def read_metrics(run: Path) -> dict[str, Curve]:
@@ -78,7 +82,8 @@ def read_metrics(run: Path) -> dict[str, Curve]:
 
 
 def draw_curves(curves: dict[str, Curve], title: str) -> Figure:
-    """One panel for each group of ``PANELS`` that the run has, and one for each metric of no group."""
+    """One panel for each group of ``PANELS`` that the run has, and one for each other metric but ``TOO_MANY``."""
+    curves = {name: curve for name, curve in curves.items() if not name.startswith(TOO_MANY)}
     panels = [panel for panel in PANELS if any(panel.takes(name) for name in curves)]
     others = [name for name in curves if not any(panel.takes(name) for panel in PANELS)]
     panels += [Panel(name.replace("_", " "), (name,)) for name in others]
@@ -115,7 +120,7 @@ def _curve(by_step: dict[int, float]) -> Curve:
 
 def _draw_panel(axes: Axes, panel: Panel, curves: dict[str, Curve]) -> None:
     for name, curve in curves.items():
-        label = name.removeprefix(panel.prefix or "").replace("_", " ")
+        label = name.removeprefix(panel.prefix or "").removeprefix("health/").replace("_", " ")
         few = len(curve.steps) <= SMOOTHED_FROM
         (line,) = axes.plot(
             curve.steps,
