@@ -44,18 +44,16 @@ def nearest_both_ways(map_ncd: Tensor, others_nocd: Tensor) -> tuple[Nearest, Ne
 def squared_distances(a_ncd: Tensor, b_ncd: Tensor) -> Tensor:
     """Squared distances of all cells [n, c of a, c of b].
 
-    Of float64 maps from differences. Of others as |a|^2 + |b|^2 - 2ab in float64, after the mean of b's cells is
-    taken away from both, and rounded to float32: so equal distances come out equal, but for one in millions, and ties
-    are seen.
+    Of float64 maps from differences. Of others as |a|^2 + |b|^2 - 2ab in float64, seen from b's first cell, and rounded
+    to float32: so equal distances come out equal, but for one in millions, and ties are seen.
     """
     if a_ncd.dtype == torch.float64:
         return torch.cdist(a_ncd, b_ncd.contiguous(), compute_mode="donot_use_mm_for_euclid_dist").square()
     samples = max(1, block_bytes(a_ncd.device) // (8 * (a_ncd[0].numel() + b_ncd[0].numel())))
     parts = []
     for a, b in zip(a_ncd.split(samples), b_ncd.split(samples), strict=True):
-        a, b = a.double(), b.double()
-        middle = b.mean(1, keepdim=True)
-        a, b = a - middle, b - middle
+        origin = b[:, :1].double()
+        a, b = a.double().sub_(origin), b.double().sub_(origin)
         norms = a.square().sum(2)[:, :, None] + b.square().sum(2)[:, None]
         squares = torch.baddbmm(norms, a, b.mT, alpha=-2)
         parts.append(torch.where(squares < EQUAL * norms, 0.0, squares).float())
