@@ -46,6 +46,7 @@ def test_rows_of_the_loss() -> None:
 
 MEASURE_MEMORY = """
 import torch
+from vicregl_fast.benchmarks.memory import peak_bytes
 
 before = torch.ones(1 << 24)  # 64 MiB
 
