@@ -13,8 +13,8 @@ from ffcv.memory_allocator import MemoryAllocator
 from ffcv.writer import DatasetWriter, handle_sample
 
 from dataprep.images import StoredJpeg
+from dataprep.manifest import JPEG_MODE
 
-JPEG_MODE, RAW_MODE = 0, 1  # FFCV's IMAGE_MODES, a Numba dictionary whose first reading compiles for a second
 Malloc = Callable[[int], tuple[int, np.ndarray]]
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from dataprep.errors import UserError
 
 FORMAT_VERSION = 1
+JPEG_MODE, RAW_MODE = 0, 1
+"""How an image is stored: FFCV's IMAGE_MODES, a Numba dictionary whose first reading compiles for a second."""
 
 
 @dataclass(frozen=True)

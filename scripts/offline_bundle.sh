@@ -92,6 +92,7 @@ while read -r requirement; do
     esac
 done < "$work/needs.txt"
 if [ ${#data[@]} -gt 0 ]; then
+    mapfile -t data < <(printf '%s\n' "${data[@]}" | sort -u)  # a manifest may have been named beside its store
     mkdir "$work/bundle/data"
     ln -s "${data[@]}" "$work/bundle/data"
 fi

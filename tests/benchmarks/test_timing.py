@@ -4,7 +4,7 @@ import time
 
 import torch
 
-from vicregl_fast.benchmarks.timing import WARM_UP_CALLS, time_calls
+from vicregl_fast.benchmarks.timing import WARM_UP_CALLS, time_calls, time_side_by_side
 
 
 def test_durations_are_of_single_calls() -> None:
@@ -14,6 +14,20 @@ def test_durations_are_of_single_calls() -> None:
         done.append(None)
         time.sleep(0.5 if len(done) <= WARM_UP_CALLS else 0.02)
 
-    seconds = time_calls(call, torch.device("cpu"), repeats=3, calls=2)
-    assert len(done) == WARM_UP_CALLS + 3 * 2
-    assert len(seconds) == 3 and all(0.02 <= duration < 0.4 for duration in seconds)
+    seconds = time_calls(call, torch.device("cpu"), repeats=3, calls=10)
+    assert len(done) == WARM_UP_CALLS + 3 * 10
+    assert len(seconds) == 3 and all(0.02 <= duration < 0.15 for duration in seconds)
+
+
+def test_calls_take_turns_and_their_first_is_not_counted() -> None:
+    done: list[str] = []
+
+    def call(name: str, usual: float) -> None:
+        done.append(name)
+        time.sleep(0.5 if done.count(name) == 1 else usual)
+
+    calls = {"a": lambda: call("a", 0.01), "b": lambda: call("b", 0.1)}
+    seconds = time_side_by_side(calls, torch.device("cpu"), repeats=3)
+    assert done == ["a", "b"] * 4
+    assert all(len(durations) == 3 and max(durations) < 0.4 for durations in seconds.values())
+    assert min(seconds["a"]) >= 0.01 and min(seconds["b"]) >= 0.1 > min(seconds["a"])

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
-from dataprep.manifest import SkippedImage, manifest_path, read_manifest, sha256_of
+from dataprep.manifest import JPEG_MODE, RAW_MODE, SkippedImage, manifest_path, read_manifest, sha256_of
 from dataprep.sources import list_images
 from tests.dataprep.pictures import smooth, write_jpeg, write_tree
 
@@ -26,10 +26,16 @@ def read_store(store: Path) -> Iterator[tuple[bytes, tuple[int, int], int]]:
     sizes = dict(zip(reader.alloc_table["ptr"].tolist(), reader.alloc_table["size"].tolist(), strict=True))
     content = store.read_bytes()
     for image, label in reader.metadata:
-        assert image["mode"] == 0
+        assert image["mode"] == JPEG_MODE
         start = int(image["data_ptr"])
         data = content[start : start + sizes[start]]
         yield data, (int(image["height"]), int(image["width"])), int(label)
+
+
+def test_the_modes_are_ffcvs() -> None:
+    from ffcv.fields.rgb_image import IMAGE_MODES
+
+    assert {name: int(mode) for name, mode in IMAGE_MODES.items()} == {"jpg": JPEG_MODE, "raw": RAW_MODE}
 
 
 def test_store_holds_the_files_bytes_sizes_and_labels(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from tests.losses import plain
+from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.directions import Direction, DirectionPlan
+from vicregl_fast.losses.vicregl import LossTerms, VICRegLLoss
 
 Views = tuple[list[Tensor], list[Tensor], list[Tensor]]
 
@@ -48,3 +50,16 @@ def random_matches(
     return shuffled[:, :kept].sort(1).values, torch.randint(
         cells[direction.neighbour], (samples, kept), generator=generator
     )
+
+
+def with_gradients(
+    config: LossConfig, embeddings: Sequence[Tensor], maps: Sequence[Tensor], positions: Sequence[Tensor]
+) -> tuple[LossTerms, list[Tensor]]:
+    loss = VICRegLLoss(config, len(positions))
+    leaves = [tensor.clone().requires_grad_() for tensor in (*embeddings, *maps)]
+    views = len(positions)
+    matches = location_matches(loss.plan, positions)
+    terms = loss(leaves[:views], leaves[views:], matches)
+    terms.total.backward()
+    assert all(map(torch.equal, leaves, (*embeddings, *maps))), "inputs stay as they were"
+    return terms, [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dataprep.beton import RAW_MODE
 from dataprep.errors import UserError
+from dataprep.manifest import RAW_MODE
 from vicregl_fast.data.ffcv_engine.beton import open_beton
 from vicregl_fast.evaluation.stored_images import StoredImages
 
