@@ -36,10 +36,12 @@ def test_a_drawn_batch_holds_the_pictures() -> None:
 
 def test_rows_of_the_loss() -> None:
     rows = {row.name: row for row in bench_loss(CPU, LossSizes(64, (7, 7, 3), 2048, 128), repeats=2)}
-    for name in ("global", "local", "local_all_cells"):
+    for name in CRITERIA:
         ours, direct = rows[f"loss.{name}"], rows[f"loss.direct.{name}"]
         assert ours.n == direct.n == 2 and ours.unit == "s"
         assert rows[f"loss.{name}_speedup"].value == pytest.approx(direct.value / ours.value)
+    over = rows["loss.direct.local_official"].value / rows["loss.local"].value
+    assert rows["loss.local_over_official"].value == pytest.approx(over)
     ratios = [rows[f"loss.{name}.peak"].value / rows[f"loss.direct.{name}.peak"].value for name in CRITERIA]
     assert rows["loss.memory_ratio"].value == pytest.approx(max(ratios))
 

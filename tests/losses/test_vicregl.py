@@ -133,9 +133,12 @@ def test_every_switch_agrees_with_its_definition(switch: str, grids: tuple[int, 
 
 @pytest.mark.parametrize("grids", [(7, 7), (7, 7, 3, 3)])
 @pytest.mark.parametrize("gamma_large", [20, 49])
-def test_the_direct_formulation_of_the_benchmark_is_the_loss(grids: tuple[int, ...], gamma_large: int) -> None:
+@pytest.mark.parametrize("preset", ["paper", "official"])
+def test_the_direct_formulation_of_the_benchmark_is_the_loss(
+    grids: tuple[int, ...], gamma_large: int, preset: Literal["paper", "official"]
+) -> None:
     for alpha in (0.0, 1.0):
-        config = LossConfig(alpha=alpha, gamma_large=gamma_large)
+        config = LossConfig(alpha=alpha, gamma_large=gamma_large, preset=preset)
         inputs = LossInputs(LossSizes(24, grids, 40, 16), config, torch.device("cpu"))
         ours = inputs.ours(), [leaf.grad for leaf in (*inputs.embeddings, *inputs.maps)]
         direct = inputs.direct(), [leaf.grad for leaf in (*inputs.embeddings, *inputs.maps)]

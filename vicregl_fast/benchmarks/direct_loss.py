@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.directions import Direction
 
 
@@ -23,23 +24,28 @@ def direct_global(embeddings: Sequence[Tensor], num_large: int = 2) -> Tensor:
 def direct_local(
     maps: Sequence[Tensor],
     location: Mapping[Direction, tuple[Tensor, Tensor]],
+    config: LossConfig,
     num_large: int = 2,
 ) -> Tensor:
-    """The local criterion of maps [n, c, d], in the ``paper`` preset.
+    """The local criterion of maps [n, c, d], in either preset.
 
     Args:
         maps: local embeddings of each view.
-        location: each direction's location matches; from its ``gamma`` follows how many matches by feature are kept.
+        location: each direction's location matches.
+        config: what the presets differ in, and how many matches are kept.
         num_large: large views, which come first.
     """
-    of_ends = {(d.query, d.neighbour): (d.gamma, matches) for d, matches in location.items()}
+    switches = config.switches()
+    by_ends = {(d.query, d.neighbour, d.gamma): matches for d, matches in location.items()}
     pairs = _ordered_pairs(len(maps), num_large)
     total = maps[0].new_zeros(())
     for i, j in pairs:
         for a, b in ((i, j), (j, i)):
-            gamma, by_location = of_ends[a, b]
-            by_feature = _nearest(maps[a].detach(), maps[b].detach(), gamma)
-            for queries, neighbours in (by_location, by_feature):
+            keeps_more = a < num_large if switches.gamma_by == "query" else a == i
+            gamma = config.gamma_large if keeps_more else config.gamma_small
+            kept_by_feature = gamma if switches.feature_keeps == "gamma" else maps[a].shape[1]
+            by_feature = _nearest(maps[a].detach(), maps[b].detach(), kept_by_feature)
+            for queries, neighbours in (by_ends[a, b, gamma], by_feature):
                 total = total + _criterion(_rows(maps[a], queries), _rows(maps[b], neighbours)) / 2
     return total / len(pairs)
 
@@ -48,10 +54,10 @@ def _ordered_pairs(views: int, num_large: int) -> list[tuple[int, int]]:
     return [(i, j) for i in range(num_large) for j in range(views) if j != i]
 
 
-def _nearest(from_ncd: Tensor, to_ncd: Tensor, gamma: int | None) -> tuple[Tensor, Tensor]:
+def _nearest(from_ncd: Tensor, to_ncd: Tensor, gamma: int) -> tuple[Tensor, Tensor]:
     """Each cell's nearest neighbour, the gamma closest of them in cell order."""
     distances, neighbours = torch.cdist(from_ncd, to_ncd).min(dim=2)
-    queries = distances.topk(min(gamma or from_ncd.shape[1], from_ncd.shape[1]), largest=False).indices.sort(1).values
+    queries = distances.topk(min(gamma, from_ncd.shape[1]), largest=False).indices.sort(1).values
     return queries, neighbours.gather(1, queries)
 
 
