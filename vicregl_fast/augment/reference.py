@@ -80,26 +80,26 @@ def _update(
 def crop_resize(images: Sequence[Tensor], boxes_n4: np.ndarray, size: int) -> Tensor:
     """Cuts a box from each uint8 [height, width, 3] image and resizes it, bicubic and antialiased.
 
-    No pixel outside the box is read. Returns float32 [n, 3, size, size], whole numbers in [0, 255]. As in
-    PIL, values become bytes after the horizontal and after the vertical pass. (PIL 13 does the vertical
-    pass first where that is quicker; at hard edges the two orders can be some 20 levels apart.)
+    No pixel outside the box is read. Returns float32 [n, 3, size, size], whole numbers in [0, 255]. Values become
+    bytes after the vertical pass, which comes first, and after the horizontal one, as in PIL. (PIL 13 begins with
+    whichever pass is quicker, older ones with the horizontal; at hard edges the orders can be some 20 levels apart.)
     """
+    one_pass = _pass_of_bytes if images[0].device.type == "cpu" else _pass_of_floats
     resized = []
     for image, (top, left, height, width) in zip(images, boxes_n4.tolist(), strict=True):
         crop_1chw = image[top : top + height, left : left + width].permute(2, 0, 1)[None]
-        if image.device.type == "cpu":
-            resized.append(F.interpolate(crop_1chw, (size, size), mode="bicubic", antialias=True))
-        else:
-            resized.append(_resize_without_bytes(crop_1chw, size))
+        resized.append(one_pass(one_pass(crop_1chw, (size, width)), (size, size)))
     return torch.cat(resized).to(torch.float32, memory_format=torch.contiguous_format)
 
 
-def _resize_without_bytes(crop_1chw: Tensor, size: int) -> Tensor:
+def _pass_of_bytes(pixels_1chw: Tensor, shape: tuple[int, int]) -> Tensor:
+    return F.interpolate(pixels_1chw, shape, mode="bicubic", antialias=True)
+
+
+def _pass_of_floats(pixels_1chw: Tensor, shape: tuple[int, int]) -> Tensor:
     """What torch's kernel for bytes does, which exists on the CPU only."""
-    resized = crop_1chw.float()
-    for shape in ((crop_1chw.shape[2], size), (size, size)):
-        resized = F.interpolate(resized, shape, mode="bicubic", antialias=True).round_().clamp_(0, 255)
-    return resized
+    resized = F.interpolate(pixels_1chw.float(), shape, mode="bicubic", antialias=True)
+    return resized.round_().clamp_(0, 255)
 
 
 def adjust_brightness(images_n3hw: Tensor, factors_n: Tensor) -> Tensor:
