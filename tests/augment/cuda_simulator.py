@@ -1,4 +1,4 @@
-"""Runs the CUDA kernels on ``cuda_cases`` in Numba's simulator, and saves what they made: levels, views, totals.
+"""Runs the CUDA kernels on ``cuda_cases`` in Numba's simulator, and saves what they made.
 
 By ``NUMBA_ENABLE_CUDASIM=1 python -m tests.augment.cuda_simulator FILE``, in a process of its own, since the variable
 turns all of Numba's CUDA into the simulator.
@@ -32,7 +32,7 @@ def main(path: str) -> None:
     images, drawn = batch(), parameters()
     samples = np.zeros(len(drawn), SAMPLE)
     fill_samples(samples, drawn, images)
-    views = np.full((len(drawn), RECIPE.size, RECIPE.size, 3), np.nan, np.float32)
+    views = np.full((len(drawn), RECIPE.size, 3 * RECIPE.size), np.nan, np.float32)
     arrays = {}
 
     def empty(shape: tuple[int, ...], name: str) -> np.ndarray:
@@ -48,7 +48,9 @@ def main(path: str) -> None:
     halves, bits = np.zeros_like(views[last], np.float16), np.zeros_like(views[last], np.int16)
     for kernel, stored in ((finish, halves), (finish_kernel(bfloat16_encoder(_float_as_int)), bits)):
         kernel[(2, 2, 1), (8, 2)](samples[last], levels[last], totals[last], RECIPE.solarise_threshold, stored)
-    np.savez(path, views=views, levels=levels, totals=totals, halves=halves, bfloat16_bits=bits)
+    made = {"views": views, "halves": halves, "bfloat16_bits": bits}
+    images_nyxc = {name: array.reshape(-1, RECIPE.size, RECIPE.size, 3) for name, array in made.items()}
+    np.savez(path, levels=levels, **images_nyxc)
 
 
 if __name__ == "__main__":

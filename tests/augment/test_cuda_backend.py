@@ -29,8 +29,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tenso
     path = tmp_path_factory.mktemp("simulated") / "made.npz"
     environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}
     subprocess.run([sys.executable, "-m", "tests.augment.cuda_simulator", path], env=environment, check=True)
-    made = {name: torch.from_numpy(array) for name, array in np.load(path).items()}
-    return {name: array.permute(0, 3, 1, 2) if array.ndim == 4 else array for name, array in made.items()}
+    return {name: torch.from_numpy(array).permute(0, 3, 1, 2) for name, array in np.load(path).items()}
 
 
 @pytest.fixture(scope="module")
@@ -93,19 +92,31 @@ def test_the_table_of_weights_holds_every_window():
 
 
 @pytest.mark.parametrize("capability", [(7, 0), (8, 0), (9, 0)])
-@pytest.mark.parametrize("kernel", ["fill_weights", "resize", "float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("kernel", ["fill_weights", "resize", "float16", "bfloat16"])
 def test_kernels_compile_without_double_precision(kernel, capability):
+    if capability not in _supported():
+        pytest.skip("no compiler for it here: CUDA 12 is the last for sm_70; numba-cuda's extras bring one")
     ptx = _compiled(kernel, capability)
     assert f".target sm_{capability[0]}{capability[1]}" in ptx
     assert not re.search(r"\.f64\b", ptx)
-    assert sum(int(count) for count in re.findall(r"^\.(?:visible )?\.?shared .*\[(\d+)\]", ptx, re.M)) <= 48 * 1024
+    shared = sum(int(count) for count in re.findall(r"\.shared .*\[(\d+)\];", ptx))
+    assert shared <= 48 * 1024 and (shared > 0 or kernel == "fill_weights")
+
+
+def _supported() -> list[tuple[int, int]]:
+    from cuda.pathfinder import DynamicLibNotFoundError
+    from numba.cuda.cudadrv.nvrtc import get_supported_ccs
+
+    try:
+        return list(get_supported_ccs())
+    except DynamicLibNotFoundError:
+        return []
 
 
 def _compiled(kernel: str, capability: tuple[int, int]) -> str:
-    from cuda.pathfinder import DynamicLibNotFoundError
+    """The PTX of a kernel; of the last one, by the views' type."""
     from numba import cuda, from_dtype
     from numba.core import types
-    from numba.cuda.cudadrv.error import CCSupportError, NvvmSupportError
 
     from vicregl_fast.augment.cuda_backend.device import FINISH
     from vicregl_fast.augment.cuda_backend.resize import fill_weights, resize
@@ -118,19 +129,10 @@ def _compiled(kernel: str, capability: tuple[int, int]) -> str:
     elif kernel == "resize":
         function, arguments = resize, (samples, bytes_, *windows, levels, totals)
     else:
-        stored = {"float32": types.float32, "float16": types.float16, "bfloat16": types.int16}[kernel]
-        function = FINISH[getattr(torch, kernel)]
-        arguments = samples, levels, totals, types.float32, stored[:, :, :, ::1]
-    try:
-        return cuda.compile_ptx(
-            function.py_func,
-            types.void(*arguments),
-            cc=capability,
-            fastmath=bool(function.targetoptions.get("fastmath")),
-        )[0]
-    except (CCSupportError, NvvmSupportError, DynamicLibNotFoundError) as error:
-        # CUDA 13 does not know sm_70, and numba-cuda without an extra brings no compiler.
-        pytest.skip(str(error))
+        function, stored = FINISH[getattr(torch, kernel)], types.float16 if kernel == "float16" else types.int16
+        arguments = samples, levels, totals, types.float32, stored[:, :, ::1]
+    options = {"cc": capability, "fastmath": function.targetoptions["fastmath"]}
+    return cuda.compile_ptx(function.py_func, types.void(*arguments), **options)[0]
 
 
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch):

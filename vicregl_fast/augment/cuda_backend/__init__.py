@@ -11,9 +11,9 @@ between the kernels are the smallest form of what the second one knows. All arit
 What bounds the speed, counted and not measured, with recipe ``two``, views of 224 pixels and images of 500 x 375: on
 average a view reads 304 kB of its image (54% of the area), writes and reads 25 kB of weights and 151 kB of bytes, and
 writes 602 kB of float32 or 301 kB of 16 bits: 1.26 or 0.96 MB, so 2.5 or 1.9 MB an image. (Tiles' margins are read
-more than once, but from the caches.) Per view the resize multiplies 2.3 million times (windows of 6 pixels along
-either axis), at 4.4 instructions each; the blur 3.8 million times (sigma 1), at 2; colour takes some 80 instructions a
-pixel on 1.5 times the pixels. These 24 million instructions of a thread, 0.75 million of a warp, keep a GPU of 132
-processors that start 4 a cycle at 1.7 GHz busy for 0.8 µs, the bytes its memory of 3.3 TB/s for 0.4 µs: instructions
-are the bound.
+more than once, but from the caches.) In PTX a view takes some 57 million instructions of a thread: 10 for the vertical
+pass and 6 for the horizontal one (windows of 6 pixels), 15 for where a thread's pixel comes from and the grey of it,
+12 for colour on 1.5 times the pixels, 11 for a blur of sigma 1, 3 to begin and to write. That is 1.8 million of a
+warp: a GPU of 132 processors that start 4 a cycle at 1.7 GHz needs 2 µs, and its memory of 3.3 TB/s 0.4 µs for the
+bytes. So instructions are the bound.
 """

@@ -34,18 +34,18 @@ def make_views(recipe: ViewRecipe, parameters: ViewParameters, batch: DecodedBat
     """As ``apply.apply``. Memory comes from torch's allocator, which keeps it for this stream until it has run."""
     device = batch.packed.device
     with torch.cuda.device(device):
-        views_nyxc = torch.empty((len(parameters), recipe.size, recipe.size, 3), dtype=dtype, device=device)
+        views_nyj = torch.empty((len(parameters), recipe.size, 3 * recipe.size), dtype=dtype, device=device)
         launch(
             FINISH[dtype],
             cuda.as_cuda_array(_samples_on(device, parameters, batch)).view(SAMPLE),
             cuda.as_cuda_array(batch.packed),
             int(parameters.boxes[:, 2:].max()),
             recipe.solarise_threshold,
-            cuda.as_cuda_array(views_nyxc.view(torch.int16) if dtype == torch.bfloat16 else views_nyxc),
+            cuda.as_cuda_array(views_nyj.view(torch.int16) if dtype == torch.bfloat16 else views_nyj),
             partial(_empty, device),
             cuda.external_stream(torch.cuda.current_stream().cuda_stream),
         )
-    return views_nyxc.permute(0, 3, 1, 2)
+    return views_nyj.view(len(parameters), recipe.size, recipe.size, 3).permute(0, 3, 1, 2)
 
 
 def _samples_on(device: torch.device, parameters: ViewParameters, batch: DecodedBatch) -> Tensor:

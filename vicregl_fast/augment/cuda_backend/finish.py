@@ -24,19 +24,28 @@ _SCALE = np.array([1 / (255 * std) for std in STD], np.float32)
 
 
 @cuda.jit(device=True, inline="always")
+def _put(values, place, step, a, b, c, d):
+    """Four values, ``step`` apart; PLACEs."""
+    values[place] = a
+    values[place + step] = b
+    values[place + PLACE(2) * step] = c
+    values[place + PLACE(3) * step] = d
+
+
+@cuda.jit(device=True, inline="always")
 def _colour_tile(sample, levels_yxc, mean, left, top, pixels):
     """Writes the tile and ``radius`` pixels around it, beyond the border copies of the border's."""
     size, radius, side = levels_yxc.shape[0], sample["radius"], cuda.blockDim.x
     y = cuda.threadIdx.y
     while y < side + 2 * radius:
-        row = min(max(top + y - radius, 0), size - 1)
+        level_xc = levels_yxc[PLACE(min(max(top + y - radius, 0), size - 1))]
         x = cuda.threadIdx.x
         while x < side + 2 * radius:
-            level_c = levels_yxc[row, min(max(left + x - radius, 0), size - 1)]
+            level_c = level_xc[PLACE(min(max(left + x - radius, 0), size - 1))]
             red, green, blue = np.float32(level_c[0]), np.float32(level_c[1]), np.float32(level_c[2])
             red, green, blue = colour(sample, red, green, blue, mean)
-            place = y * _PITCH + x
-            pixels[place], pixels[place + _PLANE], pixels[place + 2 * _PLANE] = red, green, blue
+            place = PLACE(y * _PITCH + x)
+            pixels[place], pixels[place + PLACE(_PLANE)], pixels[place + PLACE(2 * _PLANE)] = red, green, blue
             x += side
         y += cuda.blockDim.y
 
@@ -50,34 +59,42 @@ def _blur_across(pixels, gaussian, radius, across):
         for channel in range(3):
             line = channel * _HALO + y
             a, b, c, d = weigh_run(pixels, PLACE(line * _PITCH + start), PLACE(1), gaussian, PLACE(2 * radius + 1))
-            place = line * _ACROSS_PITCH + start
-            across[place], across[place + 1], across[place + 2], across[place + 3] = a, b, c, d
+            _put(across, PLACE(line * _ACROSS_PITCH + start), PLACE(1), a, b, c, d)
         y += cuda.blockDim.x
 
 
 @cuda.jit(device=True, inline="always")
-def _blur_down(across, gaussian, radius, tile):
-    """Blurs the tile's rows, a column a thread, and leaves the tile with its channels last."""
+def _final(value, sample, threshold, channel):
+    if sample["solarise"]:
+        value = solarise(value, threshold)
+    return (value - _BLACK[channel]) * _SCALE[channel]
+
+
+@cuda.jit(device=True, inline="always")
+def _blur_down(across, gaussian, sample, threshold, tile_yj):
+    """Blurs the tile's rows, a column a thread, and leaves the tile as its rows will be written, channels last."""
     x, y, line = cuda.threadIdx.x, RUN * cuda.threadIdx.y, 3 * cuda.blockDim.x
+    taps = PLACE(2 * sample["radius"] + 1)
     for channel in range(3):
         place = PLACE((channel * _HALO + y) * _ACROSS_PITCH + x)
-        a, b, c, d = weigh_run(across, place, PLACE(_ACROSS_PITCH), gaussian, PLACE(2 * radius + 1))
-        spot = y * line + 3 * x + channel
-        tile[spot], tile[spot + line], tile[spot + 2 * line], tile[spot + 3 * line] = a, b, c, d
+        a, b, c, d = weigh_run(across, place, PLACE(_ACROSS_PITCH), gaussian, taps)
+        a, b = _final(a, sample, threshold, channel), _final(b, sample, threshold, channel)
+        c, d = _final(c, sample, threshold, channel), _final(d, sample, threshold, channel)
+        _put(tile_yj, PLACE(y * line + 3 * x + channel), PLACE(line), a, b, c, d)
 
 
 def finish_kernel(encode: Callable) -> Callable:
     """Returns the kernel that writes its result by ``encode``, a device function from float32 to the views' type."""
 
     @cuda.jit(fastmath=True)
-    def finish(samples_n, levels_nyxc, grey_totals_n, threshold, views_nyxc):
+    def finish(samples_n, levels_nyxc, grey_totals_n, threshold, views_nyj):
         """Makes the views from the resized ones: a tile of blockDim.x rows and columns, RUN of its rows a thread.
 
         Args:
             samples_n: records of SAMPLE.
             levels_nyxc, grey_totals_n: what ``resize`` made.
             threshold: float32, of solarising.
-            views_nyxc: the result.
+            views_nyj: [n, size, 3 * size], the result: rows of pixels, channels last.
         """
         pixels = cuda.shared.array(_PIXELS, np.float32)
         across = cuda.shared.array(_ACROSS, np.float32)
@@ -92,18 +109,16 @@ def finish_kernel(encode: Callable) -> Callable:
         cuda.syncthreads()
         _blur_across(pixels, gaussian, sample["radius"], across)
         cuda.syncthreads()
-        _blur_down(across, gaussian, sample["radius"], pixels)
+        _blur_down(across, gaussian, sample, threshold, pixels)
         cuda.syncthreads()
         # Along the rows of the tile, so that threads write neighbouring values.
         y = ty
         while y < min(side, size - top):
-            j = tx
-            while j < 3 * min(side, size - left):
-                value, channel = pixels[3 * side * y + j], j % 3
-                if sample["solarise"]:
-                    value = solarise(value, threshold)
-                views_nyxc[n, top + y, left + j // 3, channel] = encode((value - _BLACK[channel]) * _SCALE[channel])
-                j += side
+            view_j, tile_j = views_nyj[n, PLACE(top + y), 3 * left :], pixels[3 * side * y :]
+            j = PLACE(tx)
+            while j < PLACE(3 * min(side, size - left)):
+                view_j[j] = encode(tile_j[j])
+                j += PLACE(side)
             y += cuda.blockDim.y
 
     return finish

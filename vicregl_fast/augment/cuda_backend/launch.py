@@ -12,11 +12,11 @@ from vicregl_fast.augment.cuda_backend.resize import COLUMNS, ROWS, fill_weights
 
 @dataclass(frozen=True)
 class Tiles:
-    """Pixels of the view that a block makes: powers of two, ``side`` a multiple of RUN."""
+    """Pixels of the view that a block makes."""
 
     rows: int = ROWS  # of a resized tile
     columns: int = COLUMNS
-    side: int = SIDE  # of a finished tile
+    side: int = SIDE  # of a finished tile, a multiple of RUN
 
 
 def launch(
@@ -25,7 +25,7 @@ def launch(
     packed: Any,
     longest: int,
     threshold: float,
-    views_nyxc: Any,
+    views_nyj: Any,
     empty: Callable[[tuple[int, ...], str], Any],
     stream: Any = 0,
     tiles: Tiles = Tiles(),
@@ -38,12 +38,12 @@ def launch(
         packed: the images' bytes.
         longest: the longest side of a crop.
         threshold: of solarising.
-        views_nyxc: [n, size, size, 3], the result.
+        views_nyj: [n, size, 3 * size], the result: rows of pixels, channels last.
         empty: gives arrays of a shape and of NumPy's name for a type; they are in use until ``stream`` is done.
         stream: Numba's, on which the kernels run.
         tiles: the blocks' shape.
     """
-    count, size = views_nyxc.shape[:2]
+    count, size = views_nyj.shape[:2]
     firsts_nap, counts_nap = empty((count, 2, size), "int32"), empty((count, 2, size), "int32")
     weights_nakp = empty((count, 2, most_taps(longest, size), size), "float32")
     levels_nyxc, grey_totals_n = empty((count, size, size, 3), "uint8"), empty((count,), "int64")
@@ -53,7 +53,7 @@ def launch(
     grid, block = (_blocks(size, tiles.columns), _blocks(size, tiles.rows), count), (tiles.columns, tiles.rows)
     resize[grid, block, stream](samples_n, packed, *windows, levels_nyxc, grey_totals_n)
     grid, block = (_blocks(size, tiles.side), _blocks(size, tiles.side), count), (tiles.side, tiles.side // RUN)
-    finish[grid, block, stream](samples_n, levels_nyxc, grey_totals_n, np.float32(threshold), views_nyxc)
+    finish[grid, block, stream](samples_n, levels_nyxc, grey_totals_n, np.float32(threshold), views_nyj)
 
 
 def _blocks(size: int, side: int) -> int:

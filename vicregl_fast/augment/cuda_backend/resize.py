@@ -44,19 +44,21 @@ def fill_weights(samples_n, firsts_nap, counts_nap, weights_nakp, grey_totals_n)
 
 
 @cuda.jit(device=True, inline="always")
-def _block_sum(value):
-    """The sum over the block's threads, whose number is a power of two; every thread gets it."""
+def _add_up(value, totals_n, n):
+    """Adds the values of the block's threads to a sample's total: columns, then their sums, always in this order."""
     values = cuda.shared.array(_THREADS, np.float32)
-    thread = cuda.threadIdx.y * cuda.blockDim.x + cuda.threadIdx.x
-    values[thread] = value
-    half = cuda.blockDim.x * cuda.blockDim.y // 2
-    while half > 0:
-        cuda.syncthreads()
-        if thread < half:
-            values[thread] += values[thread + half]
-        half //= 2
+    x, columns = cuda.threadIdx.x, cuda.blockDim.x
+    values[PLACE(cuda.threadIdx.y * columns + x)] = value
     cuda.syncthreads()
-    return values[0]
+    if cuda.threadIdx.y == 0:
+        for y in range(1, cuda.blockDim.y):
+            values[PLACE(x)] += values[PLACE(y * columns + x)]
+    cuda.syncthreads()
+    if cuda.threadIdx.y == 0 and x == 0:
+        total = values[0]
+        for other in range(1, columns):
+            total += values[PLACE(other)]
+        cuda.atomic.add(totals_n, n, np.int64(total * GREY_UNITS))
 
 
 @cuda.jit(device=True, inline="always")
@@ -65,8 +67,10 @@ def _squeeze(packed, source, stride, low, high, weights_k, taps, squeezed):
     x = low + cuda.threadIdx.x
     while x < high:
         red, green, blue = weigh_pixels(packed, PLACE(source + 3 * x), stride, weights_k, taps)
-        place = 3 * (cuda.threadIdx.y * CHUNK + x - low)
-        squeezed[place], squeezed[place + 1], squeezed[place + 2] = to_level(red), to_level(green), to_level(blue)
+        place = PLACE(3 * (cuda.threadIdx.y * CHUNK + x - low))
+        squeezed[place] = to_level(red)
+        squeezed[place + PLACE(1)] = to_level(green)
+        squeezed[place + PLACE(2)] = to_level(blue)
         x += cuda.blockDim.x
 
 
@@ -86,25 +90,26 @@ def resize(samples_n, packed, firsts_nap, counts_nap, weights_nakp, levels_nyxc,
         grey_totals_n: int64, in 1/GREY_UNITS of a level.
     """
     squeezed = cuda.shared.array(_SQUEEZED, np.float32)
-    n, tx, ty = cuda.blockIdx.z, cuda.threadIdx.x, cuda.threadIdx.y
-    sample, size = samples_n[n], levels_nyxc.shape[1]
+    n, tx, ty = PLACE(cuda.blockIdx.z), cuda.threadIdx.x, cuda.threadIdx.y
+    sample, size, firsts_ap, counts_ap = samples_n[n], levels_nyxc.shape[1], firsts_nap[n], counts_nap[n]
     left, top = cuda.blockIdx.x * cuda.blockDim.x, cuda.blockIdx.y * cuda.blockDim.y
     # Threads beyond the border repeat the last row or column, because they must meet the others at barriers.
     right = min(left + cuda.blockDim.x, size) - 1
     row, column = min(top + ty, size - 1), min(left + tx, right)
-    first, count = firsts_nap[n, 1, column], counts_nap[n, 1, column]
-    source = sample["start"] + np.int64(firsts_nap[n, 0, row]) * sample["stride"]
-    stride, taps = PLACE(sample["stride"]), PLACE(counts_nap[n, 0, row])
+    first, count = firsts_ap[1, PLACE(column)], counts_ap[1, PLACE(column)]
+    source = sample["start"] + np.int64(firsts_ap[0, PLACE(row)]) * sample["stride"]
+    stride, taps = PLACE(sample["stride"]), PLACE(counts_ap[0, PLACE(row)])
+    row_weights_k, column_weights_k = weights_nakp[n, 0, :, PLACE(row)], weights_nakp[n, 1, :, PLACE(column)]
 
     red = green = blue = ZERO
-    low, end = firsts_nap[n, 1, left], firsts_nap[n, 1, right] + counts_nap[n, 1, right]
+    low, end = firsts_ap[1, PLACE(left)], firsts_ap[1, PLACE(right)] + counts_ap[1, PLACE(right)]
     while low < end:
         high = min(low + CHUNK, end)
-        _squeeze(packed, source, stride, low, high, weights_nakp[n, 0, :, row], taps, squeezed)
+        _squeeze(packed, source, stride, low, high, row_weights_k, taps, squeezed)
         cuda.syncthreads()
         begin, stop = max(first, low), min(first + count, high)
         if begin < stop:
-            place, weights_k = PLACE(3 * (ty * CHUNK + begin - low)), weights_nakp[n, 1, begin - first :, column]
+            place, weights_k = PLACE(3 * (ty * CHUNK + begin - low)), column_weights_k[begin - first :]
             r, g, b = weigh_pixels(squeezed, place, PLACE(3), weights_k, PLACE(stop - begin))
             red, green, blue = red + r, green + g, blue + b
         cuda.syncthreads()
@@ -113,9 +118,7 @@ def resize(samples_n, packed, firsts_nap, counts_nap, weights_nakp, levels_nyxc,
     red, green, blue = to_level(red), to_level(green), to_level(blue)
     own = left + tx < size and top + ty < size
     if own:
-        level_c = levels_nyxc[n, row, size - 1 - column if sample["flip"] else column]
+        level_c = levels_nyxc[n, PLACE(row), PLACE(size - 1 - column if sample["flip"] else column)]
         level_c[0], level_c[1], level_c[2] = np.uint8(red), np.uint8(green), np.uint8(blue)
     if sample["jitter"]:
-        total = _block_sum(grey_before_contrast(sample, red, green, blue) if own else ZERO)
-        if tx == 0 and ty == 0:
-            cuda.atomic.add(grey_totals_n, n, np.int64(total * GREY_UNITS))
+        _add_up(grey_before_contrast(sample, red, green, blue) if own else ZERO, grey_totals_n, n)
