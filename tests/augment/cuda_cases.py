@@ -16,7 +16,7 @@ SIDES = [(20, 30), (33, 17), (25, 26)]
 ALONE = {
     "reduced": {"boxes": (1, 2, 19, 27)},
     "enlarged": {"boxes": (3, 4, 7, 6)},
-    "wide": {"boxes": (0, 1, 3, 149)},
+    "wide": {"boxes": (0, 1, 3, 249)},  # under one tile lie more source columns than the kernel holds at a time
     "black": {"boxes": (5, 6, 9, 11)},
     "flip": {"flips": True},
     "brightness": {"jitter": True, "brightness": 1.4},
@@ -32,7 +32,7 @@ NAMES = [*ALONE, *(f"drawn {index}" for index in range(4))]
 
 
 def _image(index: int, name: str) -> np.ndarray:
-    height, width = (3, 150) if name == "wide" else SIDES[index % len(SIDES)]
+    height, width = (3, 250) if name == "wide" else SIDES[index % len(SIDES)]
     image = np.random.default_rng(index).integers(0, 256, (height, width, 3), dtype=np.uint8)
     if name == "black":
         top, left, box_height, box_width = ALONE[name]["boxes"]

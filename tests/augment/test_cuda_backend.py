@@ -77,6 +77,17 @@ def test_narrow_types_are_rounded_as_torch_rounds(simulated):
     assert torch.equal(simulated["bfloat16_bits"].view(torch.bfloat16), views.bfloat16())
 
 
+def test_bfloat16_is_rounded_to_even_as_torch_does():
+    from vicregl_fast.augment.cuda_backend.bfloat16 import bfloat16_encoder
+
+    encode = bfloat16_encoder(lambda value: value.view(np.int32)).py_func
+    drawn = np.random.default_rng(0).normal(size=500).astype(np.float32)
+    ties = (np.arange(-300, 300, dtype=np.int32) * 0x10000 + 0x3F808000).view(np.float32)
+    values = np.concatenate([drawn, ties, -ties])
+    made = torch.tensor([int(encode(value)) for value in values], dtype=torch.int16).view(torch.bfloat16)
+    assert torch.equal(made, torch.from_numpy(values).bfloat16())
+
+
 def test_the_table_of_weights_holds_every_window():
     from vicregl_fast.augment.cuda_backend.resize import most_taps
 
