@@ -20,12 +20,7 @@ STILL = ViewRecipe(40, CropRule((0.1, 1.0)), 0.0, 0.0, flip_probability=0, jitte
 
 
 def packed(images: list[Image.Image]) -> DecodedBatch:
-    pixels = [np.asarray(image) for image in images]
-    heights, widths = (np.array([each.shape[axis] for each in pixels]) for axis in (0, 1))
-    ends = np.cumsum(heights * widths * 3)
-    everything = torch.from_numpy(np.concatenate([each.ravel() for each in pixels]))
-    count = len(images)
-    return DecodedBatch(np.arange(count), heights, widths, np.full(count, -1), everything, ends - heights * widths * 3)
+    return DecodedBatch.pack([np.asarray(image) for image in images])
 
 
 def drawn(recipe: ViewRecipe, batch: DecodedBatch, view: int = 0) -> ViewParameters:
