@@ -12,8 +12,9 @@ ZERO, HALF, ONE, TWO, THREE, SIX = (np.float32(value) for value in (0, 0.5, 1, 2
 WHITE = np.float32(255)
 GREY_RED, GREY_GREEN, GREY_BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
 SMALLEST_CHROMA = np.float32(1e-6)
-KEYS = -0.5  # Keys' coefficient of the cubic, PIL's and torch's where they antialias
-CUBIC_SUPPORT = 2.0  # source pixels to either side, at scale 1
+FOUR, FIVE, EIGHT = (np.float32(value) for value in (4, 5, 8))
+KEYS = np.float32(-0.5)  # Keys' coefficient of the cubic, PIL's and torch's where they antialias
+CUBIC_SUPPORT = np.float32(2)  # source pixels to either side, at scale 1
 
 
 @njit(inline="always")
@@ -70,27 +71,29 @@ def solarise(value, threshold):
 
 @njit(inline="always")
 def cubic(x):
-    """Keys' cubic, float64."""
+    """Keys' cubic, in the type of ``x``."""
     x = abs(x)
-    if x < 1.0:
-        return ((KEYS + 2.0) * x - (KEYS + 3.0)) * x * x + 1.0
-    if x < 2.0:
-        return (((x - 5.0) * x + 8.0) * x - 4.0) * KEYS
-    return 0.0
+    if x < ONE:
+        return ((KEYS + TWO) * x - (KEYS + THREE)) * x * x + ONE
+    if x < TWO:
+        return (((x - FIVE) * x + EIGHT) * x - FOUR) * KEYS
+    return x * ZERO
 
 
 @njit(inline="always")
 def window(position, length, size):
     """Which of ``length`` source pixels one of ``size`` resized pixels is made of (PIL's antialiased rule).
 
+    In float64 for whole numbers, in float32 for arguments of that type, as GPUs prefer.
+
     Returns:
-        first source pixel, how many there are, centre (float64, in source pixels), and what a source pixel counts
+        first source pixel, how many there are, centre (in source pixels), and what a source pixel counts
         of the filter's width. Source pixel ``first + k`` weighs ``cubic((first + k - centre + 0.5) * step)``, divided
         by the sum of these weights.
     """
     scale = length / size
-    width = max(scale, 1.0)
-    centre = (position + 0.5) * scale
-    first = max(0, int(centre - CUBIC_SUPPORT * width + 0.5))
-    last = min(length, int(centre + CUBIC_SUPPORT * width + 0.5))
-    return first, last - first, centre, 1.0 / width
+    width = max(scale, ONE)
+    centre = (position + HALF) * scale
+    first = max(0, int(centre - CUBIC_SUPPORT * width + HALF))
+    last = int(min(length, centre + CUBIC_SUPPORT * width + HALF))
+    return first, last - first, centre, ONE / width

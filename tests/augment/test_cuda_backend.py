@@ -1,0 +1,146 @@
+"""The CUDA backend without a GPU: its kernels in Numba's simulator against the reference, and compiled to PTX."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dataprep.errors import UserError
+from tests.augment.cuda_cases import ALONE, NAMES, RECIPE, batch, parameters
+from vicregl_fast.augment import reference
+from vicregl_fast.augment.cuda_backend import apply as entry
+from vicregl_fast.augment.cuda_backend.samples import SAMPLE, fill_samples
+from vicregl_fast.augment.scalars import window
+
+pytest.importorskip("numba_cuda")
+
+LEVELS = 255 * torch.tensor(reference.STD)[:, None, None]
+BLACK = 255 * torch.tensor(reference.MEAN)[:, None, None]
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """What the kernels made of ``cuda_cases``, channels first."""
+    path = tmp_path_factory.mktemp("simulated") / "made.npz"
+    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}
+    subprocess.run([sys.executable, "-m", "tests.augment.cuda_simulator", path], env=environment, check=True)
+    made = {name: torch.from_numpy(array) for name, array in np.load(path).items()}
+    return {name: array.permute(0, 3, 1, 2) if array.ndim == 4 else array for name, array in made.items()}
+
+
+@pytest.fixture(scope="module")
+def resized() -> torch.Tensor:
+    """The reference's crops, flipped: float32 [n, 3, size, size]."""
+    drawn, images = parameters(), batch()
+    crops = reference.crop_resize(images.images(), drawn.boxes, RECIPE.size)
+    return torch.stack([crop.flip(2) if flip else crop for crop, flip in zip(crops, drawn.flips, strict=True)])
+
+
+def test_the_resize_is_the_references(simulated, resized):
+    error = (simulated["levels"].float() - resized).abs()
+    assert error.max() <= 2
+    assert error.mean() <= 0.1
+    assert resized[NAMES.index("reduced")].std() > 20, "flat pictures would agree however they are resized"
+
+
+def test_no_pixel_outside_the_box_is_read(simulated):
+    assert simulated["levels"][NAMES.index("black")].max() == 0
+
+
+def test_whole_views_are_the_references(simulated):
+    expected = reference.apply(RECIPE, parameters(), batch().images())
+    error = (simulated["views"] - expected).abs() * LEVELS
+    assert error.mean() < 0.5
+    assert (error.mean((1, 2, 3)) < 1).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_operation_alone_is_the_references(simulated, name):
+    """On the very levels that the kernels resized to, so that only rounding to float32 separates the two."""
+    row = NAMES.index(name)
+    drawn = replace(parameters()[row : row + 1], flips=np.array([False]))
+    levels = simulated["levels"][row : row + 1].float()
+    expected = reference.distort(RECIPE, drawn, levels)
+    made = simulated["views"][row : row + 1] * LEVELS + BLACK
+    torch.testing.assert_close(made, expected, rtol=0, atol=0.01)
+    if name in ALONE and not {"boxes", "flips"} & set(ALONE[name]):
+        assert (made - levels).abs().max() > 5, "the operation has changed nothing"
+
+
+def test_narrow_types_are_rounded_as_torch_rounds(simulated):
+    views = simulated["views"][-1:]
+    assert torch.equal(simulated["halves"], views.half())
+    assert torch.equal(simulated["bfloat16_bits"].view(torch.bfloat16), views.bfloat16())
+
+
+def test_the_table_of_weights_holds_every_window():
+    from vicregl_fast.augment.cuda_backend.resize import most_taps
+
+    for size in (7, 96, 224):
+        for length in (1, 5, 95, 96, 97, 223, 224, 225, 500, 1021, 4000):
+            for position in range(size):
+                exact = window(position, length, size)
+                first, count, centre, step = window(*np.array([position, length, size], np.float32))
+                assert count <= most_taps(length, size) and first >= 0 and first + count <= length
+                # A pixel more or less at the end of a window weighs next to nothing.
+                assert abs(first - exact[0]) <= 1 and abs(count - exact[1]) <= 1
+                assert centre == pytest.approx(exact[2], rel=1e-6) and step == pytest.approx(exact[3], rel=1e-6)
+
+
+@pytest.mark.parametrize("capability", [(7, 0), (8, 0), (9, 0)])
+@pytest.mark.parametrize("kernel", ["fill_weights", "resize", "float32", "float16", "bfloat16"])
+def test_kernels_compile_without_double_precision(kernel, capability):
+    ptx = _compiled(kernel, capability)
+    assert f".target sm_{capability[0]}{capability[1]}" in ptx
+    assert not re.search(r"\.f64\b", ptx)
+    assert sum(int(count) for count in re.findall(r"^\.(?:visible )?\.?shared .*\[(\d+)\]", ptx, re.M)) <= 48 * 1024
+
+
+def _compiled(kernel: str, capability: tuple[int, int]) -> str:
+    from cuda.pathfinder import DynamicLibNotFoundError
+    from numba import cuda, from_dtype
+    from numba.core import types
+    from numba.cuda.cudadrv.error import CCSupportError, NvvmSupportError
+
+    from vicregl_fast.augment.cuda_backend.device import FINISH
+    from vicregl_fast.augment.cuda_backend.resize import fill_weights, resize
+
+    samples, bytes_, totals = from_dtype(SAMPLE)[::1], types.uint8[::1], types.int64[::1]
+    windows = types.int32[:, :, ::1], types.int32[:, :, ::1], types.float32[:, :, :, ::1]
+    levels = types.uint8[:, :, :, ::1]
+    if kernel == "fill_weights":
+        function, arguments = fill_weights, (samples, *windows, totals)
+    elif kernel == "resize":
+        function, arguments = resize, (samples, bytes_, *windows, levels, totals)
+    else:
+        stored = {"float32": types.float32, "float16": types.float16, "bfloat16": types.int16}[kernel]
+        function = FINISH[getattr(torch, kernel)]
+        arguments = samples, levels, totals, types.float32, stored[:, :, :, ::1]
+    try:
+        return cuda.compile_ptx(
+            function.py_func,
+            types.void(*arguments),
+            cc=capability,
+            fastmath=bool(function.targetoptions.get("fastmath")),
+        )[0]
+    except (CCSupportError, NvvmSupportError, DynamicLibNotFoundError) as error:
+        # CUDA 13 does not know sm_70, and numba-cuda without an extra brings no compiler.
+        pytest.skip(str(error))
+
+
+def test_a_missing_package_is_named_with_its_remedy(monkeypatch):
+    monkeypatch.setattr(entry, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"numba-cuda.*pip install 'vicregl_fast\[cuda\]'"):
+        entry.apply(RECIPE, parameters(), batch())
+
+
+def test_a_blur_too_wide_for_the_kernels_is_refused():
+    drawn = parameters()
+    wide = replace(drawn, sigma=np.where(drawn.blur, np.float32(2.01), drawn.sigma))
+    with pytest.raises(UserError, match=r"sigma of at most 2 pixels, not 2\.01"):
+        fill_samples(np.zeros(len(drawn), SAMPLE), wide, batch())

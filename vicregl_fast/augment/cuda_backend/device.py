@@ -1,0 +1,59 @@
+"""What lies between torch and the kernels: one copy of the parameters, memory, the device and its stream."""
+
+from functools import partial
+
+import torch
+from numba import cuda
+from numba.cuda import libdevice
+from torch import Tensor
+
+from vicregl_fast.augment.cuda_backend.bfloat16 import bfloat16_encoder
+from vicregl_fast.augment.cuda_backend.finish import finish_kernel
+from vicregl_fast.augment.cuda_backend.launch import launch
+from vicregl_fast.augment.cuda_backend.samples import SAMPLE, fill_samples
+from vicregl_fast.augment.parameters import ViewParameters
+from vicregl_fast.augment.recipe import ViewRecipe
+from vicregl_fast.data.batches import DecodedBatch
+
+
+@cuda.jit(device=True, inline="always")
+def _as_stored(value):
+    """float32 and float16 are Numba's own, and are converted as they are stored."""
+    return value
+
+
+_STORED = finish_kernel(_as_stored)
+FINISH = {
+    torch.float32: _STORED,
+    torch.float16: _STORED,
+    torch.bfloat16: finish_kernel(bfloat16_encoder(libdevice.float_as_int)),
+}
+
+
+def make_views(recipe: ViewRecipe, parameters: ViewParameters, batch: DecodedBatch, dtype: torch.dtype) -> Tensor:
+    """As ``apply.apply``. Memory comes from torch's allocator, which keeps it for this stream until it has run."""
+    device = batch.packed.device
+    with torch.cuda.device(device):
+        views_nyxc = torch.empty((len(parameters), recipe.size, recipe.size, 3), dtype=dtype, device=device)
+        launch(
+            FINISH[dtype],
+            cuda.as_cuda_array(_samples_on(device, parameters, batch)).view(SAMPLE),
+            cuda.as_cuda_array(batch.packed),
+            int(parameters.boxes[:, 2:].max()),
+            recipe.solarise_threshold,
+            cuda.as_cuda_array(views_nyxc.view(torch.int16) if dtype == torch.bfloat16 else views_nyxc),
+            partial(_empty, device),
+            cuda.external_stream(torch.cuda.current_stream().cuda_stream),
+        )
+    return views_nyxc.permute(0, 3, 1, 2)
+
+
+def _samples_on(device: torch.device, parameters: ViewParameters, batch: DecodedBatch) -> Tensor:
+    """The records' bytes, copied from pinned memory, so that the copy is queued like a kernel."""
+    samples = torch.empty(len(parameters) * SAMPLE.itemsize, dtype=torch.uint8, pin_memory=True)
+    fill_samples(samples.numpy().view(SAMPLE), parameters, batch)
+    return samples.to(device, non_blocking=True)
+
+
+def _empty(device: torch.device, shape: tuple[int, ...], name: str):
+    return cuda.as_cuda_array(torch.empty(shape, dtype=getattr(torch, name), device=device))

@@ -1,0 +1,109 @@
+"""All that follows the resize, a tile of the view at a time: colour, blur, solarise, normalise."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numba import cuda
+
+from vicregl_fast.augment.cuda_backend.blur import fill_gaussian
+from vicregl_fast.augment.cuda_backend.colour import colour
+from vicregl_fast.augment.cuda_backend.resize import GREY_UNITS
+from vicregl_fast.augment.cuda_backend.samples import LARGEST_RADIUS
+from vicregl_fast.augment.cuda_backend.sums import PLACE, weigh_run
+from vicregl_fast.augment.reference import MEAN, STD
+from vicregl_fast.augment.scalars import solarise
+
+SIDE = 32  # of a tile, pixels, at most
+RUN = 4  # neighbours that a thread blurs at once
+_HALO = SIDE + 2 * LARGEST_RADIUS
+_PITCH, _ACROSS_PITCH = _HALO + 1, SIDE + 1  # odd, so that a column's values lie in different banks
+_PLANE = _HALO * _PITCH
+_PIXELS, _ACROSS, _TAPS = 3 * _PLANE, 3 * _HALO * _ACROSS_PITCH, 2 * LARGEST_RADIUS + RUN
+_BLACK = np.array([255 * mean for mean in MEAN], np.float32)
+_SCALE = np.array([1 / (255 * std) for std in STD], np.float32)
+
+
+@cuda.jit(device=True, inline="always")
+def _colour_tile(sample, levels_yxc, mean, left, top, pixels):
+    """Writes the tile and ``radius`` pixels around it, beyond the border copies of the border's."""
+    size, radius, side = levels_yxc.shape[0], sample["radius"], cuda.blockDim.x
+    y = cuda.threadIdx.y
+    while y < side + 2 * radius:
+        row = min(max(top + y - radius, 0), size - 1)
+        x = cuda.threadIdx.x
+        while x < side + 2 * radius:
+            level_c = levels_yxc[row, min(max(left + x - radius, 0), size - 1)]
+            red, green, blue = np.float32(level_c[0]), np.float32(level_c[1]), np.float32(level_c[2])
+            red, green, blue = colour(sample, red, green, blue, mean)
+            place = y * _PITCH + x
+            pixels[place], pixels[place + _PLANE], pixels[place + 2 * _PLANE] = red, green, blue
+            x += side
+        y += cuda.blockDim.y
+
+
+@cuda.jit(device=True, inline="always")
+def _blur_across(pixels, gaussian, radius, across):
+    """Blurs the tile's columns in all the rows, a row a thread."""
+    start = RUN * cuda.threadIdx.y
+    y = cuda.threadIdx.x
+    while y < cuda.blockDim.x + 2 * radius:
+        for channel in range(3):
+            line = channel * _HALO + y
+            a, b, c, d = weigh_run(pixels, PLACE(line * _PITCH + start), PLACE(1), gaussian, PLACE(2 * radius + 1))
+            place = line * _ACROSS_PITCH + start
+            across[place], across[place + 1], across[place + 2], across[place + 3] = a, b, c, d
+        y += cuda.blockDim.x
+
+
+@cuda.jit(device=True, inline="always")
+def _blur_down(across, gaussian, radius, tile):
+    """Blurs the tile's rows, a column a thread, and leaves the tile with its channels last."""
+    x, y, line = cuda.threadIdx.x, RUN * cuda.threadIdx.y, 3 * cuda.blockDim.x
+    for channel in range(3):
+        place = PLACE((channel * _HALO + y) * _ACROSS_PITCH + x)
+        a, b, c, d = weigh_run(across, place, PLACE(_ACROSS_PITCH), gaussian, PLACE(2 * radius + 1))
+        spot = y * line + 3 * x + channel
+        tile[spot], tile[spot + line], tile[spot + 2 * line], tile[spot + 3 * line] = a, b, c, d
+
+
+def finish_kernel(encode: Callable) -> Callable:
+    """Returns the kernel that writes its result by ``encode``, a device function from float32 to the views' type."""
+
+    @cuda.jit(fastmath=True)
+    def finish(samples_n, levels_nyxc, grey_totals_n, threshold, views_nyxc):
+        """Makes the views from the resized ones: a tile of blockDim.x rows and columns, RUN of its rows a thread.
+
+        Args:
+            samples_n: records of SAMPLE.
+            levels_nyxc, grey_totals_n: what ``resize`` made.
+            threshold: float32, of solarising.
+            views_nyxc: the result.
+        """
+        pixels = cuda.shared.array(_PIXELS, np.float32)
+        across = cuda.shared.array(_ACROSS, np.float32)
+        gaussian = cuda.shared.array(_TAPS, np.float32)
+        n, tx, ty, side = cuda.blockIdx.z, cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x
+        sample, size = samples_n[n], levels_nyxc.shape[1]
+        left, top = cuda.blockIdx.x * side, cuda.blockIdx.y * side
+        if ty == 0:
+            fill_gaussian(gaussian, sample["sigma"], sample["radius"], tx, side)
+        mean = np.float32(grey_totals_n[n]) / (GREY_UNITS * np.float32(size * size))
+        _colour_tile(sample, levels_nyxc[n], mean, left, top, pixels)
+        cuda.syncthreads()
+        _blur_across(pixels, gaussian, sample["radius"], across)
+        cuda.syncthreads()
+        _blur_down(across, gaussian, sample["radius"], pixels)
+        cuda.syncthreads()
+        # Along the rows of the tile, so that threads write neighbouring values.
+        y = ty
+        while y < min(side, size - top):
+            j = tx
+            while j < 3 * min(side, size - left):
+                value, channel = pixels[3 * side * y + j], j % 3
+                if sample["solarise"]:
+                    value = solarise(value, threshold)
+                views_nyxc[n, top + y, left + j // 3, channel] = encode((value - _BLACK[channel]) * _SCALE[channel])
+                j += side
+            y += cuda.blockDim.y
+
+    return finish
