@@ -9,6 +9,8 @@ from torch import Tensor
 
 from dataprep.errors import UserError
 from vicregl_fast.augment import reference
+from vicregl_fast.augment.cpu_backend import apply as cpu_backend
+from vicregl_fast.augment.cuda_backend import apply as cuda_backend
 from vicregl_fast.augment.parameters import ViewParameters
 from vicregl_fast.augment.recipe import ViewRecipe
 from vicregl_fast.data.batches import DecodedBatch
@@ -53,12 +55,8 @@ def make_view(
     Returns: [b, 3, size, size] in channels_last memory format, normalised by ImageNet's statistics.
     """
     if backend == "cuda":
-        from vicregl_fast.augment import cuda_backend  # type: ignore[attr-defined]
-
         return cuda_backend.apply(recipe, parameters, batch, dtype)
     if backend == "numba":
-        from vicregl_fast.augment.cpu_backend.apply import apply  # compiled at the first import
-
         numba.set_num_threads(threads)
-        return apply(recipe, parameters, batch).to(dtype)
+        return cpu_backend.apply(recipe, parameters, batch).to(dtype)
     return reference.apply(recipe, parameters, batch.images()).to(dtype)

@@ -53,9 +53,8 @@ def turn_hue(red, green, blue, turns):
     chroma = max(max(red, green), blue) - smallest
     size = (green + blue - red - smallest) / max(chroma, SMALLEST_CHROMA) + ONE
     hue = (size if green >= blue else -size) + SIX * turns
-    hue = hue - SIX * (
-        np.float32(np.int32(hue / SIX + TWO + HALF)) - TWO
-    )  # within two turns, so that int32 rounds down
+    turn = np.float32(np.int32(hue / SIX + TWO + HALF)) - TWO  # the nearest: int32 rounds what is positive down
+    hue = hue - SIX * turn
     return (
         _share(TWO - abs(hue), chroma, smallest),
         _share(abs(abs(hue - TWO) - THREE) - ONE, chroma, smallest),

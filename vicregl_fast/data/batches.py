@@ -41,7 +41,7 @@ class DecodedBatch:
     @classmethod
     def pack(cls, images: Sequence[np.ndarray], labels: Sequence[int] | None = None) -> "DecodedBatch":
         """A batch of images uint8 [H, W, 3], numbered from 0, with labels or without."""
-        heights, widths = np.array([image.shape[:2] for image in images], np.int64).T
+        heights, widths = np.ascontiguousarray(np.array([image.shape[:2] for image in images], np.int64).T)
         sizes = heights * widths * 3
         return cls(
             np.arange(len(images)),
