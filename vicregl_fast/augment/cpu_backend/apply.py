@@ -16,6 +16,7 @@ from vicregl_fast.augment.scalars import ZERO, solarise
 from vicregl_fast.data.batches import DecodedBatch
 
 _MEANS = np.array([255 * mean for mean in MEAN], np.float32)
+_NEVER = np.float32(1e9)  # a threshold that no value reaches
 _SCALES = np.array([1 / (255 * std) for std in STD], np.float32)
 
 
@@ -63,23 +64,17 @@ def _make_views(
             to_grey(pixels_cp, ZERO)
         if blurred:
             blur(resized_cxy, sigma, blurring[0][thread], blurring[1][thread], blurred_cxy)
-        _finish(blurred_cxy if blurred else resized_cxy, solarised, threshold, views_nyxc[n])
+        _finish(blurred_cxy if blurred else resized_cxy, threshold if solarised else _NEVER, views_nyxc[n])
 
 
 @njit(nogil=True, fastmath=True, cache=True)
-def _finish(planes_cxy, solarised, threshold, view_yxc):
+def _finish(planes_cxy, threshold, view_yxc):
     """Solarises, normalises and turns the view upright, a tile of rows at a time."""
     size = len(view_yxc)
-    if solarised:
-        for channel in range(3):
-            for x in range(size):
-                column = planes_cxy[channel, x]
-                for y in range(size):
-                    column[y] = solarise(column[y], threshold)
     red, green, blue = planes_cxy[0], planes_cxy[1], planes_cxy[2]
     for low in range(0, size, TILE):
         for x in range(size):
             for y in range(low, min(low + TILE, size)):
-                view_yxc[y, x, 0] = (red[x, y] - _MEANS[0]) * _SCALES[0]
-                view_yxc[y, x, 1] = (green[x, y] - _MEANS[1]) * _SCALES[1]
-                view_yxc[y, x, 2] = (blue[x, y] - _MEANS[2]) * _SCALES[2]
+                view_yxc[y, x, 0] = (solarise(red[x, y], threshold) - _MEANS[0]) * _SCALES[0]
+                view_yxc[y, x, 1] = (solarise(green[x, y], threshold) - _MEANS[1]) * _SCALES[1]
+                view_yxc[y, x, 2] = (solarise(blue[x, y], threshold) - _MEANS[2]) * _SCALES[2]
