@@ -1,4 +1,4 @@
-"""One image, from any file that Pillow reads to the JPEG that a store keeps."""
+"""One image, from any file that Pillow reads to the bytes that a store keeps."""
 
 import io
 import warnings
@@ -18,13 +18,17 @@ class UnreadableImage(Exception):
     """The file is not an image that can be decoded whole; the text is the reason."""
 
 
-class StoredJpeg(NamedTuple):
-    """JPEG bytes for a store, their size in pixels, and whether they are the source file's own."""
+class StoredImage(NamedTuple):
+    """Bytes for a store, the image's size in pixels, and whether they are the source file's own.
+
+    ``data`` is a JPEG, or where ``raw`` the pixels: uint8 RGB [height, width, 3].
+    """
 
     data: bytes
     height: int
     width: int
     original: bool
+    raw: bool = False
 
 
 def load_rgb(path: Path) -> Image.Image:
@@ -38,32 +42,34 @@ def load_rgb(path: Path) -> Image.Image:
     return _decode(_open(_read(path)))
 
 
-def stored_jpeg(path: Path, max_side: int, quality: int) -> StoredJpeg:
-    """The file's own bytes if they are an upright RGB JPEG within ``max_side`` pixels, else one made from it.
+def stored_image(path: Path, max_side: int, quality: int, raw: bool = False) -> StoredImage:
+    """The file's own bytes if they are an upright RGB JPEG within ``max_side`` pixels, else a JPEG made from it.
 
-    A JPEG that only Pillow forgives (FFCV's decoder warns of it) is encoded anew.
+    A JPEG that only Pillow forgives (FFCV's decoder warns of it) is encoded anew. With ``raw`` it is the pixels.
 
     Raises:
         UnreadableImage: it cannot be decoded whole.
     """
     data = _read(path)
     image = _open(data)
-    plain = image.format == "JPEG" and image.mode == "RGB" and max(image.size) <= max_side
+    plain = image.format == "JPEG" and image.mode == "RGB" and max(image.size) <= max_side and not raw
     if plain and not _is_turned(image) and decodes(data, image.height, image.width):
-        return StoredJpeg(data, image.height, image.width, original=True)
+        return StoredImage(data, image.height, image.width, original=True)
     rgb = _shrink(_decode(image), max_side)
+    if raw:
+        return StoredImage(rgb.tobytes(), rgb.height, rgb.width, original=False, raw=True)
     buffer = io.BytesIO()
     rgb.save(buffer, "JPEG", quality=quality)
-    return StoredJpeg(buffer.getvalue(), rgb.height, rgb.width, original=False)
+    return StoredImage(buffer.getvalue(), rgb.height, rgb.width, original=False)
 
 
-def try_stored_jpeg(path: Path, max_side: int, quality: int) -> StoredJpeg | UnreadableImage:
-    """``stored_jpeg``, with its error as a value that crosses from a worker."""
+def try_stored_image(path: Path, max_side: int, quality: int, raw: bool = False) -> StoredImage | UnreadableImage:
+    """``stored_image``, with its error as a value that crosses from a worker."""
     with warnings.catch_warnings():
         # Pillow warns of odd metadata, which matter to nobody here and would tear the progress bar.
         warnings.simplefilter("ignore")
         try:
-            return stored_jpeg(path, max_side, quality)
+            return stored_image(path, max_side, quality, raw)
         except UnreadableImage as error:
             return error
 
