@@ -25,6 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands.add_parser("demo", help="draw a labelled image set with masks"))
     _add_ffcv(commands.add_parser("ffcv", help="convert a folder of images to an FFCV store"))
     _add_webdataset(commands.add_parser("webdataset", help="convert a folder of images to WebDataset shards for DALI"))
+    _add_verify(commands.add_parser("verify", help="decode every image of a store, and compare some with their source"))
     for command in commands.choices.values():
         command.add_argument("--workers", type=int, help="processes (all available cores)")
     return parser
@@ -54,6 +55,13 @@ def _add_webdataset(webdataset: argparse.ArgumentParser) -> None:
     webdataset.set_defaults(run=_webdataset)
 
 
+def _add_verify(verify: argparse.ArgumentParser) -> None:
+    verify.add_argument("store", type=Path, metavar="STORE", help="a .beton file, or a folder of shards")
+    verify.add_argument("--source", type=Path, metavar="FOLDER", help="the images' folder (where the manifest says)")
+    verify.add_argument("--sample", type=int, default=64, help="images to compare with their source (64)")
+    verify.set_defaults(run=_verify)
+
+
 def _add_conversion(command: argparse.ArgumentParser) -> None:
     command.add_argument("--list", type=Path, metavar="FILE", help="only these images: one path in SOURCE a line")
     command.add_argument("--max-side", type=int, default=500, help="reduce images to this many pixels (500)")
@@ -79,6 +87,13 @@ def _webdataset(options: argparse.Namespace) -> None:
     from dataprep.webdataset_store import write_shards
 
     _convert(options, write_shards, shard_mib=options.shard_mib)
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from dataprep.verify import verify_store
+
+    compared = verify_store(options.store, options.source, options.sample, options.workers)
+    print(f"{options.store} is whole: every image decodes, and {compared} are what their source gives")
 
 
 def _convert(options: argparse.Namespace, write: "Callable[..., Manifest]", **own: object) -> None:
