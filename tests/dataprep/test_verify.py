@@ -166,7 +166,7 @@ def test_pixels_are_checked(tmp_path: Path) -> None:
     assert verify_store(store, workers=1) == 6 and 0 < len(pixels) < 6
     shutil.copy(store, tmp_path / "whole")
     edit(store, int(samples.table[pixels[0]]["offset"]), b"\x00\x01\x02\x03")
-    with pytest.raises(UserError, match="content of .* is not what its manifest says"):
+    with pytest.raises(UserError, match=r"content of .* is not what its manifest says"):
         verify_store(store, workers=1)
     manifest = read_manifest(store)
     replace(manifest, sha256=sha256_of(store)).write(manifest_path(store))
