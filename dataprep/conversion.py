@@ -5,14 +5,12 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from tqdm import tqdm
 
 from dataprep.errors import UserError
-from dataprep.images import StoredImage, UnreadableImage, try_stored_image
+from dataprep.images import StoredImage, UnreadableImage, convert
 from dataprep.manifest import Manifest, SkippedImage, StoreOptions
-from dataprep.pixel_share import kept_as_pixels
 from dataprep.sources import ImageSource
 from dataprep.workers import ordered_map
 
@@ -60,12 +58,6 @@ def write_converted(
         first = record.skipped[0]
         raise UserError(f"none of the images can be decoded, the first being {first.path}: {first.reason}")
     return record
-
-
-def convert(item: tuple[int, str], root: Path, options: StoreOptions) -> StoredImage | UnreadableImage:
-    """Image ``(place in the source, path below root)`` as the options would have it in a store."""
-    place, file = item
-    return try_stored_image(root / file, options.max_side, options.quality, kept_as_pixels(place, options.raw_share))
 
 
 def describe(source: ImageSource, options: StoreOptions, record: Record, **store: object) -> Manifest:

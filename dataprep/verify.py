@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from dataprep.conversion import UNLABELLED, convert
+from dataprep.conversion import UNLABELLED
 from dataprep.errors import UserError
-from dataprep.images import UnreadableImage
+from dataprep.images import UnreadableImage, convert
 from dataprep.jpeg_decoder import decodes
 from dataprep.manifest import Manifest, StoreOptions, read_manifest
 from dataprep.sources import ImageSource, list_images

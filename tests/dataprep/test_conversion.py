@@ -8,9 +8,10 @@ import pytest
 from PIL import Image, ImageOps
 
 from dataprep.errors import UserError
+from dataprep.images import load_rgb
 from dataprep.manifest import SkippedImage, read_manifest
 from dataprep.sources import list_images
-from tests.dataprep.pictures import write_jpeg, write_tree
+from tests.dataprep.pictures import odd_images, write_jpeg, write_tree
 from tests.dataprep.stores import KINDS, Kind
 
 BROKEN = {
@@ -103,6 +104,24 @@ def test_a_wrong_extension_does_not_matter(tmp_path: Path, kind: Kind) -> None:
     (first, _, _), (second, size, _) = kind.read(tmp_path / kind.name)
     assert first == jpeg and manifest.originals == 1
     assert second.startswith(b"\xff\xd8") and size == (40, 60)
+
+
+@every_kind
+def test_every_mode_and_orientation_is_upright_rgb(tmp_path: Path, kind: Kind) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    write_jpeg(tmp_path / "images" / "turned.jpg", 60, 40, exif=turned)
+    deep = (np.arange(40 * 60).reshape(40, 60) * 27).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "images" / "deep.png")
+    for name, image in odd_images().items():
+        image.save(tmp_path / "images" / name)
+    source = list_images(tmp_path / "images")
+    manifest = kind.write(source, tmp_path / kind.name, quality=95, workers=2)
+    assert manifest.count == 9 and manifest.originals == 0
+    for file, (data, size, _) in zip(source.files, kind.read(tmp_path / kind.name), strict=True):
+        stored, expected = Image.open(io.BytesIO(data)), np.asarray(load_rgb(tmp_path / "images" / file)).astype(int)
+        assert (stored.format, stored.mode, size) == ("JPEG", "RGB", (40, 60))
+        assert abs(np.asarray(stored) - expected).mean() < (25 if file == "bits.png" else 6)  # JPEG blurs dither
 
 
 @every_kind
