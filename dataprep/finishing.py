@@ -41,20 +41,19 @@ def replace_folder(new: Path, out: Path) -> None:
     (A file can replace another in one step; of folders only an empty one can be replaced so.)
     """
     old = out.with_name(f".{out.name}.{os.getpid()}.old")
-    if out.exists():
-        out.rename(old)
     try:
+        if out.exists():
+            out.rename(old)
         new.rename(out)
-    except BaseException:
+        sync(out.parent)
+    finally:
         if old.exists() and not out.exists():
             old.rename(out)
-        raise
-    sync(out.parent)
-    shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
         return
     try:

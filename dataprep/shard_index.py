@@ -33,6 +33,8 @@ def read_index(folder: Path) -> np.ndarray:
         UserError: no such store, an index or a shard that is missing or not as long as the manifest says, an index
             that is damaged or names what lies outside of the shards.
     """
+    if not folder.is_dir():
+        raise UserError(f"there is no folder of shards {folder}; make one with python -m dataprep webdataset")
     manifest = read_manifest(folder)
     if manifest.kind != "webdataset":
         raise UserError(f"{folder} is a store of kind {manifest.kind}, not webdataset; give a folder of shards")

@@ -130,6 +130,8 @@ def test_damaged_stores_are_refused(store: Path) -> None:
         read_index(store)
     with pytest.raises(UserError, match="cannot be read"):
         read_index(store.parent / "images")
+    with pytest.raises(UserError, match=r"there is no folder of shards .*nowhere"):
+        read_index(store.parent / "nowhere")
 
 
 def test_other_folders_are_never_replaced(tmp_path: Path) -> None:
