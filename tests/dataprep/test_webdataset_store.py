@@ -3,6 +3,7 @@
 import io
 import json
 import subprocess
+import sys
 import tarfile
 from itertools import pairwise
 from pathlib import Path
@@ -80,6 +81,31 @@ def test_dalis_index_lists_the_members_where_they_are(store: Path) -> None:
         members = [f"{member.name.split('.')[1]} {member.offset_data} {member.size} {member.name}" for member in tar]
     assert lines[1:] == [f"{members[i]} {members[i + 1]}" for i in range(0, 12, 2)]
     assert lines[6].endswith("1 000000005.cls")
+
+
+def test_dalis_index_is_that_of_its_own_tool(store: Path, tmp_path: Path) -> None:
+    tool = Path(sys.executable).parent / "wds2idx"
+    if not tool.exists():
+        pytest.skip("needs nvidia-dali")
+    subprocess.run([tool, store / "shard-000000.tar", tmp_path / "theirs"], check=True, capture_output=True)
+    assert (store / "shard-000000.idx").read_text() == (tmp_path / "theirs").read_text()
+
+
+def test_dali_reads_the_shards(tmp_path: Path) -> None:
+    dali = pytest.importorskip("nvidia.dali")
+    fn = pytest.importorskip("nvidia.dali.fn")
+    files = write_tree(tmp_path / "images")
+    write_shards(list_images(tmp_path / "images"), tmp_path / "s", workers=1)
+
+    @dali.pipeline_def(batch_size=6, num_threads=1, device_id=None)
+    def members():
+        paths, index_paths = ([str(tmp_path / "s" / f"shard-000000.{end}")] for end in ("tar", "idx"))
+        images, labels = fn.readers.webdataset(paths=paths, index_paths=index_paths, ext=["jpg", "cls"])
+        return images, labels
+
+    images, labels = members().run()
+    assert [bytes(np.array(image)) for image in images] == list(files.values())
+    assert [int(bytes(np.array(label))) for label in labels] == [0, 0, 0, 1, 1, 1]
 
 
 def test_bytes_are_a_function_of_the_images(store: Path, tmp_path: Path) -> None:
