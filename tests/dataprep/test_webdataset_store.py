@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 
 from dataprep.errors import UserError
+from dataprep.images import StoredImage
 from dataprep.manifest import manifest_path, read_manifest, sha256_of
 from dataprep.shard_index import INDEX, read_index
+from dataprep.shards import ShardWriter
 from dataprep.sources import list_images
 from dataprep.webdataset_store import write_shards
 from tests.dataprep.pictures import write_jpeg, write_tree
@@ -62,6 +64,17 @@ def test_shards_are_filled_to_their_size(tmp_path: Path) -> None:
             following = tar.next()
         assert following is not None
         assert first.stat().st_size <= 1 << 20 < first.stat().st_size + following.size + 512
+
+
+def test_the_padding_of_a_shard_counts(tmp_path: Path) -> None:
+    """Two of these images take 22,528 bytes with the end mark, which tarfile pads to 30,720."""
+    image = StoredImage(bytes(10_000), 1, 1, original=True)
+    with ShardWriter(tmp_path, 30_000) as shards:
+        shards.write([(image, -1)] * 3)
+    assert [path.stat().st_size for path in sorted(tmp_path.glob("*.tar"))] == [20_480] * 3
+    with ShardWriter(tmp_path, 30_720) as shards:
+        shards.write([(image, -1)] * 3)
+    assert shards.index()["shard"].tolist() == [0, 0, 1]
 
 
 def test_an_image_larger_than_a_shard_has_one_of_its_own(tmp_path: Path) -> None:
