@@ -1,77 +1,104 @@
-"""FFCV's DatasetWriter, writing ready JPEG bytes from one process."""
+"""The ``.beton`` format: what FFCV's own DatasetWriter writes, byte for byte, without importing FFCV.
 
-import errno
+That import takes ten seconds (it brings torch, and compiles with Numba), and FFCV's writer polls for ever when one of
+its processes dies. The file holds a header, a description of each field, a row a sample, from the next multiple of the
+page size on pages of image bytes, none of which crosses a page, and last a table of where each image lies.
+"""
+
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
-from ffcv.fields import IntField, RGBImageField
-from ffcv.memory_allocator import MemoryAllocator
-from ffcv.writer import DatasetWriter, handle_sample
 
-from dataprep.images import StoredJpeg
-from dataprep.manifest import JPEG_MODE
+from dataprep.errors import UserError
+from dataprep.images import StoredImage
+from dataprep.manifest import JPEG_MODE, RAW_MODE
 
-Malloc = Callable[[int], tuple[int, np.ndarray]]
+VERSION = 2
+INT_FIELD, RGB_IMAGE_FIELD = 1, 2  # FFCV's numbers of field types
 
-
-class _ReadyJpeg:
-    """Encodes for an RGBImageField what is a JPEG already."""
-
-    def encode(self, destination: np.ndarray, image: StoredJpeg, malloc: Malloc) -> None:
-        destination["mode"] = JPEG_MODE
-        destination["height"] = image.height
-        destination["width"] = image.width
-        destination["data_ptr"], storage = malloc(len(image.data))
-        storage[:] = np.frombuffer(image.data, np.uint8)
+HEADER = np.dtype(
+    [("version", "<u2"), ("num_fields", "<u2"), ("page_size", "<u4"), ("num_samples", "<u8"), ("alloc_table", "<u8")]
+)
+FIELD = np.dtype([("type", "u1"), ("name", "S16"), ("arguments", "u1", 1024)])
+IMAGE = np.dtype([("mode", "u1"), ("width", "<u2"), ("height", "<u2"), ("data_ptr", "<u8")])
+ROW = np.dtype([("image", IMAGE), ("label", "<i8")], align=True)
+ALLOCATION = np.dtype([("sample", "<u8"), ("ptr", "<u8"), ("size", "<u8")])
+FIELDS = np.array([(RGB_IMAGE_FIELD, b"image", 0), (INT_FIELD, b"label", 0)], FIELD)
+ROWS_START = HEADER.itemsize + FIELDS.nbytes
 
 
-class BetonWriter(DatasetWriter):
-    """Writes fields ``image`` (RGBImageField, all JPEG) and ``label`` (IntField), for FFCV's own reader.
+def write_beton(path: Path, samples: Iterable[tuple[StoredImage, int]], capacity: int, page_size: int) -> int:
+    """Writes up to ``capacity`` images with labels (none larger than a page), and returns how many there were.
 
-    FFCV's ``from_indexed_dataset`` polls for ever when one of its processes dies; here there is none.
+    The rows of the images that did not come lie unused between the last row and the first page.
+
+    Raises:
+        OSError: the disk is full, or the file cannot be written.
     """
+    rows = np.zeros(capacity, ROW)
+    allocations = np.zeros(capacity, ALLOCATION)
+    count = 0
+    with path.open("wb") as file:
+        end = _page_end(ROWS_START + rows.nbytes, page_size)
+        file.seek(end)
+        for image, label in samples:
+            if file.tell() + len(image.data) > end:
+                end = _turn_page(file, end, page_size)
+            mode = RAW_MODE if image.raw else JPEG_MODE
+            rows[count] = ((mode, image.width, image.height, file.tell()), label)
+            allocations[count] = (count, file.tell(), len(image.data))
+            file.write(image.data)
+            count += 1
+        _fill(file, end)
+        file.write(allocations[:count].tobytes())
+        file.seek(0)
+        file.write(np.array((VERSION, len(FIELDS), page_size, count, end), HEADER).tobytes())
+        file.write(FIELDS.tobytes() + rows.tobytes())
+    return count
 
-    metadata_sm: Any  # all that FFCV reads of it at the end is ``buf``
 
-    def __init__(self, path: Path, capacity: int, page_size: int) -> None:
-        super().__init__(str(path), {"image": RGBImageField(), "label": IntField()}, page_size=page_size)
-        self.num_samples = capacity
+def read_beton(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """ROW [n] and ALLOCATION [n] of a store, in sample order.
 
-    def write(self, samples: Iterable[tuple[StoredJpeg, int]]) -> int:
-        """Writes up to ``capacity`` images with labels, and returns how many there were.
+    Raises:
+        UserError: it is of another version, has other fields, or its tables are damaged.
+    """
+    with path.open("rb") as file:
+        header = _read(file, HEADER, 1, path)[0]
+        if header["version"] != VERSION:
+            raise UserError(
+                f"{path} is no FFCV store of version {VERSION} (its header says {header['version']}); "
+                "convert the images again"
+            )
+        fields = _read(file, FIELD, len(FIELDS), path)
+        if header["num_fields"] != len(FIELDS) or fields.tobytes() != FIELDS.tobytes():
+            raise UserError(f"{path} has other fields than image and label; convert the images again")
+        rows = _read(file, ROW, int(header["num_samples"]), path)
+        file.seek(int(header["alloc_table"]))
+        allocations = _read(file, ALLOCATION, len(rows), path)
+    if not np.array_equal(allocations["ptr"], rows["image"]["data_ptr"]):
+        raise UserError(f"the tables of {path} contradict each other; convert the images again")
+    return rows, allocations
 
-        The rows of the images that did not come lie unused between the last row and the first page.
 
-        Raises:
-            OSError: the disk is full, or the file cannot be written.
-        """
-        metadata = self._prepare_privately()
-        encoders = {"image": _ReadyJpeg(), "label": IntField()}
-        allocator = MemoryAllocator(self.fname, self.data_region_start, self.page_size)
-        count = 0
-        with allocator:
-            for count, sample in enumerate(samples, start=1):
-                handle_sample(sample, count - 1, metadata.dtype.names, metadata, allocator, encoders)
-        self._check_pages(allocator)
-        self.header["num_samples"] = count
-        self.finalize([allocator.allocations])
-        return count
+def _page_end(position: int, page_size: int) -> int:
+    return -(-position // page_size) * page_size
 
-    def _prepare_privately(self) -> np.ndarray:
-        """FFCV's preparation without shared memory, which is small in containers and outlives a kill."""
-        self.prepare()
-        self.metadata_sm.close()
-        self.metadata_sm.unlink()
-        metadata = np.zeros(self.num_samples, self.metadata_type)
-        self.metadata_sm = SimpleNamespace(buf=metadata.view(np.uint8).data)
-        return metadata
 
-    def _check_pages(self, allocator: MemoryAllocator) -> None:
-        """The allocator does not look at how much of a page the system took."""
-        expected = allocator.offset + allocator.next_page_written.value * self.page_size
-        if os.path.getsize(self.fname) != expected and allocator.allocations:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def _turn_page(file: BinaryIO, end: int, page_size: int) -> int:
+    _fill(file, end)
+    return end + page_size
+
+
+def _fill(file: BinaryIO, end: int) -> None:
+    file.write(bytes(end - file.tell()))
+
+
+def _read(file: BinaryIO, dtype: np.dtype, count: int, path: Path) -> np.ndarray:
+    size = count * dtype.itemsize
+    if size > os.fstat(file.fileno()).st_size - file.tell():
+        raise UserError(f"{path} is cut short: it announces more images than it holds; convert the images again")
+    return np.frombuffer(file.read(size), dtype)

@@ -1,7 +1,5 @@
 """The built-in image set: textured objects before dead leaves, with classes and masks, drawn from a seed."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from tqdm import tqdm
 
 from dataprep.dead_leaves import dead_leaves, polygon, random_colours
 from dataprep.errors import UserError
+from dataprep.finishing import unfinished
 from dataprep.objects import CLASSES, Pose, coverage, draw_object
 from dataprep.workers import available_cores, ordered_map
 
@@ -68,18 +67,13 @@ def write_demo(out: Path, images: int = 1200, seed: int = 0, workers: int | None
         raise UserError(f"--workers {workers} is too few; give at least 1")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not an empty folder; remove it or choose another")
-    unfinished = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        _make_folders(unfinished)
-        draw = partial(_write_picture, folder=unfinished, seed=seed)
+    with unfinished(out) as folder:
+        _make_folders(folder)
+        draw = partial(_write_picture, folder=folder, seed=seed)
         with closing(ordered_map(draw, list(places(images)), workers)) as done:
             for _ in tqdm(done, total=images, unit=" images", mininterval=0.5):
                 pass
-        unfinished.replace(out)
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {error.strerror or error}; free space or choose another place") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        folder.replace(out)
 
 
 def places(images: int) -> Iterator[Place]:

@@ -1,16 +1,18 @@
-"""One image, from any file that Pillow reads to the JPEG that a store keeps."""
+"""One image, from any file that Pillow reads to the bytes that a store keeps."""
 
+import hashlib
 import io
 import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dataprep.jpeg_decoder import decodes
+from dataprep.manifest import StoreOptions
 
 ORIENTATION_TAG = 0x0112
+DIGEST_BYTES = 8
 TURNED = range(2, 9)  # the orientations that are not upright; other values mean nothing
 
 
@@ -18,13 +20,17 @@ class UnreadableImage(Exception):
     """The file is not an image that can be decoded whole; the text is the reason."""
 
 
-class StoredJpeg(NamedTuple):
-    """JPEG bytes for a store, their size in pixels, and whether they are the source file's own."""
+class StoredImage(NamedTuple):
+    """Bytes for a store, the image's size in pixels, and whether they are the source file's own.
+
+    ``data`` is a JPEG, or where ``raw`` the pixels: uint8 RGB [height, width, 3].
+    """
 
     data: bytes
     height: int
     width: int
     original: bool
+    raw: bool = False
 
 
 def load_rgb(path: Path) -> Image.Image:
@@ -38,34 +44,50 @@ def load_rgb(path: Path) -> Image.Image:
     return _decode(_open(_read(path)))
 
 
-def stored_jpeg(path: Path, max_side: int, quality: int) -> StoredJpeg:
-    """The file's own bytes if they are an upright RGB JPEG within ``max_side`` pixels, else one made from it.
+def stored_image(path: Path, max_side: int, quality: int, raw: bool = False) -> StoredImage:
+    """The file's own bytes if they are an upright RGB JPEG within ``max_side`` pixels, else a JPEG made from it.
 
-    A JPEG that only Pillow forgives (FFCV's decoder warns of it) is encoded anew.
+    A JPEG that only Pillow forgives (FFCV's decoder warns of it) is encoded anew. With ``raw`` it is the pixels.
 
     Raises:
         UnreadableImage: it cannot be decoded whole.
     """
     data = _read(path)
     image = _open(data)
-    plain = image.format == "JPEG" and image.mode == "RGB" and max(image.size) <= max_side
+    plain = image.format == "JPEG" and image.mode == "RGB" and max(image.size) <= max_side and not raw
     if plain and not _is_turned(image) and decodes(data, image.height, image.width):
-        return StoredJpeg(data, image.height, image.width, original=True)
+        return StoredImage(data, image.height, image.width, original=True)
     rgb = _shrink(_decode(image), max_side)
+    if raw:
+        return StoredImage(rgb.tobytes(), rgb.height, rgb.width, original=False, raw=True)
     buffer = io.BytesIO()
     rgb.save(buffer, "JPEG", quality=quality)
-    return StoredJpeg(buffer.getvalue(), rgb.height, rgb.width, original=False)
+    return StoredImage(buffer.getvalue(), rgb.height, rgb.width, original=False)
 
 
-def try_stored_jpeg(path: Path, max_side: int, quality: int) -> StoredJpeg | UnreadableImage:
-    """``stored_jpeg``, with its error as a value that crosses from a worker."""
+def convert(item: tuple[int, str], root: Path, options: StoreOptions) -> StoredImage | UnreadableImage:
+    """Image ``(place in the source, path below root)`` as the options want it stored.
+
+    An error is a value here, which crosses from a worker.
+    """
+    place, file = item
     with warnings.catch_warnings():
         # Pillow warns of odd metadata, which matter to nobody here and would tear the progress bar.
         warnings.simplefilter("ignore")
         try:
-            return stored_jpeg(path, max_side, quality)
+            raw = kept_as_pixels(place, options.raw_share)
+            return stored_image(root / file, options.max_side, options.quality, raw)
         except UnreadableImage as error:
             return error
+
+
+def kept_as_pixels(place: int, share: float) -> bool:
+    """Whether image ``place`` of a source belongs to the share (0 to 1) that is stored as pixels.
+
+    A pure function: a larger share keeps the images of a smaller one.
+    """
+    digest = hashlib.blake2b(place.to_bytes(8, "little"), digest_size=DIGEST_BYTES).digest()
+    return int.from_bytes(digest, "little") < share * 256**DIGEST_BYTES
 
 
 def _read(path: Path) -> bytes:
@@ -116,6 +138,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _high_bytes(image: Image.Image) -> Image.Image:
     """16-bit grey to RGB, where Pillow's own conversion would clip at 255."""
+    import numpy as np  # half of a worker's start, which most conversions can do without
+
     levels = np.asarray(image)
     if levels.min() < 0 or levels.max() > 0xFFFF:
         raise UnreadableImage("its pixels have more than 16 bits")

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, asdict, dataclass, fields
 from pathlib import Path
 
 from dataprep.errors import UserError
@@ -22,17 +23,37 @@ class SkippedImage:
 
 
 @dataclass(frozen=True)
+class StoreFile:
+    """One file of a store that is a folder."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class StoreOptions:
-    """How the images were converted; ``max_side`` in pixels, ``quality`` of re-encoded JPEGs."""
+    """How the images were converted.
+
+    ``max_side`` in pixels, ``quality`` of re-encoded JPEGs; ``raw_share`` of the images kept as pixels: 0 in mode
+    "jpg", 1 in "raw", and between in "mixed".
+    """
 
     max_side: int
     quality: int
     on_error: str
+    mode: str = "jpg"
+    raw_share: float = 0.0
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Record of one store; ``count`` images, of which ``originals`` keep the bytes of their source file."""
+    """Record of one store.
+
+    ``count`` images, of which ``originals`` keep the bytes of their source file and ``raw`` are stored as pixels.
+    Kind "ffcv" is one file, whose size and digest these are. Kind "webdataset" is a folder of ``files``: its size is
+    that of all together, and its digest that of their list as `sha256sum` prints it in the order of their names.
+    """
 
     kind: str
     count: int
@@ -45,20 +66,16 @@ class Manifest:
     skipped: tuple[SkippedImage, ...]
     size_bytes: int
     sha256: str
+    raw: int = 0
+    files: tuple[StoreFile, ...] = ()
     format_version: int = FORMAT_VERSION
 
     def check(self, store: Path, digest: bool = False) -> None:
-        """Raises UserError if the store is not the one described: by its size, and by its digest if asked."""
-        if not store.is_file():
-            raise UserError(f"there is no store {store}; convert the images again")
-        size = store.stat().st_size
-        if size != self.size_bytes:
-            raise UserError(
-                f"the store {store} has {size} bytes where its manifest says {self.size_bytes}; "
-                "convert the images again"
-            )
-        if digest and sha256_of(store) != self.sha256:
-            raise UserError(f"the content of {store} is not what its manifest says; convert the images again")
+        """Raises UserError if the store is not the one described: by its sizes, and by its digests if asked."""
+        if not self.files:
+            _check_file(store, self.size_bytes, self.sha256 if digest else None)
+        for file in self.files:
+            _check_file(store / file.name, file.size_bytes, file.sha256 if digest else None)
 
     def write(self, path: Path) -> None:
         """Writes the record as JSON, complete or not at all."""
@@ -74,12 +91,12 @@ class Manifest:
 
 
 def manifest_path(store: Path) -> Path:
-    """STORE.json, for example ``train.beton.json``."""
-    return store.with_name(store.name + ".json")
+    """STORE.json, for example ``train.beton.json``; of a store that is a folder, ``manifest.json`` in it."""
+    return store / "manifest.json" if store.is_dir() else store.with_name(store.name + ".json")
 
 
 def read_manifest(store: Path) -> Manifest:
-    """Reads the manifest beside a store.
+    """Reads the manifest of a store.
 
     Raises:
         UserError: it is missing, is no manifest, or has another version's format.
@@ -108,10 +125,34 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest_of(files: Sequence[StoreFile]) -> str:
+    """The digest of a store of several files: that of their digests and names."""
+    lines = "".join(f"{file.sha256}  {file.name}\n" for file in sorted(files, key=lambda file: file.name))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _check_file(path: Path, size_bytes: int, sha256: str | None) -> None:
+    if not path.is_file():
+        raise UserError(f"there is no store {path}; convert the images again")
+    size = path.stat().st_size
+    if size != size_bytes:
+        raise UserError(
+            f"the store {path} has {size} bytes where its manifest says {size_bytes}; convert the images again"
+        )
+    if sha256 is not None and sha256_of(path) != sha256:
+        raise UserError(f"the content of {path} is not what its manifest says; convert the images again")
+
+
 def _from_record(record: dict) -> Manifest:
-    values = {field.name: record[field.name] for field in fields(Manifest)}
+    """Fields that have defaults were added later: a store without them is as they say."""
+    values = {field.name: record[field.name] for field in fields(Manifest) if _required(field) or field.name in record}
     for name in ("classes", "label_counts"):
         values[name] = None if values[name] is None else tuple(values[name])
     values["options"] = StoreOptions(**values["options"])
     values["skipped"] = tuple(SkippedImage(**image) for image in values["skipped"])
+    values["files"] = tuple(StoreFile(**file) for file in values.get("files", ()))
     return Manifest(**values)
+
+
+def _required(field: Field) -> bool:
+    return field.default is MISSING

@@ -1,10 +1,11 @@
 """Work shared out to processes, its results in order, without a way to hang when one of them dies.
 
-Every worker has a pipe of its own whose far end only it holds, so that its death, even in the middle of a
-message, reads as the end of that pipe. (Where workers share one queue, as in multiprocessing's pools, the
+Every worker has pipes of its own whose far ends only it holds, so that its death, even in the middle of a
+message, reads as the end of its pipe. (Where workers share one queue, as in multiprocessing's pools, the
 reader would wait for the rest of the message.)
 """
 
+import fcntl
 import os
 import signal
 from collections.abc import Callable, Generator, Sequence
@@ -21,6 +22,7 @@ Result = TypeVar("Result")
 
 CHUNK = 8  # items a message: one chunk of paths stays well below a pipe's buffer, so that sending never blocks
 AHEAD = 4  # chunks that a worker may be ahead of the consumer
+PIPE_BYTES = 1 << 20  # for results: a whole chunk of images, so that few are sent in pieces
 PATIENCE = 0.5  # seconds between looks whether the program is to stop
 
 
@@ -59,28 +61,34 @@ def ordered_map(
 class _Crew(Generic[Item, Result]):
     def __init__(self, function: Callable[[Item], Result], size: int) -> None:
         context = get_context("spawn")
+        # Workers are known by the end that their results come out of.
+        self.tasks: dict[Connection, Connection] = {}
         self.idle: list[Connection] = []
         self.busy: list[Connection] = []
         self.processes: list[BaseProcess] = []
         try:
             for _ in range(size):
-                ours, theirs = context.Pipe()
-                process = context.Process(target=_work, args=(theirs, function), daemon=True)
-                self.idle.append(ours)
+                their_tasks, tasks = context.Pipe(duplex=False)
+                results, their_results = context.Pipe(duplex=False)
+                _widen(results)
+                self.tasks[results] = tasks
+                self.idle.append(results)
+                process = context.Process(target=_work, args=(their_tasks, their_results, function), daemon=True)
                 process.start()
                 self.processes.append(process)
-                theirs.close()
+                their_tasks.close()
+                their_results.close()
         except BaseException:
             self.end()
             raise
 
     def give(self, index: int, chunk: Sequence[Item]) -> None:
-        connection = self.idle.pop()
+        worker = self.idle.pop()
         try:
-            connection.send((index, chunk))
+            self.tasks[worker].send((index, chunk))
         except OSError as error:
             raise _death() from error
-        self.busy.append(connection)
+        self.busy.append(worker)
 
     def collect(self) -> dict[int, list[Result]]:
         """Waits a little for some worker to finish its chunk, and takes what is there.
@@ -106,16 +114,24 @@ class _Crew(Generic[Item, Result]):
             process.kill()
         for process in self.processes:
             process.join()
-        for connection in self.idle + self.busy:
-            connection.close()
+        for results, tasks in self.tasks.items():
+            results.close()
+            tasks.close()
 
 
-def _work(connection: Connection, function: Callable[[Item], Result]) -> None:
+def _widen(pipe: Connection) -> None:
+    try:
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    except OSError:
+        return  # the user has no more memory for pipes, and narrow ones do
+
+
+def _work(tasks: Connection, results: Connection, function: Callable[[Item], Result]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
     try:
         while True:
-            index, chunk = connection.recv()
-            connection.send((index, _outcome(function, chunk)))
+            index, chunk = tasks.recv()
+            results.send((index, _outcome(function, chunk)))
     except (EOFError, BrokenPipeError):
         return  # the parent is gone
 

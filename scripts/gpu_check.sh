@@ -71,6 +71,8 @@ mapfile -t tests < <(grep -rl --include='*.py' 'pytest.mark.gpu' tests | sort -r
 part tests 150 "pytest pytest_timeout PIL $base" "$python" -m pytest -p no:cacheprovider -v --durations 5 -m gpu "${tests[@]}"
 if [ $device = cuda ]; then
     part copy 30 "" bash -c 'bench copy copy'
+    part augment 60 "$base numba_cuda" bash -c 'bench augment augment --batch 256'
+    part multicrop 45 "$base numba_cuda" bash -c 'bench multicrop augment --batch 256 --views multicrop --repeats 5'
     part loss 60 "timm numba" bash -c 'bench loss loss --batch 256'
     part optimizer 60 "timm" bash -c 'bench optimizer optimizer'
     part fp16 70 "$base" bash -c 'bench fp16 step --batch 128 --precisions fp16 --compile'
@@ -83,6 +85,7 @@ else
     heads="--expander 16 --projector 8 --repeats 2"
     export TORCH_COMPILE_DISABLE=1  # a CPU would compile for minutes; what is named compiled runs eagerly here
     part copy 30 "" bash -c 'bench copy copy --mib 1 --repeats 2'
+    part augment 60 "$base" bash -c 'bench augment augment --batch 2 --repeats 2'
     part loss 60 "timm numba" bash -c "bench loss loss --batch 4 $heads"
     part optimizer 60 "timm" bash -c "bench optimizer optimizer --backbone test_resnet $heads"
     part fp32 180 "$base" bash -c "bench fp32 step --backbone test_resnet --size 64 --batch 4 --precisions fp32 --compile $heads"

@@ -1,30 +1,6 @@
 #!/usr/bin/env bash
-# Converts the train and val folders of an ImageNet-style tree to FFCV stores.
+# Converts the train and val folders of an ImageNet-style tree to FFCV stores, OUT_DIR/train.beton and OUT_DIR/val.beton.
 #   scripts/write_ffcv.sh SOURCE OUT_DIR [options of `python -m dataprep ffcv`]
 set -euo pipefail
-
-fail() {
-  echo "error: $1" >&2
-  exit 2
-}
-
-[ $# -ge 2 ] || fail "give SOURCE (with train and val folders) and OUT_DIR: $0 SOURCE OUT_DIR [options]"
-source_dir=$(realpath -m -- "$1")
-out_dir=$(realpath -m -- "$2")
-shift 2
-for part in train val; do
-  [ -d "$source_dir/$part" ] || fail "there is no folder $source_dir/$part; SOURCE must hold train and val"
-done
-
-repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
-python=$repository/.venv/bin/python
-if [ ! -x "$python" ]; then
-  python=$(command -v python3) || fail "there is no Python; run scripts/setup.sh"
-fi
-export PYTHONPATH=$repository${PYTHONPATH:+:$PYTHONPATH}
-"$python" -c 'import importlib.util as u, sys; sys.exit(not (u.find_spec("ffcv") and u.find_spec("PIL")))' ||
-  fail "$python lacks ffcv or Pillow; run scripts/setup.sh"
-
-for part in train val; do
-  "$python" -m dataprep ffcv "$source_dir/$part" "$out_dir/$part.beton" "$@"
-done
+. "$(dirname -- "${BASH_SOURCE[0]}")/write_stores.sh"
+write_stores ffcv .beton "$@"

@@ -69,3 +69,15 @@ def test_permutations_are_uniform():
     firsts = np.array([philox.permutation(0, epoch, 5) for epoch in range(5000)])
     counts = np.array([np.bincount(column, minlength=5) for column in firsts.T])
     assert np.abs(counts - 1000).max() < 5 * np.sqrt(1000 * 0.8), "each sample comes equally often at each place"
+
+
+def test_block_permutations_read_few_places_at_a_time():
+    orders = [philox.block_permutation(3, epoch, 1003, block=10, window=105) for epoch in range(3)]
+    for order in orders:
+        assert sorted(order) == list(range(1003))
+        for start in range(0, 1003, 100):
+            assert len(np.unique(order[start : start + 100] // 10)) <= 21, "two windows of ten blocks at most"
+        first = order[:100]
+        assert (np.diff(first) < 0).mean() > 0.3, "shuffled within"
+    assert (orders[0] != orders[1]).any() and set(orders[0][:100]) != set(orders[1][:100])
+    assert sorted(philox.block_permutation(3, 0, 50, block=7, window=1000)) == list(range(50))

@@ -1,4 +1,4 @@
-"""Measures the parts on this machine: ``python -m vicregl_fast.bench copy | loss | optimizer | step | run | show``.
+"""Measures the parts on this machine: ``python -m vicregl_fast.bench PART``; ``--help`` lists them.
 
 Each part imports what it needs when it is asked for, so that a missing package costs that part alone.
 """
@@ -24,6 +24,16 @@ from vicregl_fast.training.precision import choose_kernels
 
 GRIDS = {"two": (7, 7), "multicrop": (7, 7, 3, 3, 3, 3, 3, 3)}
 """Cells along a side of the views' maps at output stride 32: 224 pixels, and for multi-crop 96 pixels besides."""
+
+
+def augment(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Cropping and distorting."""
+    from vicregl_fast.augment.recipe import ViewsConfig
+    from vicregl_fast.benchmarks.augmentation import bench_augmentation
+    from vicregl_fast.data.feed import decoding_threads
+
+    threads = decoding_threads(options.workers, world=1)
+    return bench_augmentation(options.device, ViewsConfig(options.views), options.batch, threads, options.repeats)
 
 
 def copy(options: argparse.Namespace) -> Iterator[Measurement]:
@@ -103,16 +113,21 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     shown = commands.add_parser("show", help="print what --json files hold")
     shown.add_argument("files", type=Path, nargs="+")
+    views = commands.add_parser("augment", help="cropping and distorting, in every backend")
     copies = commands.add_parser("copy", help="memory bandwidth")
     losses = commands.add_parser("loss", help="forward and backward of the loss")
     optimizers = commands.add_parser("optimizer", help="LARS over a whole network")
     steps = commands.add_parser("step", help="training steps on drawn pictures")
     runs = commands.add_parser("run", help="what a run's log says of its speed")
-    for command, benchmark in ((copies, copy), (losses, loss), (optimizers, optimizer), (steps, step), (runs, run)):
+    parts = ((views, augment), (copies, copy), (losses, loss), (optimizers, optimizer), (steps, step), (runs, run))
+    for command, benchmark in parts:
         command.set_defaults(benchmark=benchmark)
         command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="(auto)")
         command.add_argument("--repeats", type=_count, default=10, help="samples of each duration (10)")
         command.add_argument("--json", type=Path, help="write the figures to this file, too")
+    views.add_argument("--batch", type=_count, default=64, help="images (64)")
+    views.add_argument("--views", choices=list(GRIDS), default="two", help="views of an image (two)")
+    views.add_argument("--workers", type=_count, help="threads on the CPU (all available cores)")
     copies.add_argument("--mib", type=_count, default=256, help="bytes copied at a time (256 MiB)")
     runs.add_argument("run", type=Path, metavar="RUN", help="run folder")
     _add_sizes(losses, optimizers, steps)

@@ -23,6 +23,9 @@ class DataConfig:
         val_path: the same for the validation pass; null for none.
         val_list: as list, for val_path.
         workers: decoding threads; null means one for each core that this process may use.
+        order: random over all images, or blocks for a store larger than memory: reads some places of it at a time.
+        window: with blocks: images that are shuffled together; they should fit into memory.
+        on_error: at an image that does not decode, fail or skip it.
     """
 
     path: str = "data/imagenet/train.beton"
@@ -30,6 +33,13 @@ class DataConfig:
     val_path: str | None = None
     val_list: str | None = None
     workers: int | None = None
+    order: Literal["random", "blocks"] = "random"
+    window: int = 16384
+    on_error: Literal["fail", "skip"] = "fail"
+
+    def __post_init__(self) -> None:
+        if self.window < 1:
+            raise UserError(f"data.window is {self.window}; give at least 1 image")
 
 
 @dataclass(frozen=True)

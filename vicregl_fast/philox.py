@@ -89,14 +89,33 @@ def sample_uniforms(seed: int, epoch: int, view: int, draw: int, indices_b: np.n
 
 
 @njit(nogil=True, cache=True)
-def _fill_order_keys(seed, epoch, keys_n):
+def _fill_order_keys(seed, epoch, draw, keys_n):
     for i in range(keys_n.shape[0]):
-        high, low, _, _ = sample_words(seed, epoch, i, ORDER_VIEW, 0)
+        high, low, _, _ = sample_words(seed, epoch, i, ORDER_VIEW, draw)
         keys_n[i] = (np.uint64(high) << _SHIFT_32) | np.uint64(low)
+
+
+def order_keys(seed: int, epoch: int, n: int, draw: int = 0) -> np.ndarray:
+    """A random uint64 for each of n things, by which to order them in an epoch; each ``draw`` has its own."""
+    keys_n = np.empty(n, dtype=np.uint64)
+    _fill_order_keys(np.uint64(seed), np.int64(epoch), np.int64(draw), keys_n)
+    return keys_n
 
 
 def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
     """Returns the order of an epoch's n samples, int64[n]: the stable order of 64-bit Philox keys."""
-    keys_n = np.empty(n, dtype=np.uint64)
-    _fill_order_keys(np.uint64(seed), np.int64(epoch), keys_n)
-    return np.argsort(keys_n, kind="stable")
+    return np.argsort(order_keys(seed, epoch, n), kind="stable")
+
+
+def block_permutation(seed: int, epoch: int, n: int, block: int, window: int) -> np.ndarray:
+    """An order int64[n] that reads a store from few places at a time.
+
+    Blocks of ``block`` neighbouring samples come in random order, and are dealt into windows of ``window`` samples
+    (rounded to whole blocks), whose samples are then shuffled together. With one window it is random altogether.
+    """
+    blocks = np.arange(n) // block
+    keys = order_keys(seed, epoch, int(blocks[-1]) + 1, draw=1)
+    place_of_block = np.empty(len(keys), dtype=np.int64)
+    place_of_block[np.argsort(keys, kind="stable")] = np.arange(len(keys))
+    windows = place_of_block[blocks] // max(1, window // block)
+    return np.lexsort((order_keys(seed, epoch, n), windows))

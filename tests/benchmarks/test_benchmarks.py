@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from dataprep.demo import draw_picture
-from vicregl_fast.augment.recipe import ViewsConfig
+from vicregl_fast.augment.backends import make_view
+from vicregl_fast.augment.parameters import draw_parameters
+from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.bench import main
+from vicregl_fast.benchmarks.augmentation import OPERATIONS, bench_augmentation, only, photograph_sized
 from vicregl_fast.benchmarks.copying import bench_copy
 from vicregl_fast.benchmarks.drawn_views import DIFFERENT_PICTURES, drawn_batch
 from vicregl_fast.benchmarks.losses import CRITERIA, LossSizes, bench_loss, drawn_boxes
@@ -69,6 +72,25 @@ def test_peak_memory_of_a_call() -> None:
     done = subprocess.run([sys.executable, "-c", MEASURE_MEMORY], capture_output=True, text=True)
     nothing, two = map(float, done.stdout.split())
     assert abs(nothing) < 0.2 and abs(two - 2) < 0.2, done.stderr
+
+
+def test_rows_of_augmentation() -> None:
+    views = ViewsConfig("two", large_size=32)
+    rows = {row.name: row for row in bench_augmentation(CPU, views, 4, threads=1, repeats=2)}
+    assert rows["augment.numba_over_torch"].value == pytest.approx(
+        rows["augment.numba"].value / rows["augment.torch"].value
+    )
+    assert {f"augment.{name}.crop_{each}" for name in ("torch", "numba") for each in OPERATIONS} < set(rows)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_operation_is_measured_alone(operation: str) -> None:
+    batch, recipe = photograph_sized(3), view_recipes(ViewsConfig(large_size=24))[0]
+    drawn = draw_parameters(recipe, 0, 0, 0, batch.indices, batch.heights, batch.widths)
+    plain, changed = (make_view("torch", recipe, only(drawn, each), batch, 1) for each in (None, operation))
+    assert (plain != changed).any()
+    flags = [only(drawn, operation).__dict__[name].tolist() for name in ("flips", "jitter", "grey", "blur", "solarise")]
+    assert flags.count([True] * 3) == 1 and flags.count([False] * 3) == 4
 
 
 def test_rows_of_matching() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from dataprep.errors import UserError
@@ -54,7 +55,9 @@ def test_the_decoder_also_serves_ffcv_s_own_loader(beton: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_damaged_image_is_named(beton: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def damaged(beton: Path, tmp_path: Path) -> Path:
+    """The store with image 7 written over."""
     store = open_beton(beton)
     address = int(store.image_metadata[7]["data_ptr"])
     damaged = tmp_path / "damaged.beton"
@@ -62,10 +65,36 @@ def test_a_damaged_image_is_named(beton: Path, tmp_path: Path) -> None:
     data[address : address + 200] = bytes(200)
     damaged.write_bytes(data)
     Path(f"{damaged}.json").write_text(Path(f"{beton}.json").read_text())
+    return damaged
+
+
+def test_a_damaged_image_is_named(damaged: Path) -> None:
     engine = FfcvEngine(open_beton(damaged), 4, 2)
     engine.decode(np.array([6, 8]))
-    with pytest.raises(UserError, match=r"image 7 of .*damaged\.beton does not decode"):
+    with pytest.raises(UserError, match=r"image 7 of .*damaged\.beton does not decode.*--data\.on_error skip"):
         engine.decode(np.array([6, 7, 8]))
+
+
+def test_a_damaged_image_can_be_left_out(damaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = FfcvEngine(open_beton(damaged), 4, 2, on_error="skip")
+    for _ in range(2):
+        batch = engine.decode(np.array([7, 6, 8]))
+        images = batch.images()
+        assert batch.indices.tolist() == [6, 6, 8] and batch.labels.tolist()[0] == batch.labels.tolist()[1]
+        assert torch.equal(images[0], images[1]) and not torch.equal(images[0], images[2])
+        sizes = [tuple(image.shape) for image in batch.to(torch.device("cpu")).images()]
+        assert sizes == [tuple(image.shape) for image in images]
+    assert capsys.readouterr().out.count("image 7 of") == 1, "said once"
+    with pytest.raises(UserError, match="none of the images 7"):
+        engine.decode(np.array([7]))
+
+
+def test_a_batch_stays_whole_during_the_next_one(beton: Path) -> None:
+    engine = FfcvEngine(open_beton(beton), 4, 2)
+    first = engine.decode(np.arange(4))
+    before = first.packed.clone()
+    engine.decode(np.arange(4, 8))
+    assert torch.equal(first.packed, before)
 
 
 def test_what_is_no_store_is_said_in_one_sentence(beton: Path, tmp_path: Path) -> None:

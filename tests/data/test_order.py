@@ -16,17 +16,19 @@ def test_an_epoch_shows_every_sample_once_and_another_epoch_in_another_order() -
     assert (np.concatenate(list(GlobalBatches(60, 12, seed=4).epoch(0))) != epochs[0]).any()
 
 
+@pytest.mark.parametrize("window", [None, 16])
 @pytest.mark.parametrize("world", [2, 3, 4])
-def test_ranks_together_take_the_batches_of_one_process(world: int) -> None:
-    alone = list(GlobalBatches(50, 12, seed=1).epoch(2))
-    ranks = [list(GlobalBatches(50, 12, seed=1, rank=rank, world=world).epoch(2)) for rank in range(world)]
+def test_ranks_together_take_the_batches_of_one_process(world: int, window: int | None) -> None:
+    alone = list(GlobalBatches(50, 12, seed=1, window=window).epoch(2))
+    ranks = [list(GlobalBatches(50, 12, 1, rank, world, window).epoch(2)) for rank in range(world)]
     assert len(alone) == 4
     for step, batch in enumerate(alone):
         np.testing.assert_array_equal(np.concatenate([rank[step] for rank in ranks]), batch)
 
 
-def test_a_resumed_epoch_starts_at_its_batch() -> None:
-    order = GlobalBatches(50, 12, seed=1)
+@pytest.mark.parametrize("window", [None, 16])
+def test_a_resumed_epoch_starts_at_its_batch(window: int | None) -> None:
+    order = GlobalBatches(50, 12, seed=1, window=window)
     whole, rest = list(order.epoch(5)), list(order.epoch(5, start=3))
     assert len(rest) == 1
     np.testing.assert_array_equal(rest[0], whole[3])

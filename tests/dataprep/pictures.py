@@ -24,6 +24,22 @@ def write_jpeg(path: Path, height: int = 40, width: int = 60, seed: int = 0, **o
     return buffer.getvalue()
 
 
+def odd_images() -> dict[str, Image.Image]:
+    """File name -> a picture of 40x60 pixels in a mode that is not RGB, or in a format that is not JPEG."""
+    image = Image.fromarray(smooth(40, 60))
+    alpha = image.copy()
+    alpha.putalpha(Image.fromarray(np.linspace(0, 255, 40 * 60).reshape(40, 60).astype(np.uint8)))
+    return {
+        "grey.jpg": image.convert("L"),
+        "cmyk.jpg": image.convert("CMYK"),
+        "palette.png": image.quantize(64),
+        "bits.png": image.convert("1"),
+        "alpha.png": alpha,
+        "grey_alpha.png": alpha.convert("LA"),
+        "plain.webp": image,
+    }
+
+
 def write_tree(folder: Path, classes: tuple[str, ...] = ("ant", "bee"), each: int = 3) -> dict[str, bytes]:
     """Class folders of JPEGs of different sizes: relative path -> bytes, in the order of a source."""
     return {

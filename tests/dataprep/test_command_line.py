@@ -8,14 +8,19 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from dataprep.manifest import read_manifest
+from dataprep.sources import list_images
 from tests.dataprep.pictures import write_jpeg, write_tree
+from tests.dataprep.stores import KINDS, Kind
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -68,10 +73,11 @@ def wait_for_workers(process: subprocess.Popen[str], out: Path) -> list[psutil.P
 
 
 @pytest.mark.timeout(180)
-def test_ffcv_fails_in_one_sentence(start: Start, tmp_path: Path) -> None:
+@every_kind
+def test_a_broken_image_ends_in_one_sentence(start: Start, tmp_path: Path, kind: Kind) -> None:
     write_tree(tmp_path / "images")
     (tmp_path / "images" / "bee" / "1.jpg").write_bytes(b"broken")
-    process = start("ffcv", tmp_path / "images", tmp_path / "s.beton", "--workers", 2)
+    process = start(kind.command, tmp_path / "images", tmp_path / kind.name, "--workers", 2)
     errors = process.communicate()[1]
     assert process.returncode == 2
     assert last_line(errors).startswith("error: ") and "bee/1.jpg cannot be converted" in last_line(errors)
@@ -89,6 +95,8 @@ def test_ffcv_fails_in_one_sentence(start: Start, tmp_path: Path) -> None:
             ("ffcv", "dataprep", "s.beton", "--quality", "high"),
             "argument --quality: invalid int value: 'high'",
         ),
+        (("webdataset", "dataprep"), "the following arguments are required: OUT_DIR"),
+        (("verify", "nowhere.beton"), "there is no store nowhere.beton"),
         (("demo", "dataprep"), "dataprep exists and is not an empty folder"),
         (("draw",), "invalid choice: 'draw'"),
     ],
@@ -101,10 +109,13 @@ def test_wrong_arguments_end_in_one_sentence(start: Start, arguments: tuple[str,
 
 
 @pytest.mark.timeout(180)
+@every_kind
 @pytest.mark.parametrize("which", [0, 1])  # one of them reads the endless file, the other waits for work
-def test_a_killed_worker_ends_in_one_sentence(start: Start, stalled: Path, tmp_path: Path, which: int) -> None:
-    out = tmp_path / "s.beton"
-    process = start("ffcv", stalled, out, "--workers", 2)
+def test_a_killed_worker_ends_in_one_sentence(
+    start: Start, stalled: Path, tmp_path: Path, kind: Kind, which: int
+) -> None:
+    out = tmp_path / kind.name
+    process = start(kind.command, stalled, out, "--workers", 2)
     wait_for_workers(process, out)[which].kill()
     errors = process.communicate()[1]
     assert process.returncode == 2
@@ -113,12 +124,13 @@ def test_a_killed_worker_ends_in_one_sentence(start: Start, stalled: Path, tmp_p
 
 
 @pytest.mark.timeout(180)
+@every_kind
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_conversion_leaves_nothing(
-    start: Start, stalled: Path, tmp_path: Path, number: signal.Signals
+    start: Start, stalled: Path, tmp_path: Path, kind: Kind, number: signal.Signals
 ) -> None:
-    out = tmp_path / "s.beton"
-    process = start("ffcv", stalled, out, "--workers", 2)
+    out = tmp_path / kind.name
+    process = start(kind.command, stalled, out, "--workers", 2)
     workers = wait_for_workers(process, out)
     process.send_signal(number)
     errors = process.communicate()[1]
@@ -126,6 +138,48 @@ def test_an_interrupted_conversion_leaves_nothing(
     assert f"stopped by {number.name}" in errors and "Traceback" not in errors
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
     assert not any(worker.is_running() for worker in workers)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("needs to mount a small file system, which takes root")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+@pytest.mark.timeout(180)
+@every_kind
+def test_a_full_disk_ends_in_one_sentence(start: Start, small_disk: Path, tmp_path: Path, kind: Kind) -> None:
+    for index in range(12):
+        noise = np.random.default_rng(index).integers(0, 256, (300, 300, 3), np.uint8)
+        (tmp_path / "images").mkdir(exist_ok=True)
+        Image.fromarray(noise).save(tmp_path / "images" / f"{index}.jpg", quality=95)
+    process = start(kind.command, tmp_path / "images", small_disk / kind.name, "--workers", 2)
+    errors = process.communicate()[1]
+    assert process.returncode == 2 and "Traceback" not in errors
+    assert f"{kind.name}: No space left on device; free space" in last_line(errors)
+    assert list(small_disk.iterdir()) == []
+
+
+@pytest.mark.timeout(180)
+@every_kind
+def test_verify_says_what_is_wrong(start: Start, tmp_path: Path, kind: Kind) -> None:
+    write_tree(tmp_path / "images")
+    kind.write(list_images(tmp_path / "images"), tmp_path / kind.name, workers=1)
+    process = start("verify", tmp_path / kind.name, "--sample", 4, "--workers", 2)
+    printed, errors = process.communicate()
+    assert process.returncode == 0 and "6/6" in errors and "4/4" in errors and "images/s" in errors
+    assert printed == f"{tmp_path / kind.name} is whole: every image decodes, and 4 are what their source gives\n"
+    write_jpeg(tmp_path / "images" / "bee" / "1.jpg", seed=99)
+    process = start("verify", tmp_path / kind.name, "--workers", 2)
+    errors = process.communicate()[1]
+    assert process.returncode == 2 and "Traceback" not in errors
+    assert last_line(errors).startswith("error: image 4 of ") and "is not what" in last_line(errors)
 
 
 @pytest.mark.timeout(180)
@@ -140,26 +194,35 @@ def test_an_interrupted_demo_leaves_nothing(start: Start, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+SCRIPTS = {"write_ffcv.sh": ".beton", "write_dali.sh": ""}
+"""And how the names of their stores end."""
+
+
 @pytest.mark.timeout(120)
-def test_script_writes_both_parts_of_a_tree(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script_writes_both_parts_of_a_tree(tmp_path: Path, name: str) -> None:
     write_tree(tmp_path / "tree" / "train", each=3)
     write_tree(tmp_path / "tree" / "val", each=1)
     (tmp_path / "tree" / "train" / "bee" / "1.jpg").write_bytes(b"broken")
-    script = REPOSITORY / "scripts" / "write_ffcv.sh"
+    script = REPOSITORY / "scripts" / name
     options = ["--max-side", "40", "--workers", "1", "--on-error", "skip"]
     command = [str(script), str(tmp_path / "tree"), str(tmp_path / "new" / "out"), *options]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0
-    train, val = (read_manifest(tmp_path / "new" / "out" / f"{part}.beton") for part in ("train", "val"))
+    stores = [tmp_path / "new" / "out" / f"{part}{SCRIPTS[name]}" for part in ("train", "val")]
+    train, val = map(read_manifest, stores)
     assert (train.label_counts, val.label_counts, train.options.max_side) == ((3, 2), (1, 1), 40)
     assert train.classes == val.classes == ("ant", "bee")
     assert "5 images in 2 classes" in result.stdout and "1 left out" in result.stdout
     assert "6/6" in result.stderr and "images/s" in result.stderr
 
 
-def test_script_says_what_is_missing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script_says_what_is_missing(tmp_path: Path, name: str) -> None:
     (tmp_path / "train").mkdir()
-    script = REPOSITORY / "scripts" / "write_ffcv.sh"
+    script = REPOSITORY / "scripts" / name
     result = subprocess.run([script, tmp_path, tmp_path / "out"], capture_output=True, text=True)
     assert result.returncode == 2
     assert result.stderr == f"error: there is no folder {tmp_path}/val; SOURCE must hold train and val\n"
+    result = subprocess.run([script, tmp_path], capture_output=True, text=True)
+    assert result.returncode == 2 and f"{name} SOURCE OUT_DIR [options]" in result.stderr

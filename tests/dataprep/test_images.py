@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from dataprep.images import UnreadableImage, load_rgb, stored_jpeg
-from tests.dataprep.pictures import smooth, write_jpeg
+from dataprep.images import StoredImage, UnreadableImage, load_rgb, stored_image
+from tests.dataprep.pictures import odd_images, smooth, write_jpeg
 
 PICTURE = smooth(40, 60)
 
@@ -17,29 +17,12 @@ def decoded(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 
-def with_alpha() -> Image.Image:
-    alpha = np.linspace(0, 255, 40 * 60).reshape(40, 60, 1).astype(np.uint8)
-    return Image.fromarray(np.concatenate([PICTURE, alpha], axis=2), "RGBA")
-
-
-@pytest.mark.parametrize(
-    ("image", "name"),
-    [
-        (Image.fromarray(PICTURE).convert("L"), "grey.jpg"),
-        (Image.fromarray(PICTURE).convert("CMYK"), "cmyk.jpg"),
-        (Image.fromarray(PICTURE).quantize(64), "palette.png"),
-        (Image.fromarray(PICTURE).convert("1"), "bits.png"),
-        (with_alpha(), "alpha.png"),
-        (with_alpha().convert("LA"), "grey_alpha.png"),
-        (Image.fromarray(PICTURE), "plain.webp"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_modes_become_rgb(tmp_path: Path, image: Image.Image, name: str) -> None:
-    image.save(tmp_path / name)
+@pytest.mark.parametrize("name", odd_images())
+def test_modes_become_rgb(tmp_path: Path, name: str) -> None:
+    odd_images()[name].save(tmp_path / name)
     expected = np.asarray(Image.open(tmp_path / name).convert("RGB"))
     assert np.array_equal(np.asarray(load_rgb(tmp_path / name)), expected)
-    stored = stored_jpeg(tmp_path / name, max_side=500, quality=95)
+    stored = stored_image(tmp_path / name, max_side=500, quality=95)
     assert not stored.original and (stored.height, stored.width) == (40, 60)
     difference = abs(decoded(stored.data) - expected)
     assert difference.mean() < (25 if name == "bits.png" else 6)  # JPEG blurs dither
@@ -75,7 +58,7 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
     source = write_jpeg(tmp_path / "a.jpg", exif=exif)
     expected = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "a.jpg")))
     assert np.array_equal(np.asarray(load_rgb(tmp_path / "a.jpg")), expected)
-    stored = stored_jpeg(tmp_path / "a.jpg", max_side=500, quality=95)
+    stored = stored_image(tmp_path / "a.jpg", max_side=500, quality=95)
     assert (stored.height, stored.width) == ((60, 40) if orientation in (5, 6, 7, 8) else (40, 60))
     assert stored.original == (orientation in (0, 1, 9)) == (stored.data == source)
     assert abs(decoded(stored.data) - expected).mean() < 3
@@ -84,33 +67,42 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
 
 def test_upright_rgb_jpeg_keeps_its_bytes(tmp_path: Path) -> None:
     source = write_jpeg(tmp_path / "a.jpg", 40, 60, progressive=True)
-    assert stored_jpeg(tmp_path / "a.jpg", max_side=60, quality=90) == (source, 40, 60, True)
+    assert stored_image(tmp_path / "a.jpg", max_side=60, quality=90) == StoredImage(source, 40, 60, original=True)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_broken_exif_does_not_matter(tmp_path: Path) -> None:
     source = write_jpeg(tmp_path / "a.jpg", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff")
-    assert stored_jpeg(tmp_path / "a.jpg", 500, 90).data == source
+    assert stored_image(tmp_path / "a.jpg", 500, 90).data == source
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(80, 120, (40, 60)), (121, 35, (60, 17)), (3, 400, (1, 60))])
 def test_longer_side_is_reduced_to_the_limit(tmp_path: Path, height: int, width: int, size: tuple[int, int]) -> None:
     write_jpeg(tmp_path / "a.jpg", height, width)
-    stored = stored_jpeg(tmp_path / "a.jpg", max_side=60, quality=95)
+    stored = stored_image(tmp_path / "a.jpg", max_side=60, quality=95)
     assert (stored.height, stored.width) == size and not stored.original
     small = Image.open(tmp_path / "a.jpg").resize(size[::-1], Image.Resampling.LANCZOS)
     assert abs(decoded(stored.data) - np.asarray(small)).mean() < 4
 
 
+def test_raw_is_the_pixels(tmp_path: Path) -> None:
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    assert stored_image(tmp_path / "a.png", 500, 90, raw=True) == (PICTURE.tobytes(), 40, 60, False, True)
+    small = stored_image(tmp_path / "a.png", 30, 90, raw=True)
+    assert (small.height, small.width) == (20, 30)
+    expected = Image.fromarray(PICTURE).resize((30, 20), Image.Resampling.LANCZOS)
+    assert small.data == expected.tobytes()
+
+
 def test_lower_quality_makes_fewer_bytes(tmp_path: Path) -> None:
     write_jpeg(tmp_path / "a.jpg", 200, 200)
-    assert len(stored_jpeg(tmp_path / "a.jpg", 100, 30).data) < len(stored_jpeg(tmp_path / "a.jpg", 100, 95).data) / 2
+    assert len(stored_image(tmp_path / "a.jpg", 100, 30).data) < len(stored_image(tmp_path / "a.jpg", 100, 95).data) / 2
 
 
 def test_what_only_pillow_forgives_is_encoded_anew(tmp_path: Path) -> None:
     source = write_jpeg(tmp_path / "a.jpg", 200, 200)
     (tmp_path / "a.jpg").write_bytes(source[: len(source) // 2] + b"\xff\xd9")
-    stored = stored_jpeg(tmp_path / "a.jpg", 500, 95)
+    stored = stored_image(tmp_path / "a.jpg", 500, 95)
     assert not stored.original
     assert abs(decoded(stored.data)[:80] - decoded(source)[:80]).mean() < 3
 
@@ -134,11 +126,11 @@ def unreadable(path: Path, kind: str) -> str:
 def test_unreadable_files_give_a_reason(tmp_path: Path, kind: str) -> None:
     reason = unreadable(tmp_path / "a.jpg", kind)
     with pytest.raises(UnreadableImage, match=reason):
-        stored_jpeg(tmp_path / "a.jpg", 500, 90)
+        stored_image(tmp_path / "a.jpg", 500, 90)
     with pytest.raises(UnreadableImage, match=reason):
         load_rgb(tmp_path / "a.jpg")
 
 
 def test_a_missing_file_gives_a_reason(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImage, match="No such file"):
-        stored_jpeg(tmp_path / "gone.jpg", 500, 90)
+        stored_image(tmp_path / "gone.jpg", 500, 90)

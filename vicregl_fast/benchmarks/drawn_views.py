@@ -1,8 +1,5 @@
 """Views of drawn pictures: real work for every kernel, without any data to bring."""
 
-import numpy as np
-import torch
-
 from dataprep.demo import CLASS_NAMES, draw_picture
 from vicregl_fast.data.batches import DecodedBatch
 
@@ -15,13 +12,4 @@ def drawn_batch(batch_size: int, seed: int = 0) -> DecodedBatch:
     count = min(batch_size, DIFFERENT_PICTURES)
     pictures = [draw_picture(seed, index, index % len(CLASS_NAMES)) for index in range(count)]
     chosen = [pictures[index % count] for index in range(batch_size)]
-    heights, widths = np.array([picture.image.shape[:2] for picture in chosen], np.int64).T
-    sizes = heights * widths * 3
-    return DecodedBatch(
-        np.arange(batch_size),
-        heights,
-        widths,
-        np.array([picture.label for picture in chosen], np.int64),
-        torch.from_numpy(np.concatenate([picture.image.ravel() for picture in chosen])),
-        np.cumsum(sizes) - sizes,
-    )
+    return DecodedBatch.pack([picture.image for picture in chosen], [picture.label for picture in chosen])

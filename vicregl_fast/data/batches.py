@@ -1,9 +1,10 @@
 """The values that cross the borders between decoding, cropping and training."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vicregl_fast.losses.directions import Direction
@@ -17,7 +18,7 @@ class DecodedBatch:
         indices: sample indices in the store, int64 [b].
         heights, widths: int64 [b], pixels.
         labels: int64 [b]; -1 where there is none.
-        packed: uint8 [bytes]; image k is height·width·3 bytes in row order from ``offsets[k]`` on.
+        packed: uint8 [bytes]; image k is height·width·3 bytes in row order from ``offsets[k]`` on; perhaps longer.
         offsets: int64 [b].
     """
 
@@ -37,6 +38,25 @@ class DecodedBatch:
             )
         ]
 
+    @classmethod
+    def pack(cls, images: Sequence[np.ndarray], labels: Sequence[int] | None = None) -> "DecodedBatch":
+        """A batch of images uint8 [H, W, 3], numbered from 0, with labels or without."""
+        heights, widths = np.ascontiguousarray(np.array([image.shape[:2] for image in images], np.int64).T)
+        sizes = heights * widths * 3
+        return cls(
+            np.arange(len(images)),
+            heights,
+            widths,
+            np.full(len(images), -1, np.int64) if labels is None else np.array(labels, np.int64),
+            torch.from_numpy(np.concatenate([image.ravel() for image in images])),
+            np.cumsum(sizes) - sizes,
+        )
+
+    def to(self, device: torch.device) -> "DecodedBatch":
+        """The batch with its bytes on ``device``, copied without waiting where they are page-locked."""
+        used = int((self.offsets + self.heights * self.widths * 3).max())
+        return replace(self, packed=self.packed[:used].to(device, non_blocking=True))
+
 
 @dataclass(frozen=True)
 class ViewBatch:
@@ -44,10 +64,10 @@ class ViewBatch:
 
     Attributes:
         indices: sample indices, int64 [b].
-        views: one float32 tensor [b, 3, S, S] a view, normalised, channels_last.
+        views: one tensor [b, 3, S, S] a view, normalised, channels_last.
         labels: int64 [b], or None where the store has none.
         matches: for every location direction, the kept query cells and their neighbours, int64 [b, γ] each.
-        whole: the centre crop of each image, float32 [b, 3, S, S], where asked for.
+        whole: the centre crop of each image, [b, 3, S, S], where asked for.
     """
 
     indices: np.ndarray

@@ -26,7 +26,7 @@ class Feed:
 
 
 def decoding_threads(wanted: int | None, world: int) -> int:
-    """Threads for one of ``world`` processes: at most one a core; by default the cores are shared out."""
+    """Threads for one of ``world`` processes of a machine: at most one a core; by default the cores are shared out."""
     cores = len(os.sched_getaffinity(0))
     if wanted is None:
         return max(1, cores // world)

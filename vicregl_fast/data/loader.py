@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from queue import Empty, Full, Queue
 from types import TracebackType
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 
 from vicregl_fast.data.batches import DecodedBatch, ViewBatch
-from vicregl_fast.data.engine import Engine
+from vicregl_fast.data.engine import BATCHES_HELD, Engine
 from vicregl_fast.data.views import ViewMaker
 
 Item = tuple[ViewBatch, torch.cuda.Event | None]
@@ -76,9 +77,14 @@ class ViewLoader:
     def _prepare(self) -> None:
         try:
             stream = torch.cuda.Stream(self._maker.device) if self._maker.device.type == "cuda" else None
+            copied: deque[torch.cuda.Event] = deque()
             for indices in self._batches:
-                item = self._make(self._engine.decode(indices), stream)
-                if not self._put(item):
+                if len(copied) == BATCHES_HELD:
+                    copied.popleft().synchronize()  # the engine is about to write over that batch
+                batch, done = self._make(self._engine.decode(indices), stream)
+                if done is not None:
+                    copied.append(done)
+                if not self._put((batch, done)):
                     return
             self._put(None)
         except BaseException as error:
@@ -88,9 +94,7 @@ class ViewLoader:
         if stream is None:
             return self._maker.make(decoded, self._epoch), None
         with torch.cuda.stream(stream):
-            batch, done = self._maker.make(decoded, self._epoch), stream.record_event()
-        done.synchronize()  # the engine's buffer is written again by the next decode
-        return batch, done
+            return self._maker.make(decoded, self._epoch), stream.record_event()
 
     def _put(self, item: Item | BaseException | None) -> bool:
         while not self._stop.is_set():

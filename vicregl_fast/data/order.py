@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataprep.errors import UserError
-from vicregl_fast.philox import permutation
+from vicregl_fast.philox import block_permutation, permutation
+
+BLOCKS_A_WINDOW = 64
+"""Places of the store that a window is read from: many, so that windows differ from epoch to epoch."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class GlobalBatches:
         batch_size: of all ranks together.
         seed: of the run.
         rank, world: this process among how many.
+        window: images that are shuffled together, of neighbouring blocks of the store; None for all of them.
 
     Raises:
         UserError: fewer images than a batch, or a batch that the ranks cannot share evenly.
@@ -28,6 +32,7 @@ class GlobalBatches:
     seed: int
     rank: int = 0
     world: int = 1
+    window: int | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size % self.world:
@@ -50,11 +55,16 @@ class GlobalBatches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[np.ndarray]:
         """This rank's sample indices, int64 [batch_size / world], for every step from ``start`` on."""
-        order = permutation(self.seed, epoch, self.samples)
+        order = self._order(epoch)
         share = self.batch_size // self.world
         for step in range(start, self.steps):
             first = step * self.batch_size + self.rank * share
             yield order[first : first + share]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if self.window is None:
+            return permutation(self.seed, epoch, self.samples)
+        return block_permutation(self.seed, epoch, self.samples, max(1, self.window // BLOCKS_A_WINDOW), self.window)
 
 
 def sequential_batches(samples: int, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[np.ndarray]:

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 from dataprep.errors import UserError
+from vicregl_fast.augment.backends import choose_backend
 from vicregl_fast.config import DataConfig, RunConfig
+from vicregl_fast.data.engine import BATCHES_HELD
 from vicregl_fast.data.feed import Feed, decoding_threads
 from vicregl_fast.data.ffcv_engine.beton import Beton
-from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
+from vicregl_fast.data.ffcv_engine.engine import FfcvEngine, largest_batch
+from vicregl_fast.data.memory import check_memory
 from vicregl_fast.data.source import open_source
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.training.learner import Learner
@@ -40,10 +43,14 @@ def build_feeds(
     config: RunConfig, store: Beton, val_store: Beton | None, learner: Learner, processes: Processes
 ) -> tuple[Feed, Feed | None]:
     """Engines and view makers for the training and the validation store."""
-    workers = decoding_threads(config.data.workers, processes.world)
+    workers = decoding_threads(config.data.workers, processes.local_world)
+    backend = choose_backend(config.views.backend, processes.device)
 
     def feed(of: Beton, validation: bool) -> Feed:
         share = min(config.batch_size, len(of)) // processes.world
+        if processes.leads:
+            buffers = processes.local_world * BATCHES_HELD * largest_batch(of, share)
+            check_memory(buffers, of.path, config.data.order == "blocks")
         maker = ViewMaker(
             learner.recipes,
             learner.grids,
@@ -51,9 +58,12 @@ def build_feeds(
             config.loss.switches().mirror_flips,
             config.seed,
             processes.device,
+            backend,
+            workers,
+            learner.step.precision.dtype,
             whole=validation,
         )
-        return Feed(of, FfcvEngine(of, share, workers, processes.device.type == "cuda"), maker)
+        return Feed(of, FfcvEngine(of, share, workers, processes.device.type == "cuda", config.data.on_error), maker)
 
     return feed(store, False), None if val_store is None else feed(val_store, True)
 

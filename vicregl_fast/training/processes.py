@@ -17,11 +17,13 @@ class Processes:
         rank: 0 writes logs and checkpoints.
         world: how many processes train together.
         device: where this one computes.
+        local_world: how many of them are on this machine.
     """
 
     rank: int
     world: int
     device: torch.device
+    local_world: int = 1
 
     @property
     def leads(self) -> bool:
@@ -75,7 +77,7 @@ def join_processes(device: str) -> Processes:
         torch.cuda.set_device(chosen)
     if world > 1:
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    return Processes(rank, world, chosen)
+    return Processes(rank, world, chosen, int(os.environ.get("LOCAL_WORLD_SIZE", world)))
 
 
 def leave_processes(processes: Processes) -> None:

@@ -41,7 +41,8 @@ class Trainer:
         self.config, self.processes = config, processes
         self.folder = RunFolder(Path(config.run_dir))
         store, val_store = open_stores(config.data, self.folder.stores, processes)
-        self.order = GlobalBatches(len(store), config.batch_size, config.seed, processes.rank, processes.world)
+        window = config.data.window if config.data.order == "blocks" else None
+        self.order = GlobalBatches(len(store), config.batch_size, config.seed, processes.rank, processes.world, window)
         self.total_steps = config.epochs * self.order.steps
         self.warmup_steps = round(config.optim.warmup_epochs * self.order.steps)
         self._learning_rate(0)  # a warm-up longer than the run is said before anything is built

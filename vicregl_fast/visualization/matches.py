@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from vicregl_fast.geometry.cells import cell_centres
+from vicregl_fast.visualization.pictures import draw_box
 
 BOX_COLOURS = ("#ff7f0e", "#17becf")
 GAP = 0.12
@@ -90,8 +91,7 @@ def _draw_overview(axes: Axes, matched: MatchedImage) -> None:
     axes.imshow(matched.image, extent=(0, width, height, 0))
     for number, (view, colour) in enumerate(zip(matched.views, BOX_COLOURS, strict=True), start=1):
         top, left, box_height, box_width = view.box
-        for line_width, line_colour in ((4.5, "black"), (2.5, colour)):
-            axes.add_patch(Rectangle((left, top), box_width, box_height, fill=False, lw=line_width, ec=line_colour))
+        draw_box(axes, view.box, colour)
         axes.annotate(
             f"{number}, mirrored" if view.flip else str(number),
             (left, top) if number == 1 else (left + box_width, top + box_height),

@@ -16,6 +16,7 @@ from vicregl_fast.losses.feature_matching import match_features
 from vicregl_fast.models.backbone import feature_grid
 from vicregl_fast.models.network import VICRegLNetwork
 from vicregl_fast.visualization.matches import MatchedImage, Matches, View
+from vicregl_fast.visualization.pictures import pictures_of
 
 
 @torch.inference_mode()
@@ -42,7 +43,7 @@ def select_matches(
     maps = [_local_embeddings(network, view) for view in views]
     direction = Direction(0, 1, gamma, 1.0)
     feature = [indices.numpy() for indices in match_features(maps, [direction])[direction]]
-    pictures = [_pictures(view) for view in views]
+    pictures = [pictures_of(view) for view in views]
     return [
         MatchedImage(
             image,
@@ -62,9 +63,3 @@ def _local_embeddings(network: VICRegLNetwork, view: Tensor) -> Tensor:
 def _view(picture: np.ndarray, made: ViewParameters, grid: int) -> View:
     top, left, height, width = made.boxes[0].tolist()
     return View(picture, (top, left, height, width), bool(made.flips[0]), grid)
-
-
-def _pictures(view: Tensor) -> np.ndarray:
-    """Normalised views [b, 3, S, S] as uint8 [b, S, S, 3]."""
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (reference.MEAN, reference.STD))
-    return (view * std + mean).mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()

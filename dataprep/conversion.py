@@ -1,0 +1,103 @@
+"""What every store's conversion has in common: its options, its images in order, and the record of what was seen."""
+
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+
+from tqdm import tqdm
+
+from dataprep.errors import UserError
+from dataprep.images import StoredImage, UnreadableImage, convert
+from dataprep.manifest import Manifest, SkippedImage, StoreOptions
+from dataprep.sources import ImageSource
+from dataprep.workers import ordered_map
+
+LARGEST_SIDE = 65500  # libjpeg's limit, within the uint16 of FFCV's metadata
+UNLABELLED = -1
+
+Sample = tuple[StoredImage, int]
+
+
+@dataclass
+class Record:
+    """What a conversion has seen so far."""
+
+    labels: Counter[int] = field(default_factory=Counter)
+    originals: int = 0
+    raw: int = 0
+    skipped: list[SkippedImage] = field(default_factory=list)
+
+
+def check_options(options: StoreOptions, workers: int) -> None:
+    """Raises UserError for values that no conversion can use."""
+    if not 16 <= options.max_side <= LARGEST_SIDE:
+        raise UserError(f"--max-side {options.max_side} is out of range; give pixels from 16 to {LARGEST_SIDE}")
+    if not 1 <= options.quality <= 100:
+        raise UserError(f"--quality {options.quality} is out of range; give a JPEG quality from 1 to 100")
+    if options.on_error not in ("fail", "skip"):
+        raise UserError(f"--on-error {options.on_error} is unknown; give fail or skip")
+    if workers < 1:
+        raise UserError(f"--workers {workers} is too few; give at least 1")
+
+
+def write_converted(
+    write: Callable[[Iterable[Sample]], object], source: ImageSource, options: StoreOptions, workers: int, largest: int
+) -> Record:
+    """Hands all images with labels (-1 without classes), in their order, to ``write``, and says what they were.
+
+    Raises:
+        UserError: an unreadable image, or one of more than ``largest`` bytes, where they are not to be skipped; a dead
+            worker; no image at all.
+    """
+    record = Record()
+    with closing(_samples(source, options, workers, largest, record)) as samples:
+        write(samples)
+    if not record.labels:
+        first = record.skipped[0]
+        raise UserError(f"none of the images can be decoded, the first being {first.path}: {first.reason}")
+    return record
+
+
+def describe(source: ImageSource, options: StoreOptions, record: Record, **store: object) -> Manifest:
+    """The manifest of what was written; ``store`` are its fields of kind, size and digest."""
+    return Manifest(
+        count=record.labels.total(),
+        originals=record.originals,
+        raw=record.raw,
+        classes=source.classes,
+        label_counts=tuple(record.labels[i] for i in range(len(source.classes))) if source.classes else None,
+        source=str(source.root.resolve()),
+        list_file=str(source.list_file.resolve()) if source.list_file else None,
+        options=options,
+        skipped=tuple(record.skipped),
+        **store,  # type: ignore[arg-type]
+    )
+
+
+def _samples(
+    source: ImageSource, options: StoreOptions, workers: int, largest: int, record: Record
+) -> Generator[Sample, None, None]:
+    labels = source.labels or (UNLABELLED,) * len(source)
+    items = list(enumerate(source.files))
+    with (
+        closing(ordered_map(partial(convert, root=source.root, options=options), items, workers)) as images,
+        tqdm(total=len(source), unit=" images", mininterval=0.5) as progress,
+    ):
+        for file, label, image in zip(source.files, labels, images, strict=True):
+            progress.update()
+            if isinstance(image, StoredImage) and len(image.data) > largest:
+                image = UnreadableImage(f"it takes {len(image.data)} bytes, more than the {largest} that fit")
+            if isinstance(image, StoredImage):
+                record.labels[label] += 1
+                record.originals += image.original
+                record.raw += image.raw
+                yield image, label
+            elif options.on_error == "skip":
+                record.skipped.append(SkippedImage(file, str(image)))
+            else:
+                raise UserError(
+                    f"{source.root / file} cannot be converted: {image}; "
+                    "remove it, or leave such images out with --on-error skip"
+                )

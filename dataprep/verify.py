@@ -1,0 +1,136 @@
+"""Is a store whole, what its manifest says, and what its source gives?"""
+
+import io
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from dataprep.conversion import UNLABELLED
+from dataprep.errors import UserError
+from dataprep.images import UnreadableImage, convert
+from dataprep.jpeg_decoder import decodes
+from dataprep.manifest import Manifest, StoreOptions, read_manifest
+from dataprep.sources import ImageSource, list_images
+from dataprep.stored_samples import StoredSamples, list_samples, read_bytes
+from dataprep.workers import available_cores, ordered_map
+
+
+def verify_store(store: Path, source: Path | None = None, sample: int = 64, workers: int | None = None) -> int:
+    """Decodes every image, and checks sizes, counts, labels and digest against the manifest.
+
+    ``sample`` images, drawn the same each time, are converted again from ``source`` (where the manifest says, if not
+    given) and must give the same bytes: so a JPEG that was kept is its file, and others have the same pixels.
+
+    Returns:
+        How many images were compared with their source.
+
+    Raises:
+        UserError: the first thing that is wrong, with the image where it is one's.
+    """
+    if not store.exists():
+        raise UserError(f"there is no store {store}; give a .beton file or a folder of shards")
+    if sample < 0:
+        raise UserError(f"--sample {sample} is negative; give how many images to compare with their source")
+    workers = available_cores() if workers is None else workers
+    if workers < 1:
+        raise UserError(f"--workers {workers} is too few; give at least 1")
+    manifest = read_manifest(store)
+    manifest.check(store)
+    samples = list_samples(store, manifest)
+    _check_counts(store, manifest, samples)
+    _check_all(partial(decode_fault, files=samples.files), samples.table, samples, workers, "decoding")
+    # Before the source, so that what differs from it then is not for damage to the store.
+    manifest.check(store, digest=True)
+    compared = min(sample, manifest.count)
+    if compared:
+        _check_source(source or Path(manifest.source), manifest, samples, compared, workers)
+    return compared
+
+
+def decode_fault(sample: np.void, files: tuple[Path, ...]) -> str | None:
+    """What is wrong with a stored image (STORED), if something is."""
+    height, width = int(sample["height"]), int(sample["width"])
+    data = read_bytes(sample, files)
+    if sample["raw"]:
+        return None if len(data) == 3 * height * width else f"has {len(data)} bytes of {height}x{width} pixels"
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            kind, size = image.format, image.size
+    except Exception:  # whatever a broken header leads Pillow's readers to
+        return "is no image"
+    if kind != "JPEG" or size != (width, height):
+        return f"is a {kind} of {size[1]}x{size[0]} pixels where a JPEG of {height}x{width} should be"
+    return None if decodes(data, height, width) else "is a damaged JPEG"
+
+
+def source_fault(
+    pair: tuple[np.void, tuple[int, str]], files: tuple[Path, ...], root: Path, options: StoreOptions
+) -> str | None:
+    """How a stored image differs from what its source file gives, if it does."""
+    sample, (place, file) = pair
+    again = convert((place, file), root, options)
+    if isinstance(again, UnreadableImage):
+        return f"cannot be compared with {root / file}: {again}"
+    same = (again.height, again.width, again.raw) == (sample["height"], sample["width"], sample["raw"])
+    if same and again.data == read_bytes(sample, files):
+        return None
+    return f"is not what {root / file} gives (it has changed, or another version of Pillow encoded it)"
+
+
+def _check_counts(store: Path, manifest: Manifest, samples: StoredSamples) -> None:
+    labels = samples.table["label"]
+    counts = {"images": (len(labels), manifest.count), "images as pixels": (samples.table["raw"].sum(), manifest.raw)}
+    if manifest.label_counts is None:
+        counts["images with labels"] = ((labels != UNLABELLED).sum(), 0)
+    else:
+        for label, expected in enumerate(manifest.label_counts):
+            counts[f"images with label {label}"] = ((labels == label).sum(), expected)
+    for what, (found, expected) in counts.items():
+        if found != expected:
+            raise UserError(f"{store} has {found} {what} where its manifest says {expected}; convert the images again")
+
+
+def _check_all(fault: Callable[[Any], str | None], items: Any, samples: StoredSamples, workers: int, what: str) -> None:
+    """Raises UserError for the first of the items, a sequence or an array, that has a fault."""
+    with (
+        closing(ordered_map(fault, items, workers)) as faults,
+        tqdm(total=len(items), desc=what, unit=" images", mininterval=0.5) as progress,
+    ):
+        for item, found in zip(items, faults, strict=True):
+            progress.update()
+            if found is not None:
+                sample = item[0] if isinstance(item, tuple) else item
+                raise UserError(f"{samples.name(sample)} {found}; convert the images again")
+
+
+def _check_source(folder: Path, manifest: Manifest, samples: StoredSamples, count: int, workers: int) -> None:
+    if not folder.is_dir():
+        raise UserError(
+            f"the source {folder} is not there; say with --source where it is, or compare no images with --sample 0"
+        )
+    source = list_images(folder, Path(manifest.list_file) if manifest.list_file else None)
+    places = _stored_places(source, manifest)
+    if len(places) != manifest.count or _labels(source, places) != samples.table["label"].tolist():
+        raise UserError(
+            f"{folder} lists other images or classes than were converted: it has changed since; "
+            "convert the images again, or compare none with --sample 0"
+        )
+    drawn = np.sort(np.random.default_rng(0).choice(manifest.count, count, replace=False))
+    pairs = [(samples.table[number], (places[number], source.files[places[number]])) for number in drawn]
+    compare = partial(source_fault, files=samples.files, root=folder, options=manifest.options)
+    _check_all(compare, pairs, samples, workers, "comparing")
+
+
+def _stored_places(source: ImageSource, manifest: Manifest) -> list[int]:
+    skipped = {image.path for image in manifest.skipped}
+    return [place for place, file in enumerate(source.files) if file not in skipped]
+
+
+def _labels(source: ImageSource, places: list[int]) -> list[int]:
+    return [UNLABELLED if source.labels is None else source.labels[place] for place in places]

@@ -1,0 +1,80 @@
+"""A folder of images into a folder of WebDataset shards, whole or not at all."""
+
+from pathlib import Path
+
+import numpy as np
+
+from dataprep.conversion import Record, check_options, describe, write_converted
+from dataprep.errors import UserError
+from dataprep.finishing import replace_folder, sync, unfinished
+from dataprep.manifest import Manifest, StoreFile, StoreOptions, digest_of, manifest_path, read_manifest, sha256_of
+from dataprep.shard_index import INDEX_NAME
+from dataprep.shards import ShardWriter
+from dataprep.sources import ImageSource
+from dataprep.workers import available_cores
+
+LARGEST_MEMBER = (1 << 33) - 1  # the eleven octal digits of a tar header
+
+
+def write_shards(
+    source: ImageSource,
+    out: Path,
+    *,
+    max_side: int = 500,
+    quality: int = 90,
+    shard_mib: int = 256,
+    workers: int | None = None,
+    on_error: str = "fail",
+    overwrite: bool = False,
+) -> Manifest:
+    """Converts the images, in their order, to shards in the folder ``out``, with their indexes and a manifest.
+
+    The images are those that ``ffcv_store.write_store`` would store as JPEG. No shard is larger than ``shard_mib``
+    MiB, unless one image is. Until the folder is complete it has another name, and an interruption leaves nothing.
+
+    Raises:
+        UserError: a wrong option, an unwritable or existing ``out``, an unreadable image, a dead worker.
+    """
+    options = StoreOptions(max_side, quality, on_error)
+    workers = available_cores() if workers is None else workers
+    check_options(options, workers)
+    if shard_mib < 1:
+        raise UserError(f"--shard-mib {shard_mib} is too few; give at least 1")
+    _check_out(out, overwrite)
+    with unfinished(out) as folder:
+        folder.mkdir()
+        record = _write_files(source, folder, options, shard_mib << 20, workers)
+        manifest = _describe(source, folder, options, record)
+        manifest.write(manifest_path(folder))
+        sync(folder)
+        replace_folder(folder, out)
+    return manifest
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    if out.is_file():
+        raise UserError(f"{out} is a file; give the name of a folder to write")
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    if not manifest_path(out).is_file() or read_manifest(out).kind != "webdataset":
+        raise UserError(f"{out} is a folder with other things than shards in it; choose another name")
+    if not overwrite:
+        raise UserError(f"the store {out} exists; remove it, choose another name, or replace it with --overwrite")
+
+
+def _write_files(source: ImageSource, folder: Path, options: StoreOptions, shard_bytes: int, workers: int) -> Record:
+    with ShardWriter(folder, shard_bytes) as shards:
+        record = write_converted(shards.write, source, options, workers, LARGEST_MEMBER)
+    np.save(folder / INDEX_NAME, shards.index())
+    return record
+
+
+def _describe(source: ImageSource, folder: Path, options: StoreOptions, record: Record) -> Manifest:
+    files = tuple(_file(path) for path in sorted(folder.iterdir()))
+    size = sum(file.size_bytes for file in files)
+    return describe(source, options, record, kind="webdataset", size_bytes=size, sha256=digest_of(files), files=files)
+
+
+def _file(path: Path) -> StoreFile:
+    sync(path)
+    return StoreFile(path.name, path.stat().st_size, sha256_of(path))

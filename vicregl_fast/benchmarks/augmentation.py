@@ -1,0 +1,84 @@
+"""Cropping and distorting alone, in every backend that this machine has, on the same decoded images."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
+from importlib.util import find_spec
+
+import numpy as np
+import torch
+from PIL import Image
+
+from vicregl_fast.augment.backends import Backend, make_view
+from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
+from vicregl_fast.augment.recipe import ViewRecipe, ViewsConfig, view_recipes
+from vicregl_fast.benchmarks.drawn_views import drawn_batch
+from vicregl_fast.benchmarks.measurements import Measurement
+from vicregl_fast.benchmarks.timing import time_side_by_side
+from vicregl_fast.data.batches import DecodedBatch
+from vicregl_fast.training.precision import choose_precision
+
+WIDTH, HEIGHT = 500, 375  # of the median ImageNet image
+OPERATIONS = ("flip", "jitter", "grey", "blur", "solarise")
+
+
+def bench_augmentation(
+    device: torch.device, views: ViewsConfig, batch_size: int, threads: int, repeats: int
+) -> Iterator[Measurement]:
+    """Images/s of all views by each backend, then microseconds of the first view's crop, alone and with one operation.
+
+    ``augment.B`` counts images, whose every view is made; ``augment.B.crop`` and ``augment.B.crop_blur`` and so on are
+    microseconds a view.
+    """
+    batch = photograph_sized(batch_size)
+    recipes = view_recipes(views)
+    drawn = [
+        draw_parameters(recipe, 0, 0, view, batch.indices, batch.heights, batch.widths)
+        for view, recipe in enumerate(recipes)
+    ]
+    dtype = choose_precision("auto", device).dtype
+    placed = {name: batch if name == "numba" else batch.to(device) for name in backends_on(device)}
+
+    def calls(of: Sequence[tuple[ViewRecipe, ViewParameters]]) -> dict[str, Callable[[], object]]:
+        def call(name: Backend) -> Callable[[], object]:
+            kind = dtype if name == "cuda" else torch.float32
+            return lambda: [make_view(name, *each, placed[name], threads, kind) for each in of]
+
+        return {name: call(name) for name in placed}
+
+    medians = {}
+    for name, seconds in time_side_by_side(calls(list(zip(recipes, drawn, strict=True))), device, repeats).items():
+        row = Measurement.rate(f"augment.{name}", batch_size, seconds, "images/s")
+        medians[name] = row.value
+        yield row
+    for name, value in medians.items():
+        if name != "torch":
+            yield Measurement.ratio(f"augment.{name}_over_torch", value, medians["torch"])
+    for operation in (None, *OPERATIONS):
+        alone = only(drawn[0], operation)
+        for name, seconds in time_side_by_side(calls([(recipes[0], alone)]), device, repeats).items():
+            micro = [1e6 * duration / batch_size for duration in seconds]
+            suffix = "" if operation is None else f"_{operation}"
+            yield Measurement.of(f"augment.{name}.crop{suffix}", micro, "us/view")
+
+
+def backends_on(device: torch.device) -> tuple[Backend, ...]:
+    """Those that can run where ``device`` is, the reference first."""
+    with_cuda: tuple[Backend, ...] = ("cuda",) if device.type == "cuda" and find_spec("numba_cuda") else ()
+    return ("torch", "numba", *with_cuda)
+
+
+def only(parameters: ViewParameters, operation: str | None) -> ViewParameters:
+    """The same crops, where nothing but ``operation`` follows, on every sample."""
+    flags = {"flip": "flips"}
+    chosen = flags.get(operation or "", operation)
+    kinds = {each.name for each in fields(parameters) if getattr(parameters, each.name).dtype == bool}
+    return replace(parameters, **{kind: np.full(len(parameters), kind == chosen) for kind in kinds})
+
+
+def photograph_sized(batch_size: int) -> DecodedBatch:
+    """Drawn pictures of 500 x 375 pixels."""
+    images = []
+    for image in drawn_batch(batch_size).images():
+        picture = Image.fromarray(image.numpy()).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+        images.append(np.asarray(picture))
+    return DecodedBatch.pack(images)
