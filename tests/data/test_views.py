@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from dataprep.errors import UserError
+from vicregl_fast.augment.backends import Backend
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.ffcv_engine.beton import open_beton
@@ -21,18 +22,20 @@ from vicregl_fast.losses.directions import plan_directions
 CPU = torch.device("cpu")
 
 
-def maker(whole: bool = False) -> ViewMaker:
+def maker(backend: Backend = "numba", whole: bool = False) -> ViewMaker:
     recipes = view_recipes(ViewsConfig(recipe="multicrop", large_size=32, small_size=16, small_count=2))
     plan = plan_directions(LossConfig(gamma_large=6, gamma_small=2), len(recipes))
-    return ViewMaker(recipes, (4, 4, 2, 2), plan.location, True, 11, CPU, whole)
+    return ViewMaker(recipes, (4, 4, 2, 2), plan.location, True, 11, CPU, backend, 2, whole=whole)
 
 
-def by_sample(beton: Path, batch_size: int, workers: int, rank: int = 0, world: int = 1, start: int = 0) -> dict:
+def by_sample(
+    beton: Path, backend: Backend, batch_size: int, workers: int, rank: int = 0, world: int = 1, start: int = 0
+) -> dict:
     store = open_beton(beton)
     order = GlobalBatches(len(store), batch_size, seed=5, rank=rank, world=world)
     engine = FfcvEngine(store, batch_size // world, workers)
     seen = {}
-    with ViewLoader(engine, maker(), order.epoch(3, start), epoch=3) as loader:
+    with ViewLoader(engine, maker(backend), order.epoch(3, start), epoch=3) as loader:
         for batch in loader:
             for k, index in enumerate(batch.indices.tolist()):
                 matches = {d: (q[k].tolist(), n[k].tolist()) for d, (q, n) in batch.matches.items()}
@@ -40,6 +43,7 @@ def by_sample(beton: Path, batch_size: int, workers: int, rank: int = 0, world: 
     return seen
 
 
+@pytest.mark.parametrize("backend", ["torch", "numba"])
 @pytest.mark.parametrize(
     ("other", "rounding"),
     [
@@ -49,9 +53,9 @@ def by_sample(beton: Path, batch_size: int, workers: int, rank: int = 0, world: 
         ({"rank": 1, "world": 2}, 0.0),
     ],
 )
-def test_a_sample_s_views_are_its_own(beton: Path, other: dict, rounding: float) -> None:
-    expected = by_sample(beton, batch_size=12, workers=1)
-    seen = by_sample(beton, **{"batch_size": 12, "workers": 1, **other})
+def test_a_sample_s_views_are_its_own(beton: Path, backend: Backend, other: dict, rounding: float) -> None:
+    expected = by_sample(beton, backend, batch_size=12, workers=1)
+    seen = by_sample(beton, backend, **{"batch_size": 12, "workers": 1, **other})
     assert len(expected) == 48 and seen
     for index, (views, matches, label) in seen.items():
         for view, expected_view in zip(views, expected[index][0], strict=True):

@@ -55,6 +55,8 @@ class ViewsConfig:
             (0.4, 1) for `multicrop`.
         small_scale: share of the image's area that a small view shows.
         small_count: number of small views of `multicrop`.
+        backend: what makes the views: `torch` (the readable reference), `numba` (on the CPU), `cuda` (Numba kernels on
+            the GPU); `auto` takes numba for a CPU, and for a GPU cuda where numba-cuda is installed, else torch.
     """
 
     recipe: Literal["two", "multicrop"] = "two"
@@ -63,6 +65,7 @@ class ViewsConfig:
     large_scale: tuple[float, float] | None = None
     small_scale: tuple[float, float] = (0.08, 0.4)
     small_count: int = 6
+    backend: Literal["auto", "torch", "numba", "cuda"] = "auto"
 
     def __post_init__(self) -> None:
         if self.recipe not in OWN_LARGE_SCALE:

@@ -5,8 +5,6 @@ could not be compiled for a GPU without its driver. Pixels are float32 in [0, 25
 ``augment.reference``.
 """
 
-import math
-
 import numpy as np
 from numba import njit
 
@@ -27,7 +25,7 @@ def clamp(value):
 @njit(inline="always")
 def to_level(value):
     """The nearest whole number in [0, 255], as float32: what a pass of the resize leaves."""
-    return np.float32(math.floor(clamp(value) + HALF))
+    return np.float32(np.int32(clamp(value) + HALF))
 
 
 @njit(inline="always")
@@ -54,7 +52,9 @@ def turn_hue(red, green, blue, turns):
     chroma = max(max(red, green), blue) - smallest
     size = (green + blue - red - smallest) / max(chroma, SMALLEST_CHROMA) + ONE
     hue = (size if green >= blue else -size) + SIX * turns
-    hue = hue - SIX * np.float32(math.floor(hue / SIX + HALF))
+    hue = hue - SIX * (
+        np.float32(np.int32(hue / SIX + TWO + HALF)) - TWO
+    )  # within two turns, so that int32 rounds down
     return (
         _share(TWO - abs(hue), chroma, smallest),
         _share(abs(abs(hue - TWO) - THREE) - ONE, chroma, smallest),

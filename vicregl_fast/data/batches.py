@@ -1,9 +1,10 @@
 """The values that cross the borders between decoding, cropping and training."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vicregl_fast.losses.directions import Direction
@@ -37,6 +38,11 @@ class DecodedBatch:
             )
         ]
 
+    def to(self, device: torch.device) -> "DecodedBatch":
+        """The batch with its bytes on ``device``, copied without waiting where they are page-locked."""
+        used = int(self.offsets[-1] + self.heights[-1] * self.widths[-1] * 3)
+        return replace(self, packed=self.packed[:used].to(device, non_blocking=True))
+
 
 @dataclass(frozen=True)
 class ViewBatch:
@@ -44,10 +50,10 @@ class ViewBatch:
 
     Attributes:
         indices: sample indices, int64 [b].
-        views: one float32 tensor [b, 3, S, S] a view, normalised, channels_last.
+        views: one tensor [b, 3, S, S] a view, normalised, channels_last.
         labels: int64 [b], or None where the store has none.
         matches: for every location direction, the kept query cells and their neighbours, int64 [b, γ] each.
-        whole: the centre crop of each image, float32 [b, 3, S, S], where asked for.
+        whole: the centre crop of each image, [b, 3, S, S], where asked for.
     """
 
     indices: np.ndarray

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vicregl_fast.augment import reference
+from vicregl_fast.augment.backends import Backend, make_view
 from vicregl_fast.augment.centre import centre_parameters
 from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
 from vicregl_fast.augment.recipe import ViewRecipe
@@ -26,7 +26,10 @@ class ViewMaker:
         directions: which location matches the loss needs.
         mirror_flips: whether the positions of a flipped view are mirrored (they are, but for the ``official`` preset).
         seed: of the run.
-        device: where the views are made.
+        device: where the views are needed.
+        backend: what makes them; ``numba`` on the CPU, the others on ``device``.
+        threads: of the ``numba`` backend.
+        dtype: of the views.
         whole: also give the centre crop of every image, for the online classifier's validation.
     """
 
@@ -36,6 +39,9 @@ class ViewMaker:
     mirror_flips: bool
     seed: int
     device: torch.device
+    backend: Backend = "torch"
+    threads: int = 1
+    dtype: torch.dtype = torch.float32
     whole: bool = False
 
     def make(self, batch: DecodedBatch, epoch: int) -> ViewBatch:
@@ -44,24 +50,18 @@ class ViewMaker:
             draw_parameters(recipe, self.seed, epoch, view, batch.indices, batch.heights, batch.widths)
             for view, recipe in enumerate(self.recipes)
         ]
-        used = int(batch.offsets[-1] + batch.heights[-1] * batch.widths[-1] * 3)
-        images = DecodedBatch(
-            batch.indices,
-            batch.heights,
-            batch.widths,
-            batch.labels,
-            batch.packed[:used].to(self.device, non_blocking=True),
-            batch.offsets,
-        ).images()
-        views = tuple(
-            reference.apply(recipe, parameters, images) for recipe, parameters in zip(self.recipes, drawn, strict=True)
-        )
+        if self.backend != "numba":
+            batch = batch.to(self.device)
+        views = tuple(self._view(*each, batch) for each in zip(self.recipes, drawn, strict=True))
         whole = None
         if self.whole:
-            centre = centre_parameters(batch.heights, batch.widths)
-            whole = reference.apply(self.recipes[0], centre, images)
+            whole = self._view(self.recipes[0], centre_parameters(batch.heights, batch.widths), batch)
         labels = None if (batch.labels < 0).any() else self._to_device(batch.labels)
         return ViewBatch(batch.indices, views, labels, self._match(drawn), whole)
+
+    def _view(self, recipe: ViewRecipe, parameters: ViewParameters, batch: DecodedBatch) -> Tensor:
+        view = make_view(self.backend, recipe, parameters, batch, self.threads, self.dtype)
+        return view if view.device == self.device else _copy(view, self.device)
 
     def _match(self, drawn: Sequence[ViewParameters]) -> dict[Direction, tuple[Tensor, Tensor]]:
         matches = {}
@@ -76,7 +76,8 @@ class ViewMaker:
         return matches
 
     def _to_device(self, values: np.ndarray) -> Tensor:
-        tensor = torch.from_numpy(values)
-        if self.device.type == "cuda":
-            tensor = tensor.pin_memory()
-        return tensor.to(self.device, non_blocking=True)
+        return _copy(torch.from_numpy(values), self.device)
+
+
+def _copy(tensor: Tensor, device: torch.device) -> Tensor:
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dataprep.errors import UserError
+from vicregl_fast.augment.backends import choose_backend
 from vicregl_fast.config import DataConfig, RunConfig
 from vicregl_fast.data.feed import Feed, decoding_threads
 from vicregl_fast.data.ffcv_engine.beton import Beton
@@ -41,6 +42,7 @@ def build_feeds(
 ) -> tuple[Feed, Feed | None]:
     """Engines and view makers for the training and the validation store."""
     workers = decoding_threads(config.data.workers, processes.world)
+    backend = choose_backend(config.views.backend, processes.device)
 
     def feed(of: Beton, validation: bool) -> Feed:
         share = min(config.batch_size, len(of)) // processes.world
@@ -51,6 +53,9 @@ def build_feeds(
             config.loss.switches().mirror_flips,
             config.seed,
             processes.device,
+            backend,
+            workers,
+            learner.step.precision.dtype,
             whole=validation,
         )
         return Feed(of, FfcvEngine(of, share, workers, processes.device.type == "cuda"), maker)

@@ -20,10 +20,15 @@ class Precision:
     name: str
     device_type: str
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which the network multiplies."""
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.name]
+
     def autocast(self) -> AbstractContextManager:
         """The context for the network's forward pass."""
-        dtype = torch.float16 if self.name == "fp16" else torch.bfloat16
-        return torch.autocast(self.device_type, dtype, enabled=self.name != "fp32")
+        enabled = self.name != "fp32"
+        return torch.autocast(self.device_type, self.dtype if enabled else torch.bfloat16, enabled=enabled)
 
     def scaler(self) -> torch.amp.GradScaler:
         """A gradient scaler, which does nothing but for fp16."""

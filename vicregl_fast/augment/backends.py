@@ -1,0 +1,64 @@
+"""One function for views, whichever backend makes them: plain torch (the reference), Numba on CPUs, Numba on CUDA."""
+
+from importlib.util import find_spec
+from typing import Literal
+
+import numba
+import torch
+from torch import Tensor
+
+from dataprep.errors import UserError
+from vicregl_fast.augment import reference
+from vicregl_fast.augment.parameters import ViewParameters
+from vicregl_fast.augment.recipe import ViewRecipe
+from vicregl_fast.data.batches import DecodedBatch
+
+Backend = Literal["torch", "numba", "cuda"]
+
+
+def choose_backend(wanted: Literal["auto"] | Backend, device: torch.device) -> Backend:
+    """``wanted``, or for ``auto`` the fastest for views that are needed on ``device``.
+
+    Raises:
+        UserError: ``cuda`` without a CUDA device or without numba-cuda.
+    """
+    missing = find_spec("numba_cuda") is None
+    if wanted == "auto":
+        return "numba" if device.type == "cpu" else "torch" if missing else "cuda"
+    if wanted == "cuda" and device.type != "cuda":
+        raise UserError(f"views.backend cuda needs a CUDA device, and this run is on {device.type}; leave it at auto")
+    if wanted == "cuda" and missing:
+        raise UserError("views.backend cuda needs numba-cuda: pip install 'vicregl_fast[cuda]', or choose torch")
+    return wanted
+
+
+def make_view(
+    backend: Backend,
+    recipe: ViewRecipe,
+    parameters: ViewParameters,
+    batch: DecodedBatch,
+    threads: int,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Makes one view of every image of a batch, on the device of its bytes.
+
+    Args:
+        backend: ``numba`` needs bytes on the CPU, ``cuda`` on a GPU.
+        recipe: the view's size and its solarising threshold; all else is in ``parameters``.
+        parameters: of the b images, in their order.
+        batch: decoded images.
+        threads: of the ``numba`` backend.
+        dtype: of the view; float32, float16 or bfloat16.
+
+    Returns: [b, 3, size, size] in channels_last memory format, normalised by ImageNet's statistics.
+    """
+    if backend == "cuda":
+        from vicregl_fast.augment import cuda_backend  # type: ignore[attr-defined]
+
+        return cuda_backend.apply(recipe, parameters, batch, dtype)
+    if backend == "numba":
+        from vicregl_fast.augment.cpu_backend.apply import apply  # compiled at the first import
+
+        numba.set_num_threads(threads)
+        return apply(recipe, parameters, batch).to(dtype)
+    return reference.apply(recipe, parameters, batch.images()).to(dtype)

@@ -1,0 +1,85 @@
+"""One view of every image of a batch, in parallel over the batch, without an allocation per sample."""
+
+import numba
+import numpy as np
+import torch
+from numba import njit, prange
+from torch import Tensor
+
+from vicregl_fast.augment.cpu_backend.blur import blur, blur_scratch
+from vicregl_fast.augment.cpu_backend.colour import jitter, to_grey
+from vicregl_fast.augment.cpu_backend.resize import TILE, crop_resize, resize_scratch
+from vicregl_fast.augment.parameters import ViewParameters
+from vicregl_fast.augment.recipe import ViewRecipe
+from vicregl_fast.augment.reference import MEAN, STD
+from vicregl_fast.augment.scalars import ZERO, solarise
+from vicregl_fast.data.batches import DecodedBatch
+
+_MEANS = np.array([255 * mean for mean in MEAN], np.float32)
+_SCALES = np.array([1 / (255 * std) for std in STD], np.float32)
+
+
+def apply(recipe: ViewRecipe, parameters: ViewParameters, batch: DecodedBatch) -> Tensor:
+    """Makes one view of every image, as ``reference.apply`` does, by Numba's current number of threads.
+
+    Returns: float32 [b, 3, size, size] in channels_last memory format, normalised by ImageNet's statistics.
+    """
+    p, size, threads = parameters, recipe.size, numba.get_num_threads()
+    views_nyxc = torch.empty((len(p), size, size, 3))
+    _make_views(
+        batch.packed.numpy(),
+        batch.offsets,
+        batch.widths,
+        p.boxes,
+        p.order,
+        np.stack([p.flips, p.jitter, p.grey, p.blur, p.solarise], axis=1),
+        np.stack([p.brightness, p.contrast, p.saturation, p.hue, p.sigma], axis=1),
+        np.float32(recipe.solarise_threshold),
+        resize_scratch(threads, size, p.boxes),
+        blur_scratch(threads, size, float(p.sigma.max())),
+        np.empty((threads, 2, 3, size, size), np.float32),
+        views_nyxc.numpy(),
+    )
+    return views_nyxc.permute(0, 3, 1, 2)
+
+
+@njit(parallel=True, nogil=True, cache=True)
+def _make_views(
+    packed, offsets, widths, boxes_n4, order_n4, flags_n5, factors_n5, threshold, resizing, blurring, planes, views_nyxc
+):
+    size = views_nyxc.shape[1]
+    for n in prange(len(boxes_n4)):
+        thread = numba.get_thread_id()
+        resized_cxy, blurred_cxy = planes[thread, 0], planes[thread, 1]
+        columns, tile, column, sums, weights = resizing
+        scratch = columns[thread], tile[thread], column[thread], sums[thread], weights[thread]
+        flipped, jittered, turned_grey, blurred, solarised = flags_n5[n]
+        brightness, contrast, saturation, hue, sigma = factors_n5[n]
+        crop_resize(packed, offsets[n], widths[n], boxes_n4[n], flipped, scratch, resized_cxy)
+        pixels_cp = resized_cxy.reshape(3, size * size)
+        if jittered:
+            jitter(pixels_cp, order_n4[n], brightness, contrast, saturation, hue)
+        if turned_grey:
+            to_grey(pixels_cp, ZERO)
+        if blurred:
+            blur(resized_cxy, sigma, blurring[0][thread], blurring[1][thread], blurred_cxy)
+        _finish(blurred_cxy if blurred else resized_cxy, solarised, threshold, views_nyxc[n])
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def _finish(planes_cxy, solarised, threshold, view_yxc):
+    """Solarises, normalises and turns the view upright, a tile of rows at a time."""
+    size = len(view_yxc)
+    if solarised:
+        for channel in range(3):
+            for x in range(size):
+                column = planes_cxy[channel, x]
+                for y in range(size):
+                    column[y] = solarise(column[y], threshold)
+    red, green, blue = planes_cxy[0], planes_cxy[1], planes_cxy[2]
+    for low in range(0, size, TILE):
+        for x in range(size):
+            for y in range(low, min(low + TILE, size)):
+                view_yxc[y, x, 0] = (red[x, y] - _MEANS[0]) * _SCALES[0]
+                view_yxc[y, x, 1] = (green[x, y] - _MEANS[1]) * _SCALES[1]
+                view_yxc[y, x, 2] = (blue[x, y] - _MEANS[2]) * _SCALES[2]
