@@ -17,11 +17,11 @@ from vicregl_fast.augment import reference
 from vicregl_fast.augment.parameters import draw_parameters
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.data.dali_engine.engine import DaliEngine
-from vicregl_fast.data.dali_engine.jpegs import JpegStore, jpegs_of_beton
 from vicregl_fast.data.dali_engine.shards import open_shards
 from vicregl_fast.data.dali_engine.views import DaliViews
 from vicregl_fast.data.ffcv_engine.beton import open_beton
 from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
+from vicregl_fast.data.jpegs import JpegStore, jpegs_of_beton
 
 pytestmark = pytest.mark.timeout(120)
 CPU = torch.device("cpu")

@@ -31,7 +31,7 @@ LEVEL = 1 / (255 * 0.225)  # one of 255, normalised
 def maker(whole: bool = False, seed: int = 11) -> ViewMaker:
     recipes = view_recipes(ViewsConfig("multicrop", large_size=48, small_size=24, small_count=2))
     plan = plan_directions(LossConfig(gamma_large=6, gamma_small=2), len(recipes))
-    return ViewMaker(recipes, (4, 4, 2, 2), plan.location, True, seed, CPU, whole)
+    return ViewMaker(recipes, (4, 4, 2, 2), plan.location, True, seed, CPU, whole=whole)
 
 
 def feed_of(folder: Path, workers: int = 2, whole: bool = False) -> TorchvisionFeed:

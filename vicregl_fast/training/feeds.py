@@ -2,19 +2,25 @@
 
 from pathlib import Path
 
+import torch
+
 from dataprep.errors import UserError
 from vicregl_fast.augment.backends import choose_backend
 from vicregl_fast.config import DataConfig, RunConfig
-from vicregl_fast.data.feed import Feed, decoding_threads
+from vicregl_fast.data.engine import Feed, Store
+from vicregl_fast.data.feed import EngineFeed, decoding_threads
 from vicregl_fast.data.ffcv_engine.beton import Beton
 from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
+from vicregl_fast.data.jpegs import JpegStore
 from vicregl_fast.data.source import open_source
+from vicregl_fast.data.torchvision_engine.feed import TorchvisionFeed
+from vicregl_fast.data.torchvision_engine.folder import ImageFolder
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.training.learner import Learner
 from vicregl_fast.training.processes import Processes
 
 
-def open_stores(data: DataConfig, cache: Path, processes: Processes) -> tuple[Beton, Beton | None]:
+def open_stores(data: DataConfig, cache: Path, processes: Processes) -> tuple[Store, Store | None]:
     """The training store, and the validation store if one is named; rank 0 first, since it may convert folders.
 
     Raises:
@@ -30,7 +36,7 @@ def open_stores(data: DataConfig, cache: Path, processes: Processes) -> tuple[Be
     return train, val
 
 
-def count_classes(store: Beton) -> int:
+def count_classes(store: Store) -> int:
     """Classes that an online classifier can learn: 0 for a store without labels."""
     if store.labels is None:
         return 0
@@ -38,13 +44,13 @@ def count_classes(store: Beton) -> int:
 
 
 def build_feeds(
-    config: RunConfig, store: Beton, val_store: Beton | None, learner: Learner, processes: Processes
+    config: RunConfig, store: Store, val_store: Store | None, learner: Learner, processes: Processes
 ) -> tuple[Feed, Feed | None]:
     """Engines and view makers for the training and the validation store."""
     workers = decoding_threads(config.data.workers, processes.world)
     backend = choose_backend(config.views.backend, processes.device)
 
-    def feed(of: Beton, validation: bool) -> Feed:
+    def feed(of: Store, validation: bool) -> Feed:
         share = min(config.batch_size, len(of)) // processes.world
         maker = ViewMaker(
             learner.recipes,
@@ -58,14 +64,34 @@ def build_feeds(
             learner.step.precision.dtype,
             whole=validation,
         )
-        return Feed(of, FfcvEngine(of, share, workers, processes.device.type == "cuda"), maker)
+        return open_feed(of, maker, share, workers)
 
     return feed(store, False), None if val_store is None else feed(val_store, True)
 
 
-def _open_both(data: DataConfig, cache: Path) -> tuple[Beton, Beton | None]:
-    def opened(path: str, list_file: str | None) -> Beton:
-        return open_source(Path(path), cache, None if list_file is None else Path(list_file))
+def open_feed(store: Store, maker: ViewMaker, batch_size: int, workers: int) -> Feed:
+    """The feed of a store with the engine that reads it.
+
+    Args:
+        store: as ``open_source`` opened it.
+        maker: what the views are, and where they are needed.
+        batch_size: the most images of a batch.
+        workers: decoding threads or processes.
+    """
+    if isinstance(store, ImageFolder):
+        return TorchvisionFeed(store, maker, workers)
+    if isinstance(store, Beton):
+        return EngineFeed(store, FfcvEngine(store, batch_size, workers, maker.device.type == "cuda"), maker)
+    from vicregl_fast.data.dali_engine.engine import DaliEngine
+
+    assert isinstance(store, JpegStore)
+    device = torch.device("cpu") if maker.backend == "numba" else maker.device
+    return EngineFeed(store, DaliEngine(store, batch_size, workers, device), maker)
+
+
+def _open_both(data: DataConfig, cache: Path) -> tuple[Store, Store | None]:
+    def opened(path: str, list_file: str | None) -> Store:
+        return open_source(Path(path), cache, None if list_file is None else Path(list_file), data.engine)
 
     train = opened(data.path, data.list)
     return train, None if data.val_path is None else opened(data.val_path, data.val_list)

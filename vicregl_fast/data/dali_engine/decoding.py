@@ -9,8 +9,8 @@ from nvidia.dali.pipeline import Pipeline
 from torch import Tensor
 
 from dataprep.errors import UserError
-from vicregl_fast.data.dali_engine.jpegs import JpegStore
 from vicregl_fast.data.dali_engine.pipelines import JPEGS, decoding_pipeline
+from vicregl_fast.data.jpegs import JpegStore
 
 
 class StorePipeline:

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from vicregl_fast.data.batches import DecodedBatch
 from vicregl_fast.data.dali_engine.decoding import StorePipeline, undecodable
-from vicregl_fast.data.dali_engine.jpegs import JpegStore
 from vicregl_fast.data.dali_engine.pipelines import decoding_pipeline
+from vicregl_fast.data.jpegs import JpegStore
 
 
 class DaliEngine:

@@ -6,16 +6,11 @@ import numpy as np
 
 from dataprep.errors import UserError
 from dataprep.manifest import read_manifest
-from vicregl_fast.data.dali_engine.jpegs import JpegStore, map_file
+from vicregl_fast.data.jpegs import JpegStore, map_file
 
 INDEX = "index.npy"
 FIELDS = ("shard", "offset", "size", "height", "width", "label")
 CONVERT = "make the shards again with: python -m dataprep webdataset FOLDER SHARDS"
-
-
-def is_shard_folder(path: Path) -> bool:
-    """Whether a folder holds shards rather than images."""
-    return (path / INDEX).is_file()
 
 
 def open_shards(folder: Path) -> JpegStore:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from vicregl_fast.data.dali_engine.decoding import StorePipeline
-from vicregl_fast.data.dali_engine.jpegs import JpegStore
 from vicregl_fast.data.dali_engine.pipelines import boxes_name, viewing_pipeline
+from vicregl_fast.data.jpegs import JpegStore
 
 
 class DaliViews:

@@ -21,18 +21,18 @@ class ByteBatch(NamedTuple):
     whole: Tensor | None
 
 
-def to_device(batch: ByteBatch, device: torch.device) -> ViewBatch:
-    """Copies a batch and normalises its views."""
+def to_device(batch: ByteBatch, device: torch.device, dtype: torch.dtype) -> ViewBatch:
+    """Copies a batch and normalises its views, which become ``dtype``."""
 
     def moved(tensor: Tensor) -> Tensor:
         return tensor.to(device, non_blocking=True)
 
     return ViewBatch(
         batch.indices,
-        tuple(normalise(moved(view)) for view in batch.views),
+        tuple(normalise(moved(view)).to(dtype) for view in batch.views),
         None if batch.labels is None else moved(batch.labels),
         {direction: (moved(a), moved(b)) for direction, (a, b) in batch.matches.items()},
-        None if batch.whole is None else normalise(moved(batch.whole)),
+        None if batch.whole is None else normalise(moved(batch.whole)).to(dtype),
     )
 
 

@@ -28,7 +28,7 @@ class TorchvisionFeed:
 
     def __init__(self, store: ImageFolder, maker: ViewMaker, workers: int):
         self.store = store
-        self.device = maker.device
+        self.maker = maker
         self.dataset = ViewDataset(store, maker, workers)
         self._keys = _Keys()
         self._batches = DataLoader(
@@ -36,7 +36,7 @@ class TorchvisionFeed:
             batch_sampler=self._keys,  # type: ignore[arg-type]  # whose batches are keys, not lists of samples
             num_workers=workers,
             collate_fn=_as_it_is,
-            pin_memory=self.device.type == "cuda",
+            pin_memory=maker.device.type == "cuda",
             worker_init_fn=_ignore_interrupts,
             persistent_workers=True,
         )
@@ -96,7 +96,7 @@ class TorchvisionLoader:
                 return
             if isinstance(batch, UserError):
                 raise batch
-            yield to_device(batch, self._feed.device)
+            yield to_device(batch, self._feed.maker.device, self._feed.maker.dtype)
 
 
 class _Keys:
