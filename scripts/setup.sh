@@ -49,10 +49,12 @@ fi
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 stamp=$(cat setup.cfg pyproject.toml "$constraints" scripts/setup.sh | sha256sum | cut -d' ' -f1)
 if [ "$(cat .venv/.installed 2>/dev/null)" != "$stamp $PWD" ]; then
-    echo "setup: installing Python packages into .venv (about 6 GB with torch's CUDA libraries; a few minutes)"
+    echo "setup: installing Python packages into .venv (about 7 GB with the CUDA libraries of torch and DALI; a few minutes)"
     rm -f .venv/.installed
     echo "$stack" > .venv/.stack
     .venv/bin/python -m pip install -q --disable-pip-version-check --upgrade pip
-    .venv/bin/python -m pip install -q --disable-pip-version-check -c "$constraints" -e '.[eval,dev]'
+    dali=dali
+    [ "$stack" != volta ] || dali=dali-cuda12
+    .venv/bin/python -m pip install -q --disable-pip-version-check -c "$constraints" -e ".[eval,dev,$dali]"
     echo "$stamp $PWD" > .venv/.installed
 fi

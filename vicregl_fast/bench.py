@@ -25,6 +25,8 @@ from vicregl_fast.training.precision import choose_kernels
 GRIDS = {"two": (7, 7), "multicrop": (7, 7, 3, 3, 3, 3, 3, 3)}
 """Cells along a side of the views' maps at output stride 32: 224 pixels, and for multi-crop 96 pixels besides."""
 
+ENGINES = ("ffcv", "dali", "torchvision")
+
 
 def augment(options: argparse.Namespace) -> Iterator[Measurement]:
     """Cropping and distorting."""
@@ -41,6 +43,25 @@ def copy(options: argparse.Namespace) -> Iterator[Measurement]:
     from vicregl_fast.benchmarks.copying import bench_copy
 
     return bench_copy(options.device, options.mib, options.repeats)
+
+
+def loader(options: argparse.Namespace) -> Iterator[Measurement]:
+    """The engines side by side."""
+    from vicregl_fast.augment.recipe import ViewsConfig
+    from vicregl_fast.benchmarks.loaders import LoaderBench, bench_loaders
+    from vicregl_fast.data.feed import decoding_threads
+
+    bench = LoaderBench(
+        options.path,
+        options.engines,
+        ("decode", "views") if options.stage is None else (options.stage,),
+        ViewsConfig(options.views),
+        GRIDS[options.views],
+        decoding_threads(options.workers, world=1),
+        options.batch,
+        options.device,
+    )
+    return bench_loaders(bench, options.repeats)
 
 
 def loss(options: argparse.Namespace) -> Iterator[Measurement]:
@@ -115,11 +136,15 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("files", type=Path, nargs="+")
     views = commands.add_parser("augment", help="cropping and distorting, in every backend")
     copies = commands.add_parser("copy", help="memory bandwidth")
+    loaders = commands.add_parser("loader", help="decoding and views of every engine")
     losses = commands.add_parser("loss", help="forward and backward of the loss")
     optimizers = commands.add_parser("optimizer", help="LARS over a whole network")
     steps = commands.add_parser("step", help="training steps on drawn pictures")
     runs = commands.add_parser("run", help="what a run's log says of its speed")
-    parts = ((views, augment), (copies, copy), (losses, loss), (optimizers, optimizer), (steps, step), (runs, run))
+    parts = (
+        (views, augment), (copies, copy), (loaders, loader), (losses, loss), (optimizers, optimizer), (steps, step),
+        (runs, run),
+    )  # fmt: skip
     for command, benchmark in parts:
         command.set_defaults(benchmark=benchmark)
         command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="(auto)")
@@ -130,8 +155,18 @@ def _parser() -> argparse.ArgumentParser:
     views.add_argument("--workers", type=_count, help="threads on the CPU (all available cores)")
     copies.add_argument("--mib", type=_count, default=256, help="bytes copied at a time (256 MiB)")
     runs.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    _add_loading(loaders)
     _add_sizes(losses, optimizers, steps)
     return parser
+
+
+def _add_loading(loaders: argparse.ArgumentParser) -> None:
+    loaders.add_argument("--path", type=Path, required=True, help="a .beton store or a folder of images")
+    loaders.add_argument("--engines", type=_engines, default=list(ENGINES), help=f"({','.join(ENGINES)})")
+    loaders.add_argument("--views", choices=list(GRIDS), default="two", help="views of an image (two)")
+    loaders.add_argument("--stage", choices=["decode", "views"], help="one of them only")
+    loaders.add_argument("--workers", type=_count, help="threads or processes (one a core)")
+    loaders.add_argument("--batch", type=_count, default=64, help="images (64)")
 
 
 def _add_sizes(
@@ -150,6 +185,14 @@ def _add_sizes(
     steps.add_argument(
         "--precisions", nargs="+", choices=["fp32", "bf16", "fp16"], default=["bf16", "fp16"], help="(bf16 fp16)"
     )
+
+
+def _engines(text: str) -> list[str]:
+    names = text.split(",")
+    unknown = [name for name in names if name not in ENGINES]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"there is no engine {unknown[0]!r}; choose from {','.join(ENGINES)}")
+    return names
 
 
 def _count(text: str) -> int:

@@ -8,6 +8,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from dataprep.errors import UserError
 from vicregl_fast.augment.recipe import ViewsConfig
+from vicregl_fast.data.engine import EngineName
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.models.network import ModelConfig
 from vicregl_fast.optim.build import OptimConfig
@@ -18,17 +19,21 @@ class DataConfig:
     """Where images come from.
 
     Attributes:
-        path: a .beton store, or a folder of images, which is then converted once into a cache beside the run.
+        path: a .beton store, a folder of WebDataset shards, or a folder of images, which is then converted once into a
+            cache beside the run (but for the torchvision engine).
+        engine: what reads and decodes: ffcv (.beton), dali (.beton or shards, on the GPU where there is one) or
+            torchvision (a folder of images as it is, the slow ordinary way); auto takes dali for shards, else ffcv.
         list: with a folder: a file with one relative path a line, the images to use.
         val_path: the same for the validation pass; null for none.
         val_list: as list, for val_path.
-        workers: decoding threads; null means one for each core that this process may use.
+        workers: decoding threads (torchvision: processes); null means one for each core that this process may use.
         order: random over all images, or blocks for a store larger than memory: reads some places of it at a time.
         window: with blocks: images that are shuffled together; they should fit into memory.
         on_error: at an image that does not decode, fail or skip it.
     """
 
     path: str = "data/imagenet/train.beton"
+    engine: EngineName = "auto"
     list: str | None = None
     val_path: str | None = None
     val_list: str | None = None

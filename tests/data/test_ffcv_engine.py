@@ -75,20 +75,6 @@ def test_a_damaged_image_is_named(damaged: Path) -> None:
         engine.decode(np.array([6, 7, 8]))
 
 
-def test_a_damaged_image_can_be_left_out(damaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    engine = FfcvEngine(open_beton(damaged), 4, 2, on_error="skip")
-    for _ in range(2):
-        batch = engine.decode(np.array([7, 6, 8]))
-        images = batch.images()
-        assert batch.indices.tolist() == [6, 6, 8] and batch.labels.tolist()[0] == batch.labels.tolist()[1]
-        assert torch.equal(images[0], images[1]) and not torch.equal(images[0], images[2])
-        sizes = [tuple(image.shape) for image in batch.to(torch.device("cpu")).images()]
-        assert sizes == [tuple(image.shape) for image in images]
-    assert capsys.readouterr().out.count("image 7 of") == 1, "said once"
-    with pytest.raises(UserError, match="none of the images 7"):
-        engine.decode(np.array([7]))
-
-
 def test_a_batch_stays_whole_during_the_next_one(beton: Path) -> None:
     engine = FfcvEngine(open_beton(beton), 4, 2)
     first = engine.decode(np.arange(4))

@@ -10,7 +10,10 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("vicregl_fast", "torch", "torchvision", "timm", "triton", "numpy", "numba", "numba-cuda", "ffcv")
+PACKAGES = (
+    "vicregl_fast", "torch", "torchvision", "timm", "triton", "numpy", "numba", "numba-cuda", "ffcv", "pillow",
+    "nvidia-dali-cuda130", "nvidia-dali-cuda120",
+)  # fmt: skip
 
 
 def describe_environment(device: torch.device, arguments: Sequence[str]) -> dict[str, Any]:

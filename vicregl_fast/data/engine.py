@@ -1,13 +1,44 @@
-"""What the loader asks of an engine."""
+"""What training asks of whatever reads, decodes and loads."""
 
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Protocol
 
 import numpy as np
 
-from vicregl_fast.data.batches import DecodedBatch
+from dataprep.errors import UserError
+from vicregl_fast.data.batches import DecodedBatch, ViewBatch
 
+EngineName = Literal["auto", "ffcv", "dali", "torchvision"]
 BATCHES_HELD = 2
 """Batches that an engine keeps whole: the loader copies one to the device while the next is decoded."""
+
+
+class Store(Protocol):
+    """Images in their order, with labels int64 [n] and the names of their classes where there are any."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def labels(self) -> np.ndarray | None: ...
+
+    @property
+    def classes(self) -> tuple[str, ...] | None: ...
+
+    def __len__(self) -> int: ...
+
+
+class Undecodable(UserError):
+    """Images of a store do not decode: these samples."""
+
+    def __init__(self, store: Path, indices: Sequence[int]):
+        self.indices = tuple(indices)
+        super().__init__(
+            f"image {', '.join(map(str, indices))} of {store} does not decode; convert the store again, "
+            "or leave such images out with --data.on_error skip"
+        )
 
 
 class Engine(Protocol):
@@ -19,6 +50,38 @@ class Engine(Protocol):
         The engine may use a batch's memory again from the ``BATCHES_HELD``-th call after it on.
 
         Raises:
-            UserError: an image does not decode.
+            Undecodable: an image does not decode.
         """
         ...
+
+
+class BatchLoader(Protocol):
+    """The view batches of one epoch; entered before it is iterated over, and left when no more of it is wanted.
+
+    ``waited``: seconds that the consumer has spent waiting here.
+    """
+
+    waited: float
+
+    def __enter__(self) -> "BatchLoader": ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def __iter__(self) -> Iterator[ViewBatch]: ...
+
+
+class Feed(Protocol):
+    """A store, and how its images become view batches."""
+
+    @property
+    def store(self) -> Store: ...
+
+    def loader(self, batches: Iterable[np.ndarray], epoch: int) -> BatchLoader:
+        """View batches of these sample indices, int64 [b] each, with the random choices of ``epoch``."""
+
+
+def largest_batch(heights: np.ndarray, widths: np.ndarray, batch_size: int) -> int:
+    """Bytes of the decoded images of the ``batch_size`` largest of a store's images."""
+    return int(np.sort(heights * widths * 3)[-batch_size:].sum())

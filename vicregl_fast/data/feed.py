@@ -1,4 +1,4 @@
-"""Stores, engines and view makers of a run, ready to be iterated over."""
+"""A store, an engine and a view maker, ready to be iterated over."""
 
 import os
 from collections.abc import Iterable
@@ -6,18 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vicregl_fast.data.ffcv_engine.beton import Beton
-from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
+from vicregl_fast.data.engine import Engine, Store
 from vicregl_fast.data.loader import ViewLoader
 from vicregl_fast.data.views import ViewMaker
 
 
 @dataclass(frozen=True)
-class Feed:
-    """One store, and how its images become view batches."""
+class EngineFeed:
+    """One store, the engine that decodes its images, and what makes views of them."""
 
-    store: Beton
-    engine: FfcvEngine
+    store: Store
+    engine: Engine
     maker: ViewMaker
 
     def loader(self, batches: Iterable[np.ndarray], epoch: int) -> ViewLoader:

@@ -1,4 +1,4 @@
-"""What ``--data.path`` may name: a store, or a folder of images that is converted once beside the run."""
+"""What ``--data.path`` may name: a store, or a folder of images, which most engines need converted first."""
 
 import hashlib
 from pathlib import Path
@@ -6,20 +6,65 @@ from pathlib import Path
 from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
+from vicregl_fast.data.engine import EngineName, Store
 from vicregl_fast.data.ffcv_engine.beton import Beton, open_beton
+from vicregl_fast.data.jpegs import jpegs_of_beton
+from vicregl_fast.data.torchvision_engine.folder import ImageFolder
 
 
-def open_source(path: Path, cache: Path, list_file: Path | None = None) -> Beton:
-    """Opens a store, or converts a folder into ``cache`` once and opens that.
+def open_source(path: Path, cache: Path, list_file: Path | None = None, engine: EngineName = "auto") -> Store:
+    """Opens a store for an engine, or converts a folder of images into ``cache`` once and opens that.
 
     Args:
-        path: a ``.beton`` file or a folder of images.
+        path: a ``.beton`` file, a folder of WebDataset shards, or a folder of images.
         cache: folder for converted stores.
         list_file: files of the folder to use, one relative path a line; all of them without one.
+        engine: what will read it; the torchvision engine takes a folder of images as it is.
+
+    Returns:
+        A ``Beton`` for the ffcv engine, a ``JpegStore`` for DALI, an ``ImageFolder`` for torchvision.
 
     Raises:
-        UserError: nothing there, or nothing that can be converted.
+        UserError: nothing there, nothing that can be converted, or nothing that this engine reads.
     """
+    if list_file is not None and (path.is_file() or is_shard_folder(path)):
+        raise UserError(f"a list of files goes with a folder of images, and {path} is a store: leave the list out")
+    if is_shard_folder(path):
+        return _open_shards(path, engine)
+    if engine == "torchvision":
+        return _open_folder(path, list_file)
+    if engine == "dali":
+        import vicregl_fast.data.dali_engine  # noqa: F401  # that DALI is missing is said before anything is converted
+
+        return jpegs_of_beton(_open_beton(path, cache, list_file))
+    return _open_beton(path, cache, list_file)
+
+
+def is_shard_folder(path: Path) -> bool:
+    """Whether a folder holds WebDataset shards, with their index, rather than images."""
+    return (path / "index.npy").is_file()
+
+
+def _open_shards(path: Path, engine: EngineName) -> Store:
+    if engine not in ("auto", "dali"):
+        raise UserError(
+            f"{path} holds WebDataset shards, which the {engine} engine cannot read: use --data.engine dali"
+        )
+    from vicregl_fast.data.dali_engine.shards import open_shards
+
+    return open_shards(path)
+
+
+def _open_folder(path: Path, list_file: Path | None) -> ImageFolder:
+    if path.is_file():
+        raise UserError(
+            f"{path} is a store, and the torchvision engine reads folders of images: "
+            "give the folder that it was made from, or another --data.engine"
+        )
+    return ImageFolder.of(list_images(path, list_file))
+
+
+def _open_beton(path: Path, cache: Path, list_file: Path | None) -> Beton:
     if path.is_dir():
         return open_beton(_converted(path, cache, list_file))
     if not path.exists():
@@ -27,8 +72,6 @@ def open_source(path: Path, cache: Path, list_file: Path | None = None) -> Beton
             f"there is no store at {path}; make one with `bash scripts/write_ffcv.sh IMAGENET {path.parent}` or "
             f"`python -m dataprep ffcv FOLDER {path}`, or see everything run on drawn images: `bash scripts/demo.sh`"
         )
-    if list_file is not None:
-        raise UserError(f"a list of files goes with a folder of images, and {path} is a store: leave the list out")
     return open_beton(path)
 
 

@@ -12,7 +12,7 @@ from vicregl_fast.augment.centre import centre_parameters
 from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
 from vicregl_fast.augment.recipe import ViewRecipe
 from vicregl_fast.data.batches import DecodedBatch, ViewBatch
-from vicregl_fast.geometry.matching import match_cells
+from vicregl_fast.data.matches import match_views
 from vicregl_fast.losses.directions import Direction
 
 
@@ -46,10 +46,7 @@ class ViewMaker:
 
     def make(self, batch: DecodedBatch, epoch: int) -> ViewBatch:
         """Crops, distorts and matches one batch."""
-        drawn = [
-            draw_parameters(recipe, self.seed, epoch, view, batch.indices, batch.heights, batch.widths)
-            for view, recipe in enumerate(self.recipes)
-        ]
+        drawn = self.draw(batch.indices, batch.heights, batch.widths, epoch)
         if self.backend != "numba":
             batch = batch.to(self.device)
         views = tuple(self._view(*each, batch) for each in zip(self.recipes, drawn, strict=True))
@@ -59,21 +56,20 @@ class ViewMaker:
         labels = None if (batch.labels < 0).any() else self._to_device(batch.labels)
         return ViewBatch(batch.indices, views, labels, self._match(drawn), whole)
 
+    def draw(self, indices: np.ndarray, heights: np.ndarray, widths: np.ndarray, epoch: int) -> list[ViewParameters]:
+        """What is done to every view of the samples int64 [b], whose images have these sizes in pixels."""
+        return [
+            draw_parameters(recipe, self.seed, epoch, view, indices, heights, widths)
+            for view, recipe in enumerate(self.recipes)
+        ]
+
     def _view(self, recipe: ViewRecipe, parameters: ViewParameters, batch: DecodedBatch) -> Tensor:
         view = make_view(self.backend, recipe, parameters, batch, self.threads, self.dtype)
         return view if view.device == self.device else _copy(view, self.device)
 
     def _match(self, drawn: Sequence[ViewParameters]) -> dict[Direction, tuple[Tensor, Tensor]]:
-        matches = {}
-        for direction in self.directions:
-            a, b = drawn[direction.query], drawn[direction.neighbour]
-            grid_a, grid_b = self.grids[direction.query], self.grids[direction.neighbour]
-            flips_a = a.flips & self.mirror_flips
-            flips_b = b.flips & self.mirror_flips
-            gamma = grid_a**2 if direction.gamma is None else direction.gamma
-            queries, neighbours = match_cells(a.boxes, flips_a, grid_a, b.boxes, flips_b, grid_b, gamma)
-            matches[direction] = self._to_device(queries), self._to_device(neighbours)
-        return matches
+        matches = match_views(drawn, self.grids, self.directions, self.mirror_flips)
+        return {direction: (self._to_device(a), self._to_device(b)) for direction, (a, b) in matches.items()}
 
     def _to_device(self, values: np.ndarray) -> Tensor:
         return _copy(torch.from_numpy(values), self.device)

@@ -1,22 +1,29 @@
 """The stores of a run and what feeds it from them."""
 
 from pathlib import Path
+from typing import Literal
+
+import torch
 
 from dataprep.errors import UserError
 from vicregl_fast.augment.backends import choose_backend
 from vicregl_fast.config import DataConfig, RunConfig
-from vicregl_fast.data.engine import BATCHES_HELD
-from vicregl_fast.data.feed import Feed, decoding_threads
+from vicregl_fast.data.engine import BATCHES_HELD, Engine, Feed, Store, largest_batch
+from vicregl_fast.data.feed import EngineFeed, decoding_threads
 from vicregl_fast.data.ffcv_engine.beton import Beton
-from vicregl_fast.data.ffcv_engine.engine import FfcvEngine, largest_batch
+from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
+from vicregl_fast.data.jpegs import JpegStore
+from vicregl_fast.data.leaving_out import LeavingOut
 from vicregl_fast.data.memory import check_memory
 from vicregl_fast.data.source import open_source
+from vicregl_fast.data.torchvision_engine.feed import TorchvisionFeed
+from vicregl_fast.data.torchvision_engine.folder import ImageFolder
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.training.learner import Learner
 from vicregl_fast.training.processes import Processes
 
 
-def open_stores(data: DataConfig, cache: Path, processes: Processes) -> tuple[Beton, Beton | None]:
+def open_stores(data: DataConfig, cache: Path, processes: Processes) -> tuple[Store, Store | None]:
     """The training store, and the validation store if one is named; rank 0 first, since it may convert folders.
 
     Raises:
@@ -32,7 +39,7 @@ def open_stores(data: DataConfig, cache: Path, processes: Processes) -> tuple[Be
     return train, val
 
 
-def count_classes(store: Beton) -> int:
+def count_classes(store: Store) -> int:
     """Classes that an online classifier can learn: 0 for a store without labels."""
     if store.labels is None:
         return 0
@@ -40,16 +47,16 @@ def count_classes(store: Beton) -> int:
 
 
 def build_feeds(
-    config: RunConfig, store: Beton, val_store: Beton | None, learner: Learner, processes: Processes
+    config: RunConfig, store: Store, val_store: Store | None, learner: Learner, processes: Processes
 ) -> tuple[Feed, Feed | None]:
     """Engines and view makers for the training and the validation store."""
     workers = decoding_threads(config.data.workers, processes.local_world)
     backend = choose_backend(config.views.backend, processes.device)
 
-    def feed(of: Beton, validation: bool) -> Feed:
+    def feed(of: Store, validation: bool) -> Feed:
         share = min(config.batch_size, len(of)) // processes.world
-        if processes.leads:
-            buffers = processes.local_world * BATCHES_HELD * largest_batch(of, share)
+        if processes.leads and isinstance(of, (Beton, JpegStore)):
+            buffers = processes.local_world * BATCHES_HELD * largest_batch(of.heights, of.widths, share)
             check_memory(buffers, of.path, config.data.order == "blocks")
         maker = ViewMaker(
             learner.recipes,
@@ -63,14 +70,46 @@ def build_feeds(
             learner.step.precision.dtype,
             whole=validation,
         )
-        return Feed(of, FfcvEngine(of, share, workers, processes.device.type == "cuda", config.data.on_error), maker)
+        return open_feed(of, maker, share, workers, config.data.on_error)
 
     return feed(store, False), None if val_store is None else feed(val_store, True)
 
 
-def _open_both(data: DataConfig, cache: Path) -> tuple[Beton, Beton | None]:
-    def opened(path: str, list_file: str | None) -> Beton:
-        return open_source(Path(path), cache, None if list_file is None else Path(list_file))
+def open_feed(
+    store: Store, maker: ViewMaker, batch_size: int, workers: int, on_error: Literal["fail", "skip"] = "fail"
+) -> Feed:
+    """The feed of a store with the engine that reads it.
+
+    Args:
+        store: as ``open_source`` opened it.
+        maker: what the views are, and where they are needed.
+        batch_size: the most images of a batch.
+        workers: decoding threads or processes.
+        on_error: at an image that does not decode; folders know ``fail`` only.
+
+    Raises:
+        UserError: ``skip`` of a folder.
+    """
+    if isinstance(store, ImageFolder):
+        if on_error == "skip":
+            raise UserError("--data.on_error skip goes with stores: the torchvision engine stops at a broken file")
+        return TorchvisionFeed(store, maker, workers)
+    engine = _engine(store, maker, batch_size, workers)
+    return EngineFeed(store, LeavingOut(engine) if on_error == "skip" else engine, maker)
+
+
+def _engine(store: Store, maker: ViewMaker, batch_size: int, workers: int) -> Engine:
+    if isinstance(store, Beton):
+        return FfcvEngine(store, batch_size, workers, maker.device.type == "cuda")
+    from vicregl_fast.data.dali_engine.engine import DaliEngine
+
+    assert isinstance(store, JpegStore)
+    return DaliEngine(store, batch_size, workers, torch.device("cpu") if maker.backend == "numba" else maker.device)
+
+
+def _open_both(data: DataConfig, cache: Path) -> tuple[Store, Store | None]:
+    def opened(path: str, list_file: str | None) -> Store:
+        return open_source(Path(path), cache, None if list_file is None else Path(list_file), data.engine)
 
     train = opened(data.path, data.list)
     return train, None if data.val_path is None else opened(data.val_path, data.val_list)

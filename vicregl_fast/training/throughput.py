@@ -2,13 +2,13 @@
 
 import time
 
-from vicregl_fast.data.loader import ViewLoader
+from vicregl_fast.data.engine import BatchLoader
 
 
 class Throughput:
     """Counts steps of ``batch_size`` images, of all processes together, fed by ``loader``."""
 
-    def __init__(self, batch_size: int, loader: ViewLoader):
+    def __init__(self, batch_size: int, loader: BatchLoader):
         self._batch_size, self._loader = batch_size, loader
         self._restart()
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from dataprep.errors import UserError
 from vicregl_fast.config import RunConfig
 from vicregl_fast.data.batches import ViewBatch
-from vicregl_fast.data.feed import Feed
+from vicregl_fast.data.engine import Feed
 from vicregl_fast.data.order import GlobalBatches, sequential_batches
 from vicregl_fast.optim.build import peak_lr
 from vicregl_fast.optim.schedule import learning_rate

@@ -2,13 +2,13 @@
 
 import torch
 
-from vicregl_fast.data.loader import ViewLoader
+from vicregl_fast.data.engine import BatchLoader
 from vicregl_fast.training.learner import Learner
 from vicregl_fast.training.processes import Processes
 
 
 @torch.no_grad()
-def validate(learner: Learner, loader: ViewLoader, processes: Processes) -> dict[str, float]:
+def validate(learner: Learner, loader: BatchLoader, processes: Processes) -> dict[str, float]:
     """Means over the loader's batches of all processes, in eval mode.
 
     Returns:

@@ -1,0 +1,160 @@
+"""DALI decodes the pixels that the ffcv engine does, from both kinds of store, and says what it cannot decode."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("nvidia.dali")
+
+from dataprep.errors import UserError
+from dataprep.ffcv_store import write_store
+from dataprep.sources import list_images
+from tests.data.shards import write_shards
+from vicregl_fast.augment import reference
+from vicregl_fast.augment.parameters import draw_parameters
+from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
+from vicregl_fast.data.dali_engine.engine import DaliEngine
+from vicregl_fast.data.dali_engine.shards import open_shards
+from vicregl_fast.data.dali_engine.views import DaliViews
+from vicregl_fast.data.ffcv_engine.beton import open_beton
+from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
+from vicregl_fast.data.jpegs import JpegStore, jpegs_of_beton
+
+pytestmark = pytest.mark.timeout(120)
+CPU = torch.device("cpu")
+INDICES = np.array([5, 0, 47, 21, 21, 13, 30, 8, 2])
+
+
+@pytest.fixture(scope="module")
+def shards(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stores") / "shards"
+    write_shards(list_images(image_folder), folder, each=20)
+    return folder
+
+
+def opened(kind: str, beton: Path, shards: Path) -> JpegStore:
+    return jpegs_of_beton(open_beton(beton)) if kind == "beton" else open_shards(shards)
+
+
+@pytest.mark.parametrize("kind", ["beton", "shards"])
+def test_pixels_are_the_ffcv_engine_s(kind: str, beton: Path, shards: Path) -> None:
+    engine = DaliEngine(opened(kind, beton, shards), 9, 2, CPU)
+    expected = FfcvEngine(open_beton(beton), 9, 2)
+    for indices in (INDICES, INDICES[4:1:-1]):
+        ours, right = engine.decode(indices), expected.decode(indices)
+        assert ours.indices.tolist() == indices.tolist()
+        assert ours.labels.tolist() == right.labels.tolist() == (indices // 16).tolist()
+        for image, expected_image in zip(ours.images(), right.images(), strict=True):
+            assert image.shape == expected_image.shape
+            # Bit for bit with one build of libjpeg-turbo; two may round the colour conversion differently.
+            assert (image.int() - expected_image.int()).abs().max() <= 2
+
+
+def test_stores_agree(beton: Path, shards: Path) -> None:
+    ours, right = open_shards(shards), open_beton(beton)
+    assert len(ours) == 48 and ours.classes == right.classes
+    assert (ours.heights == right.heights).all() and (ours.widths == right.widths).all()
+    jpegs = jpegs_of_beton(right)
+    assert all((ours.jpeg(k) == jpegs.jpeg(k)).all() for k in range(48))
+
+
+def test_images_without_labels(image_folder: Path, tmp_path: Path) -> None:
+    write_shards(list_images(image_folder / "class_a"), tmp_path / "shards", each=50)
+    store = open_shards(tmp_path / "shards")
+    assert store.labels is None and store.classes is None
+    assert DaliEngine(store, 4, 1, CPU).decode(np.arange(4)).labels.tolist() == [-1] * 4
+
+
+def test_views_are_cut_by_our_boxes(beton: Path) -> None:
+    store = jpegs_of_beton(open_beton(beton))
+    recipes = view_recipes(ViewsConfig("multicrop", large_size=64, small_size=32, small_count=1))
+    heights, widths = store.heights[INDICES], store.widths[INDICES]
+    boxes = [draw_parameters(recipe, 3, 1, view, INDICES, heights, widths).boxes for view, recipe in enumerate(recipes)]
+    maker = DaliViews(store, [recipe.size for recipe in recipes], 9, 2, CPU)
+    images = DaliEngine(store, 9, 2, CPU).decode(INDICES).images()
+    for view, box, recipe in zip(maker.decode_views(INDICES, boxes), boxes, recipes, strict=True):
+        assert view.dtype == torch.uint8 and view.shape == (9, recipe.size, recipe.size, 3)
+        expected = reference.crop_resize(images, box, recipe.size)
+        difference = (view.permute(0, 3, 1, 2).float() - expected).abs()
+        assert difference.mean() < 0.5 and (difference > 2).float().mean() < 0.01
+
+
+def test_nothing_outside_the_box_is_read(tmp_path: Path) -> None:
+    pixels = np.full((120, 140, 3), 255, np.uint8)
+    pixels[32:80, 48:112] = 0  # on the borders of JPEG's blocks, so that these stay pure
+    (tmp_path / "images").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "images" / "a.png")
+    write_store(list_images(tmp_path / "images"), tmp_path / "store.beton", quality=100, workers=1)
+    store = jpegs_of_beton(open_beton(tmp_path / "store.beton"))
+    box = np.array([[32, 48, 48, 64]], np.int32)
+    for size in (16, 100):
+        (view,) = DaliViews(store, [size], 1, 1, CPU).decode_views(np.array([0]), [box])
+        assert view.max() <= 2
+        (wider,) = DaliViews(store, [size], 1, 1, CPU).decode_views(np.array([0]), [box + np.array([-8, -8, 16, 16])])
+        assert wider.max() > 200
+
+
+@pytest.mark.parametrize("damage", ["header", "end"])
+def test_a_damaged_image_is_named(damage: str, shards: Path, tmp_path: Path) -> None:
+    for file in shards.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    row = np.load(shards / "index.npy")[27]
+    start, size = int(row["offset"]), int(row["size"])
+    first, last = (start, start + 200) if damage == "header" else (start + size // 2, start + size)
+    shard = tmp_path / f"shard-{row['shard']:06d}.tar"
+    data = bytearray(shard.read_bytes())
+    data[first:last] = bytes(last - first)
+    shard.write_bytes(data)
+    store = open_shards(tmp_path)
+    engine = DaliEngine(store, 4, 2, CPU)
+    engine.decode(np.array([26, 28]))
+    with pytest.raises(UserError, match=f"image 27 of {tmp_path} does not decode"):
+        engine.decode(np.array([26, 27, 28]))
+    assert torch.equal(
+        engine.decode(np.array([28])).images()[0], DaliEngine(store, 1, 1, CPU).decode(np.array([28])).images()[0]
+    )
+    boxes = np.tile(np.array([0, 0, 20, 20], np.int32), (3, 1))
+    with pytest.raises(UserError, match="image 27"):
+        DaliViews(store, [16], 4, 2, CPU).decode_views(np.array([26, 27, 28]), [boxes])
+
+
+def test_an_image_of_another_size_is_named(shards: Path, tmp_path: Path) -> None:
+    for file in shards.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    index = np.load(shards / "index.npy")
+    index["height"][3] += 1
+    np.save(tmp_path / "index.npy", index)
+    with pytest.raises(UserError, match="image 3 of"):
+        DaliEngine(open_shards(tmp_path), 4, 1, CPU).decode(np.array([2, 3]))
+
+
+def test_incomplete_shards_are_refused(shards: Path, tmp_path: Path) -> None:
+    for file in shards.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    last = tmp_path / "shard-000002.tar"
+    last.write_bytes(last.read_bytes()[:3000])
+    with pytest.raises(UserError, match=r"shard-000002\.tar has 3000 bytes"):
+        open_shards(tmp_path)
+    last.unlink()
+    with pytest.raises(UserError, match=r"shard-000002\.tar is missing"):
+        open_shards(tmp_path)
+    (tmp_path / "index.npy").write_bytes(b"junk")
+    with pytest.raises(UserError, match=r"index\.npy cannot be read"):
+        open_shards(tmp_path)
+
+
+@pytest.mark.gpu
+def test_a_gpu_decodes_what_the_cpu_does(beton: Path, cuda: torch.device) -> None:
+    store = jpegs_of_beton(open_beton(beton))
+    on_gpu, on_cpu = DaliEngine(store, 9, 2, cuda).decode(INDICES), DaliEngine(store, 9, 2, CPU).decode(INDICES)
+    for image, expected in zip(on_gpu.images(), on_cpu.images(), strict=True):
+        difference = (image.cpu().int() - expected.int()).abs().float()
+        assert difference.mean() < 2
+    boxes = np.tile(np.array([4, 3, 30, 25], np.int32), (9, 1))
+    (view,), (expected_view,) = (
+        DaliViews(store, [32], 9, 2, device).decode_views(INDICES, [boxes]) for device in (cuda, CPU)
+    )
+    assert (view.cpu().int() - expected_view.int()).abs().float().mean() < 2

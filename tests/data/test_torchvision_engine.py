@@ -1,0 +1,139 @@
+"""The ordinary way makes the views that the fast engines do, and a broken file or process is never waited for."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dataprep.errors import UserError
+from dataprep.sources import list_images
+from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
+from vicregl_fast.data.batches import ViewBatch
+from vicregl_fast.data.ffcv_engine.beton import open_beton
+from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
+from vicregl_fast.data.order import GlobalBatches
+from vicregl_fast.data.torchvision_engine.feed import TorchvisionFeed
+from vicregl_fast.data.torchvision_engine.folder import ImageFolder
+from vicregl_fast.data.torchvision_engine.worker import has_ended
+from vicregl_fast.data.views import ViewMaker
+from vicregl_fast.losses.config import LossConfig
+from vicregl_fast.losses.directions import plan_directions
+
+pytestmark = pytest.mark.timeout(120)
+CPU = torch.device("cpu")
+LEVEL = 1 / (255 * 0.225)  # one of 255, normalised
+
+
+def maker(whole: bool = False, seed: int = 11) -> ViewMaker:
+    recipes = view_recipes(ViewsConfig("multicrop", large_size=48, small_size=24, small_count=2))
+    plan = plan_directions(LossConfig(gamma_large=6, gamma_small=2), len(recipes))
+    return ViewMaker(recipes, (4, 4, 2, 2), plan.location, True, seed, CPU, whole=whole)
+
+
+def feed_of(folder: Path, workers: int = 2, whole: bool = False) -> TorchvisionFeed:
+    return TorchvisionFeed(ImageFolder.of(list_images(folder)), maker(whole), workers)
+
+
+def test_views_are_those_of_the_fast_engine(image_folder: Path, beton: Path) -> None:
+    feed = feed_of(image_folder, whole=True)
+    order = [np.array([5, 0, 47, 21, 8, 13]), np.array([40, 2, 33])]
+    engine = FfcvEngine(open_beton(beton), 6, 1)
+    with feed.loader(order, epoch=3) as loader:
+        batches = list(loader)
+    assert [batch.indices.tolist() for batch in batches] == [indices.tolist() for indices in order]
+    for batch in batches:
+        expected = maker(whole=True).make(engine.decode(batch.indices), 3)
+        assert batch.labels is not None and torch.equal(batch.labels, expected.labels)
+        assert batch.whole is not None and (batch.whole - expected.whole).abs().mean() < 2.5 * LEVEL
+        for view, right in zip(batch.views, expected.views, strict=True):
+            assert view.shape == right.shape and view.is_contiguous(memory_format=torch.channels_last)
+            # Flips and boxes are the same; decoders, PIL's hue in bytes and its approximate blur differ a little.
+            assert (view - right).abs().mean(dim=(1, 2, 3)).max() < 6 * LEVEL
+        assert batch.matches.keys() == expected.matches.keys()
+        for direction, (queries, neighbours) in batch.matches.items():
+            assert torch.equal(queries, expected.matches[direction][0])
+            assert torch.equal(neighbours, expected.matches[direction][1])
+
+
+def by_sample(feed: TorchvisionFeed, order: GlobalBatches, epoch: int) -> dict[int, list[torch.Tensor]]:
+    with feed.loader(order.epoch(epoch), epoch) as loader:
+        return {
+            index: [view[k] for view in batch.views]
+            for batch in loader
+            for k, index in enumerate(batch.indices.tolist())
+        }
+
+
+def test_a_sample_s_views_are_its_own_in_every_epoch(image_folder: Path) -> None:
+    feed = feed_of(image_folder)
+    first = by_sample(feed, GlobalBatches(48, 12, seed=5), 0)
+    processes = feed.dataset.processes()
+    second = by_sample(feed, GlobalBatches(48, 12, seed=5), 1)
+    assert feed.dataset.processes() == processes and not any(
+        map(has_ended, processes)
+    )  # the same from one epoch to the next
+    again = by_sample(feed_of(image_folder, workers=1), GlobalBatches(48, 8, seed=2), 0)
+    for index, views in first.items():
+        assert all(torch.equal(view, other) for view, other in zip(views, again[index], strict=True))
+        assert not torch.equal(views[0], second[index][0])
+
+
+def test_an_image_that_does_not_decode_is_named(image_folder: Path, tmp_path: Path) -> None:
+    files = list_images(image_folder).files
+    for file in files[:8]:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes((image_folder / file).read_bytes())
+    (tmp_path / files[6]).write_bytes((image_folder / files[6]).read_bytes()[:900])
+    feed = feed_of(tmp_path)
+    seen: list[ViewBatch] = []
+    order = [np.array([0, 1]), np.array([2, 3]), np.array([5, 6]), np.array([4, 7])]
+    with pytest.raises(UserError, match=rf"image 6, .*{files[6]}, does not decode"), feed.loader(order, 0) as loader:
+        seen.extend(loader)
+    assert len(seen) == 2
+    with feed.loader(order[:2], 0) as loader:  # others still can be had
+        assert len(list(loader)) == 2
+
+
+def test_a_dead_worker_is_an_error_that_says_where_it_was(image_folder: Path) -> None:
+    feed = feed_of(image_folder, workers=1)
+    order = GlobalBatches(48, 4, seed=0)
+    with (
+        pytest.raises(UserError, match=r"died after it had begun to read image \d+ \(/"),
+        feed.loader(order.epoch(0), 0) as loader,
+    ):
+        for _ in loader:
+            (process,) = feed.dataset.processes()
+            os.kill(process, signal.SIGKILL)
+    assert len(list(_batches(feed, order))) == 12
+
+
+def _batches(feed: TorchvisionFeed, order: GlobalBatches) -> list[ViewBatch]:
+    with feed.loader(order.epoch(0), 0) as loader:
+        return list(loader)
+
+
+def test_an_abandoned_loader_leaves_no_process(image_folder: Path) -> None:
+    feed = feed_of(image_folder)
+    order = GlobalBatches(48, 4, seed=0)
+    for _ in range(2):
+        with feed.loader(order.epoch(0), 0) as loader:
+            batches = iter(loader)  # still held when the loader is left
+            next(batches)
+            assert not any(map(has_ended, feed.dataset.processes()))
+        assert all(map(has_ended, feed.dataset.processes()))
+
+
+def test_a_forgotten_feed_leaves_no_process(image_folder: Path) -> None:
+    feed = feed_of(image_folder)
+    _batches(feed, GlobalBatches(48, 12, seed=0))
+    processes = feed.dataset.processes()
+    assert not any(map(has_ended, processes))
+    del feed
+    deadline = time.monotonic() + 20
+    while not all(map(has_ended, processes)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert all(map(has_ended, processes))

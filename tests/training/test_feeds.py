@@ -1,0 +1,113 @@
+"""Whichever engine reads, training gets the same samples, views and matches; what an engine cannot read is said."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dataprep.errors import UserError
+from dataprep.sources import list_images
+from tests.data.shards import write_shards
+from vicregl_fast.config import RunConfig, parse_config
+from vicregl_fast.data.batches import ViewBatch
+from vicregl_fast.data.ffcv_engine.beton import Beton
+from vicregl_fast.data.source import open_source
+from vicregl_fast.training.feeds import build_feeds, count_classes, open_stores
+from vicregl_fast.training.learner import build_learner
+from vicregl_fast.training.processes import Processes
+
+pytestmark = pytest.mark.timeout(200)
+ALONE = Processes(0, 1, torch.device("cpu"))
+LEVEL = 1 / (255 * 0.225)
+ORDER = [np.array([3, 40, 17, 22]), np.array([8, 1, 46, 30])]
+TINY = (
+    "--batch_size=4 --views.recipe=multicrop --views.large_size=64 --views.small_size=32 --views.small_count=1 "
+    "--model.backbone=resnet18 --model.expander=16 --model.projector=8 --data.workers=1"
+)
+
+
+def configured(path: Path, engine: str) -> RunConfig:
+    return parse_config([*TINY.split(), f"--data.path={path}", f"--data.val_path={path}", f"--data.engine={engine}"])
+
+
+def fed(path: Path, engine: str, cache: Path) -> tuple[list[ViewBatch], list[ViewBatch]]:
+    config = configured(path, engine)
+    store, val_store = open_stores(config.data, cache, ALONE)
+    assert len(store) == 48 and count_classes(store) == 3
+    feed, val_feed = build_feeds(config, store, val_store, build_learner(config, 3, ALONE), ALONE)
+    assert val_feed is not None
+    with feed.loader(ORDER, 2) as loader, val_feed.loader(ORDER[:1], 0) as val_loader:
+        return list(loader), list(val_loader)
+
+
+@pytest.fixture(scope="module")
+def expected(beton: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[ViewBatch], list[ViewBatch]]:
+    return fed(beton, "ffcv", tmp_path_factory.mktemp("cache"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "engine", "levels"),
+    [
+        ("beton", "auto", 0),
+        ("images", "ffcv", 0),
+        ("beton", "dali", 0.5),
+        ("shards", "auto", 0.5),
+        ("images", "torchvision", 6),  # PIL's hue in bytes, and its approximate blur
+    ],
+)
+def test_every_engine_feeds_the_same(
+    kind: str,
+    engine: str,
+    levels: float,
+    beton: Path,
+    image_folder: Path,
+    tmp_path: Path,
+    expected: tuple[list[ViewBatch], list[ViewBatch]],
+) -> None:
+    if engine == "dali" or kind == "shards":
+        pytest.importorskip("nvidia.dali")
+    if kind == "shards":
+        write_shards(list_images(image_folder), tmp_path / "shards", each=20)
+    path = {"beton": beton, "images": image_folder, "shards": tmp_path / "shards"}[kind]
+    for batches, right in zip(fed(path, engine, tmp_path), expected, strict=True):
+        for batch, other in zip(batches, right, strict=True):
+            assert batch.indices.tolist() == other.indices.tolist()
+            assert batch.labels is not None and other.labels is not None
+            assert batch.labels.tolist() == other.labels.tolist() == (other.indices // 16).tolist()
+            for view, right_view in zip((*batch.views, batch.whole), (*other.views, other.whole), strict=True):
+                assert (view is None) == (right_view is None)
+                if view is not None and right_view is not None:
+                    assert (view - right_view).abs().mean(dim=(1, 2, 3)).max() <= levels * LEVEL
+            for direction, pairs in other.matches.items():
+                assert all(map(torch.equal, batch.matches[direction], pairs))
+
+
+@pytest.mark.parametrize(
+    ("kind", "engine", "reason"),
+    [
+        ("beton", "torchvision", "is a store, and the torchvision engine reads folders"),
+        ("shards", "ffcv", "WebDataset shards, which the ffcv engine cannot read"),
+        ("shards", "torchvision", "WebDataset shards, which the torchvision engine cannot read"),
+        ("nothing", "torchvision", "does not exist or is no folder"),
+        ("nothing", "auto", "there is no store at"),
+    ],
+)
+def test_what_an_engine_cannot_read_is_said(kind: str, engine: str, reason: str, beton: Path, tmp_path: Path) -> None:
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "index.npy").touch()
+    path = {"beton": beton, "shards": tmp_path / "shards", "nothing": tmp_path / "nothing"}[kind]
+    with pytest.raises(UserError, match=reason):
+        open_source(path, tmp_path, engine=engine)  # type: ignore[arg-type]
+
+
+def test_an_engine_that_is_none_is_refused() -> None:
+    with pytest.raises(UserError, match="engine"):
+        configured(Path("x"), "tensorflow")
+
+
+def test_a_folder_is_converted_for_all_engines_but_torchvision(image_folder: Path, tmp_path: Path) -> None:
+    assert isinstance(open_source(image_folder, tmp_path / "a"), Beton)
+    assert len(list((tmp_path / "a").glob("*.beton"))) == 1
+    assert len(open_source(image_folder, tmp_path / "b", engine="torchvision")) == 48
+    assert not (tmp_path / "b").exists()

@@ -1,0 +1,143 @@
+"""The engines side by side: what they decode, and the views that they feed, in images a second."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import numpy as np
+import torch
+
+from dataprep.errors import UserError
+from vicregl_fast.augment.backends import choose_backend
+from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
+from vicregl_fast.benchmarks.bare_decoding import BareDecoding
+from vicregl_fast.benchmarks.loader_sources import open_all, open_bytes
+from vicregl_fast.benchmarks.measurements import Measurement
+from vicregl_fast.benchmarks.pil_decoding import PilDecoding
+from vicregl_fast.benchmarks.timing import time_side_by_side
+from vicregl_fast.data.engine import EngineName, Feed, Store
+from vicregl_fast.data.feed import EngineFeed
+from vicregl_fast.data.order import GlobalBatches
+from vicregl_fast.data.torchvision_engine.folder import ImageFolder
+from vicregl_fast.data.views import ViewMaker
+from vicregl_fast.losses.config import LossConfig
+from vicregl_fast.losses.directions import plan_directions
+from vicregl_fast.training.feeds import open_feed
+
+Call = Callable[[], object]
+
+MOST_BATCHES = 8
+"""One sample is the duration of as many, or of all that the images fill."""
+
+RATIOS = {
+    "ffcv.decode_over_bare": ("ffcv.decode", "bare.decode"),
+    "ffcv.views_over_torchvision": ("ffcv.views", "torchvision.views"),
+    "dali.views_over_torchvision": ("dali.views", "torchvision.views"),
+    "ffcv.decode_over_torchvision_views": ("ffcv.decode", "torchvision.views"),
+}
+
+
+@dataclass(frozen=True)
+class LoaderBench:
+    """What is measured, and with what.
+
+    Attributes:
+        path: a ``.beton`` store, or a folder of images, of which one is made in a temporary place.
+        engines: which, in this order.
+        stages: whole images, views, or both.
+        views: of every image.
+        grids: cells along a side of each view's map.
+        workers: threads, or processes of the torchvision engine.
+        batch_size: images.
+        device: where views are needed.
+    """
+
+    path: Path
+    engines: Sequence[EngineName]
+    stages: Sequence[Literal["decode", "views"]]
+    views: ViewsConfig
+    grids: Sequence[int]
+    workers: int
+    batch_size: int
+    device: torch.device
+
+    def maker(self) -> ViewMaker:
+        """As training's: the fastest backend, and the matches that the default loss needs."""
+        recipes = view_recipes(self.views)
+        directions = plan_directions(LossConfig(), len(recipes)).location
+        backend = choose_backend("auto", self.device)
+        return ViewMaker(recipes, self.grids, directions, True, 0, self.device, backend, self.workers)
+
+    def batches(self, store: Store) -> list[np.ndarray]:
+        """The sample indices of every batch that is measured, drawn."""
+        if len(store) < self.batch_size:
+            raise UserError(f"{store.path} has only {len(store)} images: give a --batch of at most as many")
+        return list(GlobalBatches(len(store), self.batch_size, seed=0).epoch(0))[:MOST_BATCHES]
+
+
+def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
+    """Images/s of every engine and stage, all in turns, and the ratios of their medians.
+
+    ``bare`` is libjpeg-turbo on the store's bytes. The torchvision engine reads the images' own files.
+
+    Raises:
+        UserError: nothing to read at the path, too few images, or no engine that can read them.
+    """
+    with TemporaryDirectory(prefix="bench-loader-") as cache:
+        calls: dict[str, Call] = {}
+        for engine, store in open_all(bench.path, Path(cache), bench.engines).items():
+            batches = bench.batches(store)
+            calls |= {f"{engine}.{stage}": call for stage, call in _calls(bench, store, batches).items()}
+        if "decode" in bench.stages:
+            calls = {"bare.decode": _bare(bench, Path(cache), batches), **calls}
+        # Those with processes go first: they are forked while there are no threads yet.
+        turns = sorted(calls, key=lambda name: not name.startswith("torchvision"))
+        seconds = time_side_by_side({name: calls[name] for name in turns}, bench.device, repeats)
+        names = list(calls)
+        calls.clear()  # with their processes
+    images = len(batches) * bench.batch_size
+    rows = {name: Measurement.rate(f"loader.{name}", images, seconds[name], "images/s") for name in names}
+    yield from rows.values()
+    yield from _ratios(rows)
+
+
+def _ratios(rows: Mapping[str, Measurement]) -> Iterator[Measurement]:
+    for name, (over, under) in RATIOS.items():
+        if over in rows and under in rows:
+            yield Measurement.ratio(f"loader.{name}", rows[over].value, rows[under].value)
+
+
+def _bare(bench: LoaderBench, cache: Path, batches: Sequence[np.ndarray]) -> Call:
+    bare, indices = (
+        BareDecoding(open_bytes(bench.path, cache), bench.batch_size, bench.workers),
+        np.concatenate(batches),
+    )
+    return lambda: bare.decode(indices)
+
+
+def _calls(bench: LoaderBench, store: Store, batches: Sequence[np.ndarray]) -> dict[str, Call]:
+    """All batches through the engine that reads this store, by stage."""
+    feed = open_feed(store, bench.maker(), bench.batch_size, bench.workers)
+    calls: dict[str, Call] = {}
+    if "decode" in bench.stages:
+        if isinstance(store, ImageFolder):
+            calls["decode"] = PilDecoding(store, batches, bench.workers).decode
+        else:
+            assert isinstance(feed, EngineFeed)
+            calls["decode"] = lambda: _decode(feed, batches)
+    if "views" in bench.stages:
+        calls["views"] = lambda: _consume(feed, batches)
+    return calls
+
+
+def _decode(feed: EngineFeed, batches: Sequence[np.ndarray]) -> None:
+    for indices in batches:
+        feed.engine.decode(indices)
+
+
+def _consume(feed: Feed, batches: Sequence[np.ndarray]) -> None:
+    with feed.loader(batches, epoch=0) as loader:
+        for _ in loader:
+            continue

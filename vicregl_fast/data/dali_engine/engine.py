@@ -1,0 +1,62 @@
+"""The engine for stores of JPEGs in any layout, and for GPUs that decode them."""
+
+from itertools import cycle
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vicregl_fast.data.batches import DecodedBatch
+from vicregl_fast.data.dali_engine.decoding import StorePipeline
+from vicregl_fast.data.dali_engine.pipelines import decoding_pipeline
+from vicregl_fast.data.engine import BATCHES_HELD, Undecodable, largest_batch
+from vicregl_fast.data.jpegs import JpegStore
+
+
+class DaliEngine:
+    """Turns sample indices into decoded batches, one at a time, in the calling thread's time.
+
+    Args:
+        store: an opened store.
+        batch_size: the most images a call will ask for.
+        workers: decoding threads.
+        device: what decodes, and where the pixels are then.
+    """
+
+    def __init__(self, store: JpegStore, batch_size: int, workers: int, device: torch.device):
+        self.store = store
+        self._pipeline = StorePipeline(store, device, lambda: decoding_pipeline(batch_size, workers, device))
+        size = largest_batch(store.heights, store.widths, batch_size)
+        self._buffers = cycle([torch.empty(size, dtype=torch.uint8, device=device) for _ in range(BATCHES_HELD)])
+
+    def decode(self, indices: np.ndarray) -> DecodedBatch:
+        """The images of these samples, int64 [b]; their bytes are written over by the next call but one.
+
+        Raises:
+            Undecodable: an image does not decode, or has another size than the store says.
+        """
+        packed = next(self._buffers)
+        (images,) = self._pipeline.run(indices)
+        heights, widths = self.store.heights[indices], self.store.widths[indices]
+        sizes = heights * widths * 3
+        offsets = np.cumsum(sizes) - sizes
+        self._check_sizes(indices, images)
+        for image, start in zip(images, offsets.tolist(), strict=True):
+            packed[start : start + image.numel()].view(image.shape).copy_(image)
+        if packed.is_cuda:
+            torch.cuda.current_stream(packed.device).synchronize()  # DALI may write over its images again
+        labels = self.store.labels
+        return DecodedBatch(
+            indices,
+            heights,
+            widths,
+            np.full(len(indices), -1, np.int64) if labels is None else labels[indices],
+            packed,
+            offsets,
+        )
+
+    def _check_sizes(self, indices: np.ndarray, images: list[Tensor]) -> None:
+        expected = np.stack([self.store.heights[indices], self.store.widths[indices]], axis=1)
+        other = (expected != [image.shape[:2] for image in images]).any(axis=1)
+        if other.any():
+            raise Undecodable(self.store.path, indices[other].tolist())

@@ -1,0 +1,49 @@
+"""A folder of images, read as it is."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dataprep.errors import UserError
+from dataprep.images import UnreadableImage, load_rgb
+from dataprep.sources import ImageSource
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """n images.
+
+    Attributes:
+        path: the folder.
+        files: their paths relative to it.
+        labels: int64 [n], or None where the folder has no classes.
+        classes: their names, or None.
+    """
+
+    path: Path
+    files: tuple[str, ...]
+    labels: np.ndarray | None
+    classes: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, source: ImageSource) -> "ImageFolder":
+        """The images that ``list_images`` found."""
+        labels = None if source.labels is None else np.array(source.labels, np.int64)
+        return cls(source.root, source.files, labels, source.classes)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def open(self, index: int) -> Image.Image:
+        """The image, decoded: RGB and upright.
+
+        Raises:
+            UserError: it does not decode.
+        """
+        path = self.path / self.files[index]
+        try:
+            return load_rgb(path)
+        except UnreadableImage as error:
+            raise UserError(f"image {index}, {path}, does not decode: {error}; mend it or take it out") from error

@@ -1,0 +1,98 @@
+"""What a worker process does: one batch of views at a time, from files to bytes."""
+
+import os
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, get_worker_info
+from torchvision.transforms.v2 import functional
+
+from dataprep.errors import UserError
+from vicregl_fast.augment.centre import centre_parameters
+from vicregl_fast.augment.parameters import ViewParameters
+from vicregl_fast.augment.recipe import ViewRecipe
+from vicregl_fast.data.matches import match_views
+from vicregl_fast.data.torchvision_engine.byte_batch import ByteBatch
+from vicregl_fast.data.torchvision_engine.folder import ImageFolder
+from vicregl_fast.data.torchvision_engine.transforms import make_view
+from vicregl_fast.data.views import ViewMaker
+
+BatchKey = tuple[int, np.ndarray]
+"""Epoch of the random choices, and sample indices, int64 [b]."""
+
+_PATIENCE_SECONDS = 0.5  # a process's pipes close a moment before its end can be seen
+
+
+class ViewDataset(Dataset):
+    """Makes whole batches: a DataLoader asks for them by key.
+
+    Args:
+        folder: the images.
+        maker: what the views are; of its own it makes none here.
+        workers: how many processes there are.
+
+    """
+
+    def __init__(self, folder: ImageFolder, maker: ViewMaker, workers: int):
+        self._folder, self._maker = folder, maker
+        # Each worker's process id, 0 before it begins, and the sample that it is at.
+        self._at_work = torch.zeros((workers, 2), dtype=torch.int64).share_memory_()
+
+    def processes(self) -> list[int]:
+        """Ids of the processes that have begun."""
+        return [process for process in self._at_work[:, 0].tolist() if process]
+
+    def dead_at(self) -> list[int]:
+        """The samples at which processes died; to be asked after an error, and before the others are ended."""
+        dead: list[int] = []
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not dead and time.monotonic() < deadline:
+            dead = [sample for process, sample in self._at_work.tolist() if process and has_ended(process)]
+        return dead
+
+    def forget_processes(self) -> None:
+        """Others are about to begin."""
+        self._at_work.zero_()
+
+    def __getitems__(self, key: BatchKey) -> ByteBatch | UserError:
+        """The batch, or the error of an image that does not decode, which would not survive being raised here."""
+        epoch, indices = key
+        try:
+            images = [self._decode(index) for index in indices.tolist()]
+        except UserError as error:
+            return error
+        maker, labels = self._maker, self._folder.labels
+        heights, widths = np.array([image.shape[1:] for image in images], np.int64).T
+        drawn = maker.draw(indices, heights, widths, epoch)
+        matches = match_views(drawn, maker.grids, maker.directions, maker.mirror_flips)
+        return ByteBatch(
+            indices,
+            tuple(_views(images, recipe, each) for recipe, each in zip(maker.recipes, drawn, strict=True)),
+            None if labels is None else torch.from_numpy(labels[indices]),
+            {direction: (torch.from_numpy(a), torch.from_numpy(b)) for direction, (a, b) in matches.items()},
+            _views(images, maker.recipes[0], centre_parameters(heights, widths)) if maker.whole else None,
+        )
+
+    def _decode(self, index: int) -> Tensor:
+        worker = get_worker_info()
+        assert worker is not None
+        self._at_work[worker.id] = torch.tensor([os.getpid(), index])
+        return functional.pil_to_tensor(self._folder.open(index))
+
+
+def _views(images: Sequence[Tensor], recipe: ViewRecipe, parameters: ViewParameters) -> Tensor:
+    views = torch.empty((len(images), recipe.size, recipe.size, 3), dtype=torch.uint8)
+    for k, image in enumerate(images):
+        views.numpy()[k] = make_view(image, recipe, parameters, k)
+    return views
+
+
+def has_ended(child: int) -> bool:
+    """Whether a child process is over, seen without taking its exit status from whom it is for."""
+    try:
+        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
