@@ -56,8 +56,8 @@ class TorchvisionFeed:
         """Ends the processes; the next loader starts others."""
         running = self._batches._iterator
         if running is not None:
-            self._batches._iterator = None
             running._shutdown_workers()  # type: ignore[attr-defined]  # whoever may still hold the iterator
+            self._batches._iterator = None
 
 
 class TorchvisionLoader:
@@ -71,6 +71,7 @@ class TorchvisionLoader:
         self.waited = 0.0
         self._feed = feed
         self._whole_epoch = False
+        self._dead_at: list[int] = []
 
     def __enter__(self) -> "TorchvisionLoader":
         return self
@@ -78,12 +79,20 @@ class TorchvisionLoader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A death may show wherever the consumer is, since torch hears of it by a signal, or as the end of a pipe.
-        dead = self._feed.dataset.dead_at() if isinstance(error, (RuntimeError, OSError, EOFError)) else []
+        # A death shows as the end of a pipe, or by a signal at which torch raises wherever the program is just then.
+        failed = isinstance(error, (RuntimeError, OSError, EOFError))
+        try:
+            self._leave(failed)
+        except RuntimeError:
+            self._leave(failed)
+        if self._dead_at:
+            raise _death(self._dead_at, self._feed.store) from error
+
+    def _leave(self, failed: bool) -> None:
+        if failed and not self._dead_at:
+            self._dead_at = self._feed.dataset.dead_at()
         if not self._whole_epoch:  # the workers are at batches that nobody will take
             self._feed.end_workers()
-        if dead:
-            raise _death(dead, self._feed.store) from error
 
     def __iter__(self) -> Iterator[ViewBatch]:
         received = self._feed.received()
