@@ -1,4 +1,4 @@
-"""Pictures of a run: ``vicregl_fast.visualize curves RUN`` and ``... matches --run RUN --images PATH``."""
+"""Pictures: ``vicregl_fast.visualize curves RUN``, ``matches --run RUN --images PATH``, ``views --path PATH``."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,6 +11,8 @@ from dataprep.command_line import SentenceParser
 from dataprep.errors import UserError, exit_on_user_error
 from vicregl_fast.evaluation.report import check_output
 from vicregl_fast.visualization.curves import draw_curves, read_metrics
+
+ENGINES = ("ffcv", "dali", "torchvision")
 
 
 def curves(options: argparse.Namespace) -> Figure:
@@ -38,15 +40,31 @@ def matches(options: argparse.Namespace) -> Figure:
     return draw_matches(select_matches(network, config, pixels, gamma, options.seed))
 
 
+def views(options: argparse.Namespace) -> Figure:
+    """Views of a few images, as each engine makes them."""
+    from vicregl_fast.augment.recipe import ViewsConfig
+    from vicregl_fast.visualization.engine_views import draw_engine_views
+
+    if options.count < 1:
+        raise UserError(f"--count is {options.count}, but must be 1 or more")
+    config = ViewsConfig(options.views, large_size=options.size)
+    return draw_engine_views(options.path, config, options.engines, options.count, options.seed)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draws, writes the PNG, and says where it lies."""
     with exit_on_user_error():
         options = _parser().parse_args(arguments)
-        folder = options.run.parent.parent if options.run.is_file() else options.run
-        out = options.out or folder / f"{options.command}.png"
+        out = options.out or _folder(options) / f"{options.command}.png"
         check_output(out)
         options.picture(options).savefig(out, dpi=110)
         print(out)
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    if options.command == "views":
+        return Path()
+    return options.run.parent.parent if options.run.is_file() else options.run
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,8 +80,17 @@ def _parser() -> argparse.ArgumentParser:
     match.add_argument("--count", type=int, default=4, help="images drawn (4)")
     match.add_argument("--gamma", type=int, help="matches kept (default: as in training)")
     match.add_argument("--seed", type=int, default=0, help="which images, and which crops (0)")
-    for command in (curve, match):
-        command.add_argument("--out", type=Path, help="the PNG (default: in the run folder)")
+    view = commands.add_parser("views", help="images and their views, from each engine side by side")
+    view.set_defaults(picture=views)
+    view.add_argument("--path", type=Path, required=True, help="store, or folder of images")
+    view.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES, help="(all)")
+    view.add_argument("--views", choices=["two", "multicrop"], default="two", help="views of an image (two)")
+    view.add_argument("--size", type=int, default=224, help="pixels of a side of the large views (224)")
+    view.add_argument("--count", type=int, default=4, help="images drawn (4)")
+    view.add_argument("--seed", type=int, default=0, help="which images, and which views (0)")
+    for command in (curve, match, view):
+        where = "here" if command is view else "in the run folder"
+        command.add_argument("--out", type=Path, help=f"the PNG (default: {where})")
     return parser
 
 

@@ -1,8 +1,15 @@
 """The contact sheet shows what it was given, in its place, and says how far engines are apart."""
 
-import numpy as np
+from pathlib import Path
 
+import numpy as np
+import pytest
+from PIL import Image
+
+from vicregl_fast.augment.recipe import ViewsConfig
+from vicregl_fast.visualization.engine_views import draw_engine_views
 from vicregl_fast.visualization.view_sheet import draw_view_sheet
+from vicregl_fast.visualize import main
 
 
 def test_every_picture_in_its_place() -> None:
@@ -24,3 +31,19 @@ def test_every_picture_in_its_place() -> None:
     assert [axes.get_title() for axes in figure.axes[1:5]] == [
         "ffcv, view 1", "dali, view 1", "ffcv, view 2", "dali, view 2"
     ]  # fmt: skip
+
+
+def test_engines_agree_on_real_bytes(beton: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "views.png"
+    main(["views", "--path", str(beton), "--size", "32", "--count", "2", "--out", str(out)])
+    assert capsys.readouterr().out.strip() == str(out) and Image.open(out).size[0] > 500
+    figure = draw_engine_views(beton, ViewsConfig(large_size=32), ("ffcv", "torchvision"), 3, seed=1)
+    apart = [float(axes.get_xlabel().split()[0]) for axes in figure.axes if axes.get_xlabel()]
+    assert len(apart) == 3 * 2 and max(apart) < 6, "but for solarised levels that lie at the threshold"
+    assert np.median(apart) < 2
+
+
+def test_nothing_to_show_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["views", "--path", str(tmp_path / "none.beton")])
+    assert "none of the engines ffcv, dali, torchvision can read" in capsys.readouterr().err

@@ -1,0 +1,90 @@
+"""The same samples through every engine, from the same stored bytes."""
+
+import io
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from dataprep.errors import UserError
+from vicregl_fast.augment.backends import choose_backend
+from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
+from vicregl_fast.data.engine import EngineName, Store
+from vicregl_fast.data.ffcv_engine.beton import Beton
+from vicregl_fast.data.jpegs import JpegStore, jpegs_of_beton
+from vicregl_fast.data.source import open_source
+from vicregl_fast.data.torchvision_engine.folder import ImageFolder
+from vicregl_fast.data.views import ViewMaker
+from vicregl_fast.training.feeds import open_feed
+from vicregl_fast.visualization.pictures import pictures_of
+from vicregl_fast.visualization.view_sheet import draw_view_sheet
+
+
+@dataclass(frozen=True)
+class StoredJpegs(ImageFolder):
+    """The JPEGs of a store as the torchvision engine takes a folder's files."""
+
+    jpegs: JpegStore
+
+    def open(self, index: int) -> Image.Image:
+        """The image, decoded by PIL."""
+        return Image.open(io.BytesIO(self.jpegs.jpeg(index).tobytes())).convert("RGB")
+
+
+def draw_engine_views(path: Path, views: ViewsConfig, engines: Sequence[EngineName], count: int, seed: int) -> Figure:
+    """A contact sheet of ``count`` samples of a store, or of a folder of images, which is converted for it.
+
+    Engines whose package is missing, or that cannot read the store, are left out with a note.
+
+    Raises:
+        UserError: nothing to read at ``path``, or no engine that reads it.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    recipes = view_recipes(views)
+    backend = choose_backend(views.backend, device)
+    maker = ViewMaker(recipes, [1] * len(recipes), (), True, seed, device, backend)
+    with TemporaryDirectory(prefix="views-") as cache:
+        stores = _open_all(path, Path(cache), engines)
+        jpegs = _jpegs(next(iter(stores.values())))
+        indices = np.sort(np.random.default_rng(seed).permutation(len(jpegs))[:count])
+        pictures = {}
+        for engine, store in stores.items():
+            with open_feed(store, maker, count, workers=1).loader([indices], epoch=0) as loader:
+                (batch,) = loader
+                pictures[engine] = [pictures_of(view) for view in batch.views]
+        images = [np.asarray(_as_folder(jpegs).open(index)) for index in indices.tolist()]
+        drawn = maker.draw(indices, jpegs.heights[indices], jpegs.widths[indices], epoch=0)
+        return draw_view_sheet(images, [each.boxes for each in drawn], pictures)
+
+
+def _open_all(path: Path, cache: Path, engines: Sequence[EngineName]) -> dict[str, Store]:
+    stores: dict[str, Store] = {}
+    for engine in engines:
+        try:
+            store = open_source(path, cache, engine="auto" if engine == "torchvision" else engine)
+            stores[engine] = _as_folder(_jpegs(store)) if engine == "torchvision" else store
+        except UserError as error:
+            print(f"note: {engine} is left out: {error}", file=sys.stderr)
+    if not stores:
+        raise UserError(f"none of the engines {', '.join(engines)} can read {path}")
+    return stores
+
+
+def _jpegs(store: Store) -> JpegStore:
+    if isinstance(store, StoredJpegs):
+        return store.jpegs
+    if isinstance(store, Beton):
+        return jpegs_of_beton(store)
+    assert isinstance(store, JpegStore)
+    return store
+
+
+def _as_folder(jpegs: JpegStore) -> StoredJpegs:
+    names = tuple(f"image {index}" for index in range(len(jpegs)))
+    return StoredJpegs(jpegs.path, names, jpegs.labels, jpegs.classes, jpegs)
