@@ -53,8 +53,10 @@ if [ "$(cat .venv/.installed 2>/dev/null)" != "$stamp $PWD" ]; then
     rm -f .venv/.installed
     echo "$stack" > .venv/.stack
     .venv/bin/python -m pip install -q --disable-pip-version-check --upgrade pip
-    dali=dali
-    [ "$stack" != volta ] || dali=dali-cuda12
-    .venv/bin/python -m pip install -q --disable-pip-version-check -c "$constraints" -e ".[eval,dev,$dali]"
+    gpu=cuda,dali
+    [ "$stack" != volta ] || gpu=cuda12,dali-cuda12
+    .venv/bin/python -m pip install -q --disable-pip-version-check -c "$constraints" -e ".[eval,dev,$gpu]"
+    echo "setup: compiling the kernels of the CPU"
+    .venv/bin/python -m vicregl_fast.bench augment --device cpu --batch 2 --repeats 1 >/dev/null
     echo "$stamp $PWD" > .venv/.installed
 fi

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from vicregl_fast.data.batches import DecodedBatch
 from vicregl_fast.data.dali_engine.decoding import StorePipeline
-from vicregl_fast.data.dali_engine.pipelines import decoding_pipeline
 from vicregl_fast.data.engine import BATCHES_HELD, Undecodable, largest_batch
 from vicregl_fast.data.jpegs import JpegStore
 
@@ -25,7 +24,7 @@ class DaliEngine:
 
     def __init__(self, store: JpegStore, batch_size: int, workers: int, device: torch.device):
         self.store = store
-        self._pipeline = StorePipeline(store, device, lambda: decoding_pipeline(batch_size, workers, device))
+        self._pipeline = StorePipeline(store, batch_size, workers, device)
         size = largest_batch(store.heights, store.widths, batch_size)
         self._buffers = cycle([torch.empty(size, dtype=torch.uint8, device=device) for _ in range(BATCHES_HELD)])
 
@@ -36,7 +35,7 @@ class DaliEngine:
             Undecodable: an image does not decode, or has another size than the store says.
         """
         packed = next(self._buffers)
-        (images,) = self._pipeline.run(indices)
+        images = self._pipeline.run(indices)
         heights, widths = self.store.heights[indices], self.store.widths[indices]
         sizes = heights * widths * 3
         offsets = np.cumsum(sizes) - sizes
