@@ -81,6 +81,7 @@ if [ $device = cuda ]; then
     fi
     part fp32 60 "$base" bash -c 'bench fp32 step --batch 128 --precisions fp32'
     part train 90 "$whole" bash -c 'train 2400 3 --model.backbone resnet50 --batch_size 256'
+    part loader 60 "$base ffcv" bash -c 'bench loader loader --path "$work/train.beton" --batch 256 --repeats 5'
 else
     heads="--expander 16 --projector 8 --repeats 2"
     export TORCH_COMPILE_DISABLE=1  # a CPU would compile for minutes; what is named compiled runs eagerly here
@@ -90,6 +91,7 @@ else
     part optimizer 60 "timm" bash -c "bench optimizer optimizer --backbone test_resnet $heads"
     part fp32 180 "$base" bash -c "bench fp32 step --backbone test_resnet --size 64 --batch 4 --precisions fp32 --compile $heads"
     part train 120 "$whole" bash -c 'train 48 1 --model.backbone test_resnet --batch_size 8'
+    part loader 60 "$base ffcv" bash -c 'bench loader loader --path "$work/train.beton" --batch 8 --repeats 1'
 fi
 
 echo

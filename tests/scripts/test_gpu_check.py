@@ -28,9 +28,9 @@ def test_every_part_runs_and_writes(tmp_path: Path) -> None:
     done = check(str(tmp_path), "--device", "cpu")
     assert done.returncode == 0, done.stdout + done.stderr
     states = dict(line.split(maxsplit=1) for line in (tmp_path / "parts.txt").read_text().splitlines())
-    assert list(states) == ["tests", "copy", "augment", "loss", "optimizer", "fp32", "train"]
+    assert list(states) == ["tests", "copy", "augment", "loss", "optimizer", "fp32", "train", "loader"]
     assert all(state.startswith("ok, ") for state in states.values()), states
-    for part in ("copy", "augment", "loss", "optimizer", "fp32", "train"):
+    for part in ("copy", "augment", "loss", "optimizer", "fp32", "train", "loader"):
         rows = read_measurements(tmp_path / f"{part}.json")
         assert rows and all(row.name in done.stdout for row in rows)
     assert "step.fp32.channels_last.compiled.images_per_second" in done.stdout
