@@ -8,7 +8,7 @@ import torch
 
 from dataprep.errors import UserError
 from dataprep.sources import list_images
-from tests.data.shards import write_shards
+from tests.data.shards import write_small_shards
 from vicregl_fast.config import RunConfig, parse_config
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.ffcv_engine.beton import Beton
@@ -68,7 +68,7 @@ def test_every_engine_feeds_the_same(
     if engine == "dali" or kind == "shards":
         pytest.importorskip("nvidia.dali")
     if kind == "shards":
-        write_shards(list_images(image_folder), tmp_path / "shards", each=20)
+        write_small_shards(list_images(image_folder), tmp_path / "shards", shards=3)
     path = {"beton": beton, "images": image_folder, "shards": tmp_path / "shards"}[kind]
     for batches, right in zip(fed(path, engine, tmp_path), expected, strict=True):
         for batch, other in zip(batches, right, strict=True):
