@@ -12,8 +12,7 @@ import torch
 
 from dataprep.errors import UserError
 from tests.augment.cuda_cases import ALONE, NAMES, RECIPE, batch, parameters
-from vicregl_fast.augment import reference
-from vicregl_fast.augment.cuda_backend import apply as entry
+from vicregl_fast.augment import backends, reference
 from vicregl_fast.augment.cuda_backend.samples import SAMPLE, fill_samples
 from vicregl_fast.augment.scalars import window
 
@@ -147,9 +146,10 @@ def _compiled(kernel: str, capability: tuple[int, int]) -> str:
 
 
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch):
-    monkeypatch.setattr(entry, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"numba-cuda.*pip install 'vicregl_fast\[cuda\]'"):
-        entry.apply(RECIPE, parameters(), batch())
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"numba-cuda: pip install 'vicregl_fast\[cuda\]'"):
+        backends.choose_backend("cuda", torch.device("cuda"))
+    assert backends.choose_backend("auto", torch.device("cuda")) == "torch"
 
 
 def test_a_blur_too_wide_for_the_kernels_is_refused():

@@ -30,7 +30,10 @@ def choose_backend(wanted: Literal["auto"] | Backend, device: torch.device) -> B
     if wanted == "cuda" and device.type != "cuda":
         raise UserError(f"views.backend cuda needs a CUDA device, and this run is on {device.type}; leave it at auto")
     if wanted == "cuda" and missing:
-        raise UserError("views.backend cuda needs numba-cuda: pip install 'vicregl_fast[cuda]', or choose torch")
+        raise UserError(
+            "views.backend cuda needs numba-cuda: pip install 'vicregl_fast[cuda]' ('[cuda12]' where torch is built for "
+            "CUDA 12), or choose torch"
+        )
     return wanted
 
 

@@ -1,11 +1,8 @@
 """One view of every image of a batch that lies on a GPU."""
 
-from importlib.util import find_spec
-
 import torch
 from torch import Tensor
 
-from dataprep.errors import UserError
 from vicregl_fast.augment.parameters import ViewParameters
 from vicregl_fast.augment.recipe import ViewRecipe
 from vicregl_fast.data.batches import DecodedBatch
@@ -25,13 +22,8 @@ def apply(
     Returns: [b, 3, size, size] in channels_last memory format, normalised by ImageNet's statistics.
 
     Raises:
-        UserError: the package numba-cuda is missing, or a blur is too wide for a block's shared memory.
+        UserError: a blur is too wide for a block's shared memory.
     """
-    if find_spec("numba_cuda") is None:
-        raise UserError(
-            "the augmentation's CUDA backend needs the package numba-cuda, which is not installed: "
-            "pip install 'vicregl_fast[cuda]', or 'vicregl_fast[cuda12]' where torch is built for CUDA 12"
-        )
     # Only here, since all else works without that package.
     from vicregl_fast.augment.cuda_backend.device import make_views
 
