@@ -31,7 +31,7 @@ def choose_backend(wanted: Literal["auto"] | Backend, device: torch.device) -> B
         raise UserError(f"views.backend cuda needs a CUDA device, and this run is on {device.type}; leave it at auto")
     if wanted == "cuda" and missing:
         raise UserError(
-            "views.backend cuda needs numba-cuda: pip install 'vicregl_fast[cuda]' ('[cuda12]' where torch is built for "
+            "views.backend cuda needs numba-cuda: pip install 'vicregl_fast[cuda]' (cuda12 where torch is built for "
             "CUDA 12), or choose torch"
         )
     return wanted
