@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from dataprep.command_line import SentenceParser
+from dataprep.command_line import SentenceParser, comma_list
 from dataprep.errors import UserError, exit_on_user_error
 from vicregl_fast.benchmarks.environment import describe_environment
 from vicregl_fast.benchmarks.measurements import (
@@ -19,13 +19,12 @@ from vicregl_fast.benchmarks.measurements import (
     read_measurements,
     write_measurements,
 )
+from vicregl_fast.data.engine import ENGINES
 from vicregl_fast.evaluation.report import check_output
 from vicregl_fast.training.precision import choose_kernels
 
 GRIDS = {"two": (7, 7), "multicrop": (7, 7, 3, 3, 3, 3, 3, 3)}
 """Cells along a side of the views' maps at output stride 32: 224 pixels, and for multi-crop 96 pixels besides."""
-
-ENGINES = ("ffcv", "dali", "torchvision")
 
 
 def augment(options: argparse.Namespace) -> Iterator[Measurement]:
@@ -162,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_loading(loaders: argparse.ArgumentParser) -> None:
     loaders.add_argument("--path", type=Path, required=True, help="a .beton store or a folder of images")
-    loaders.add_argument("--engines", type=_engines, default=list(ENGINES), help=f"({','.join(ENGINES)})")
+    loaders.add_argument("--engines", type=comma_list(ENGINES), default=list(ENGINES), help=f"({','.join(ENGINES)})")
     loaders.add_argument("--views", choices=list(GRIDS), default="two", help="views of an image (two)")
     loaders.add_argument("--stage", choices=["decode", "views"], help="one of them only")
     loaders.add_argument("--workers", type=_count, help="threads or processes (one a core)")
@@ -185,14 +184,6 @@ def _add_sizes(
     steps.add_argument(
         "--precisions", nargs="+", choices=["fp32", "bf16", "fp16"], default=["bf16", "fp16"], help="(bf16 fp16)"
     )
-
-
-def _engines(text: str) -> list[str]:
-    names = text.split(",")
-    unknown = [name for name in names if name not in ENGINES]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"there is no engine {unknown[0]!r}; choose from {','.join(ENGINES)}")
-    return names
 
 
 def _count(text: str) -> int:

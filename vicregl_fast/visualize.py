@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from dataprep.command_line import SentenceParser
+from dataprep.command_line import SentenceParser, comma_list
 from dataprep.errors import UserError, exit_on_user_error
+from vicregl_fast.data.engine import ENGINES
 from vicregl_fast.evaluation.report import check_output
 from vicregl_fast.visualization.curves import draw_curves, read_metrics
-
-ENGINES = ("ffcv", "dali", "torchvision")
 
 
 def curves(options: argparse.Namespace) -> Figure:
@@ -83,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     view = commands.add_parser("views", help="images and their views, from each engine side by side")
     view.set_defaults(picture=views)
     view.add_argument("--path", type=Path, required=True, help="store, or folder of images")
-    view.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES, help="(all)")
+    view.add_argument("--engines", type=comma_list(ENGINES), default=list(ENGINES), help=f"({','.join(ENGINES)})")
     view.add_argument("--views", choices=["two", "multicrop"], default="two", help="views of an image (two)")
     view.add_argument("--size", type=int, default=224, help="pixels of a side of the large views (224)")
     view.add_argument("--count", type=int, default=4, help="images drawn (4)")

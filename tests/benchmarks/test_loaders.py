@@ -109,7 +109,7 @@ def test_what_cannot_be_read_is_left_out_with_a_note(
     [
         ("--path {path} --batch 49 --engines ffcv", "has only 48 images: give a --batch"),
         ("--path missing", "neither a store nor a folder"),
-        ("--path {path} --engines ffcv,tf", "there is no engine 'tf'"),
+        ("--path {path} --engines ffcv,tf", "there is no 'tf'"),
         ("", "--path"),
     ],
 )

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -73,6 +75,40 @@ def test_a_damaged_image_is_named(damaged: Path) -> None:
     engine.decode(np.array([6, 8]))
     with pytest.raises(UserError, match=r"image 7 of .*damaged\.beton does not decode.*--data\.on_error skip"):
         engine.decode(np.array([6, 7, 8]))
+
+
+@pytest.mark.parametrize("field", ["height", "width"])
+def test_an_image_of_another_size_is_named(field: str, beton: Path) -> None:
+    """libjpeg-turbo would shrink it, or fill a part of the room, and say that all is well."""
+    store = open_beton(beton)
+    for difference in (-5, 5):
+        records = store.image_metadata.copy()
+        records[field][7] = int(records[field][7]) + difference
+        reader = SimpleNamespace(metadata={"f0": records}, field_names=["image"], handlers=store.reader.handlers)
+        with pytest.raises(UserError, match="image 7 of"):
+            FfcvEngine(replace(store, reader=reader), 4, 2).decode(np.array([6, 7, 8]))
+
+
+def test_addresses_that_lead_nowhere_are_refused(beton: Path, tmp_path: Path) -> None:
+    flipped = tmp_path / "flipped.beton"
+    data = bytearray(beton.read_bytes())
+    address = open_beton(beton).image_metadata["data_ptr"][3].tobytes()
+    place = data.index(address)
+    data[place + 2] ^= 0x40
+    flipped.write_bytes(data)
+    Path(f"{flipped}.json").write_text(Path(f"{beton}.json").read_text())
+    with pytest.raises(UserError, match=r"the tables of .*flipped\.beton contradict each other"):
+        open_beton(flipped)
+
+
+def test_a_failed_batch_leaves_the_one_before_whole(damaged: Path) -> None:
+    engine = FfcvEngine(open_beton(damaged), 4, 2)
+    first = engine.decode(np.array([1, 2, 3]))
+    before = first.packed.clone()
+    with pytest.raises(UserError):
+        engine.decode(np.array([6, 7, 8]))
+    engine.decode(np.array([6, 8]))
+    assert torch.equal(first.packed, before)
 
 
 def test_a_batch_stays_whole_during_the_next_one(beton: Path) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -137,3 +139,23 @@ def test_a_forgotten_feed_leaves_no_process(image_folder: Path) -> None:
     while not all(map(has_ended, processes)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert all(map(has_ended, processes))
+
+
+WITHOUT_STORES = """
+import sys
+sys.modules["ffcv"] = sys.modules["nvidia.dali"] = None
+from vicregl_fast.train import main
+main()
+"""
+
+
+@pytest.mark.timeout(200)
+def test_training_needs_neither_ffcv_nor_dali(image_folder: Path, tmp_path: Path) -> None:
+    words = (
+        f"--data.path {image_folder} --data.engine torchvision --data.workers 1 --run_dir {tmp_path / 'run'} "
+        "--epochs 1 --batch_size 24 --views.large_size 32 --model.backbone test_resnet --model.expander 8 "
+        "--model.projector 8 --loss.gamma_large 1 --optim.warmup_epochs 0"
+    )
+    done = subprocess.run([sys.executable, "-c", WITHOUT_STORES, *words.split()], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "metrics.jsonl").is_file()

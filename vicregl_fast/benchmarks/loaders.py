@@ -64,7 +64,7 @@ class LoaderBench:
     device: torch.device
 
     def maker(self) -> ViewMaker:
-        """As training's: the fastest backend, and the matches that the default loss needs."""
+        """The fastest backend, in float32, and the matches that the default loss needs."""
         recipes = view_recipes(self.views)
         directions = plan_directions(LossConfig(), len(recipes)).location
         backend = choose_backend("auto", self.device)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from dataprep.errors import UserError
 from vicregl_fast.data.batches import DecodedBatch, ViewBatch
 
 EngineName = Literal["auto", "ffcv", "dali", "torchvision"]
+ENGINES: tuple[EngineName, ...] = ("ffcv", "dali", "torchvision")
 BATCHES_HELD = 2
 """Batches that an engine keeps whole: the loader copies one to the device while the next is decoded."""
 
@@ -30,6 +31,17 @@ class Store(Protocol):
     def __len__(self) -> int: ...
 
 
+@runtime_checkable
+class SizedStore(Store, Protocol):
+    """A store that knows its images' sizes in pixels, int64 [n]."""
+
+    @property
+    def heights(self) -> np.ndarray: ...
+
+    @property
+    def widths(self) -> np.ndarray: ...
+
+
 class Undecodable(UserError):
     """Images of a store do not decode: these samples."""
 
@@ -43,6 +55,9 @@ class Undecodable(UserError):
 
 class Engine(Protocol):
     """Turns sample indices into whole decoded images."""
+
+    @property
+    def store(self) -> Store: ...
 
     def decode(self, indices: np.ndarray) -> DecodedBatch:
         """The images of these samples, int64 [b].

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dataprep.errors import UserError
 from dataprep.manifest import RAW_MODE
-from vicregl_fast.data.ffcv_engine.beton import Beton
+
+if TYPE_CHECKING:
+    from vicregl_fast.data.ffcv_engine.beton import Beton  # imports ffcv
 
 
 @dataclass(frozen=True)
@@ -42,22 +45,20 @@ class JpegStore:
         return self.files[self.numbers[index]][start : start + int(self.sizes[index])]
 
 
-def jpegs_of_beton(store: Beton) -> JpegStore:
+def jpegs_of_beton(store: "Beton") -> JpegStore:
     """The JPEGs of an opened ``.beton``.
 
     Raises:
         UserError: it holds images that are not compressed.
     """
+    from vicregl_fast.data.ffcv_engine.beton import stored_bytes
+
     records = store.image_metadata
     if (records["mode"] == RAW_MODE).any():
         raise UserError(
-            f"{store.path} holds uncompressed images, and the DALI engine decodes JPEGs only: use --data.engine ffcv, "
-            "or convert the images with python -m dataprep ffcv"
+            f"{store.path} holds uncompressed images, where JPEGs are needed: use --data.engine ffcv, "
+            "or convert the images with --mode jpg"
         )
-    pages = store.reader.alloc_table
-    order = np.argsort(pages["ptr"])
-    starts = records["data_ptr"].astype(np.int64)
-    found = np.searchsorted(pages["ptr"], records["data_ptr"], sorter=order)
     return JpegStore(
         store.path,
         store.heights,
@@ -66,8 +67,8 @@ def jpegs_of_beton(store: Beton) -> JpegStore:
         store.classes,
         (map_file(store.path),),
         np.zeros(len(store), np.int64),
-        starts,
-        pages["size"][order[found]].astype(np.int64),
+        records["data_ptr"].astype(np.int64),
+        stored_bytes(records, store.reader.alloc_table),
     )
 
 

@@ -9,12 +9,13 @@ from vicregl_fast.data.engine import Engine, Undecodable
 class LeavingOut:
     """An engine that leaves out what another cannot decode: in its place a sound image of the batch is there twice.
 
-    So batches keep their size, which processes that train together must share. An image is reported once.
+    So batches keep their size, which processes that train together must share. An image is tried and reported once.
     """
 
     def __init__(self, engine: Engine):
         self._engine = engine
-        self._reported: set[int] = set()
+        self.store = engine.store
+        self._broken: set[int] = set()
 
     def decode(self, indices: np.ndarray) -> DecodedBatch:
         """As ``Engine.decode``.
@@ -22,22 +23,19 @@ class LeavingOut:
         Raises:
             Undecodable: no image of the batch decodes.
         """
-        sound = np.ones(len(indices), bool)
         while True:
+            sound = ~np.isin(indices, list(self._broken))
+            if not sound.any():
+                raise Undecodable(self.store.path, indices.tolist())
             try:
                 batch = self._engine.decode(indices[sound])
                 break
             except Undecodable as error:
-                broken = np.isin(indices, error.indices)
-                if (broken | ~sound).all():
-                    raise
-                self._report(error)
-                sound &= ~broken
+                self._broken.update(error.indices)
+                names = ", ".join(map(str, error.indices))
+                print(f"note: image {names} of {self.store.path} does not decode and is left out")
+        if sound.all():
+            return batch
         places = np.zeros(len(indices), np.int64)
         places[sound] = np.arange(int(sound.sum()))
-        return batch.at(places) if not sound.all() else batch
-
-    def _report(self, error: Undecodable) -> None:
-        if not self._reported.issuperset(error.indices):
-            print(f"note: {error}; it is left out")
-            self._reported.update(error.indices)
+        return batch.at(places)

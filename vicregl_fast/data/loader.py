@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 import torch
 
-from vicregl_fast.data.batches import DecodedBatch, ViewBatch
+from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.engine import BATCHES_HELD, Engine
 from vicregl_fast.data.views import ViewMaker
 
@@ -75,13 +75,13 @@ class ViewLoader:
                     return RuntimeError("the loading thread ended without a word")
 
     def _prepare(self) -> None:
+        copied: deque[torch.cuda.Event] = deque()
         try:
             stream = torch.cuda.Stream(self._maker.device) if self._maker.device.type == "cuda" else None
-            copied: deque[torch.cuda.Event] = deque()
             for indices in self._batches:
                 if len(copied) == BATCHES_HELD:
                     copied.popleft().synchronize()  # the engine is about to write over that batch
-                batch, done = self._make(self._engine.decode(indices), stream)
+                batch, done = self._make(indices, stream)
                 if done is not None:
                     copied.append(done)
                 if not self._put((batch, done)):
@@ -89,12 +89,15 @@ class ViewLoader:
             self._put(None)
         except BaseException as error:
             self._put(error)
+        finally:
+            for event in copied:  # the engine lives on, and whoever asks it next knows nothing of these
+                event.synchronize()
 
-    def _make(self, decoded: DecodedBatch, stream: torch.cuda.Stream | None) -> Item:
+    def _make(self, indices: np.ndarray, stream: torch.cuda.Stream | None) -> Item:
         if stream is None:
-            return self._maker.make(decoded, self._epoch), None
-        with torch.cuda.stream(stream):
-            return self._maker.make(decoded, self._epoch), stream.record_event()
+            return self._maker.make(self._engine.decode(indices), self._epoch), None
+        with torch.cuda.stream(stream):  # of the decoding, too, where an engine does that on the GPU
+            return self._maker.make(self._engine.decode(indices), self._epoch), stream.record_event()
 
     def _put(self, item: Item | BaseException | None) -> bool:
         while not self._stop.is_set():

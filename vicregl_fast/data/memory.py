@@ -37,9 +37,9 @@ def check_memory(buffers: int, store: Path, in_blocks: bool) -> None:
             f"decoding needs buffers of {buffers / GIB:.1f} GiB and {available / GIB:.1f} GiB of memory are available; "
             "choose a smaller --batch_size, or convert the images with a smaller --max-side"
         )
-    size = store.stat().st_size
+    size = sum(file.stat().st_size for file in (store.iterdir() if store.is_dir() else (store,)))
     if size + buffers > available and not in_blocks:
         print(
             f"note: {store} has {size / GIB:.1f} GiB, and {(available - buffers) / GIB:.1f} GiB of memory are left to "
-            "hold it: every epoch will read it from disk; --data.order blocks reads it in larger pieces"
+            "hold it: every epoch will read it from all over the disk; --data.order blocks reads some places at a time"
         )

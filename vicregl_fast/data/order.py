@@ -21,7 +21,7 @@ class GlobalBatches:
         batch_size: of all ranks together.
         seed: of the run.
         rank, world: this process among how many.
-        window: images that are shuffled together, of neighbouring blocks of the store; None for all of them.
+        window: images that are shuffled together, some blocks of the store; None for all of them.
 
     Raises:
         UserError: fewer images than a batch, or a batch that the ranks cannot share evenly.

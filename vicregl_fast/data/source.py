@@ -2,15 +2,18 @@
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
 from dataprep.shard_index import INDEX_NAME
 from dataprep.sources import list_images
 from vicregl_fast.data.engine import EngineName, Store
-from vicregl_fast.data.ffcv_engine.beton import Beton, open_beton
 from vicregl_fast.data.jpegs import jpegs_of_beton
 from vicregl_fast.data.torchvision_engine.folder import ImageFolder
+
+if TYPE_CHECKING:
+    from vicregl_fast.data.ffcv_engine.beton import Beton  # imports ffcv, which the other engines do without
 
 
 def open_source(path: Path, cache: Path, list_file: Path | None = None, engine: EngineName = "auto") -> Store:
@@ -65,7 +68,9 @@ def _open_folder(path: Path, list_file: Path | None) -> ImageFolder:
     return ImageFolder.of(list_images(path, list_file))
 
 
-def _open_beton(path: Path, cache: Path, list_file: Path | None) -> Beton:
+def _open_beton(path: Path, cache: Path, list_file: Path | None) -> "Beton":
+    from vicregl_fast.data.ffcv_engine.beton import open_beton
+
     if path.is_dir():
         return open_beton(_converted(path, cache, list_file))
     if not path.exists():

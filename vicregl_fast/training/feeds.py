@@ -8,10 +8,8 @@ import torch
 from dataprep.errors import UserError
 from vicregl_fast.augment.backends import choose_backend
 from vicregl_fast.config import DataConfig, RunConfig
-from vicregl_fast.data.engine import BATCHES_HELD, Engine, Feed, Store, largest_batch
+from vicregl_fast.data.engine import BATCHES_HELD, Engine, Feed, SizedStore, Store, largest_batch
 from vicregl_fast.data.feed import EngineFeed, decoding_threads
-from vicregl_fast.data.ffcv_engine.beton import Beton
-from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
 from vicregl_fast.data.jpegs import JpegStore
 from vicregl_fast.data.leaving_out import LeavingOut
 from vicregl_fast.data.memory import check_memory
@@ -55,9 +53,6 @@ def build_feeds(
 
     def feed(of: Store, validation: bool) -> Feed:
         share = min(config.batch_size, len(of)) // processes.world
-        if processes.leads and isinstance(of, (Beton, JpegStore)):
-            buffers = processes.local_world * BATCHES_HELD * largest_batch(of.heights, of.widths, share)
-            check_memory(buffers, of.path, config.data.order == "blocks")
         maker = ViewMaker(
             learner.recipes,
             learner.grids,
@@ -72,7 +67,19 @@ def build_feeds(
         )
         return open_feed(of, maker, share, workers, config.data.on_error)
 
+    if processes.leads:
+        stores = [each for each in (store, val_store) if each is not None]
+        buffers = sum(_buffer_bytes(each, config.batch_size // processes.world) for each in stores)
+        check_memory(processes.local_world * buffers, store.path, config.data.order == "blocks")
     return feed(store, False), None if val_store is None else feed(val_store, True)
+
+
+def _buffer_bytes(store: Store, batch_size: int) -> int:
+    """Of one process, for decoded images; an ``ImageFolder`` has none, and what it takes is not known before."""
+    if isinstance(store, ImageFolder):
+        return 0
+    assert isinstance(store, SizedStore)
+    return BATCHES_HELD * largest_batch(store.heights, store.widths, batch_size)
 
 
 def open_feed(
@@ -99,12 +106,15 @@ def open_feed(
 
 
 def _engine(store: Store, maker: ViewMaker, batch_size: int, workers: int) -> Engine:
-    if isinstance(store, Beton):
-        return FfcvEngine(store, batch_size, workers, maker.device.type == "cuda")
-    from vicregl_fast.data.dali_engine.engine import DaliEngine
+    if isinstance(store, JpegStore):
+        from vicregl_fast.data.dali_engine.engine import DaliEngine  # imports DALI
 
-    assert isinstance(store, JpegStore)
-    return DaliEngine(store, batch_size, workers, torch.device("cpu") if maker.backend == "numba" else maker.device)
+        return DaliEngine(store, batch_size, workers, torch.device("cpu") if maker.backend == "numba" else maker.device)
+    from vicregl_fast.data.ffcv_engine.beton import Beton  # imports ffcv, which the other engines do without
+    from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
+
+    assert isinstance(store, Beton)
+    return FfcvEngine(store, batch_size, workers, maker.device.type == "cuda")
 
 
 def _open_both(data: DataConfig, cache: Path) -> tuple[Store, Store | None]:

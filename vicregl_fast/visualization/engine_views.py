@@ -21,6 +21,7 @@ from vicregl_fast.data.jpegs import JpegStore, jpegs_of_beton
 from vicregl_fast.data.source import open_source
 from vicregl_fast.data.torchvision_engine.folder import ImageFolder
 from vicregl_fast.data.views import ViewMaker
+from vicregl_fast.philox import permutation
 from vicregl_fast.training.feeds import open_feed
 from vicregl_fast.visualization.pictures import pictures_of
 from vicregl_fast.visualization.view_sheet import draw_view_sheet
@@ -52,7 +53,7 @@ def draw_engine_views(path: Path, views: ViewsConfig, engines: Sequence[EngineNa
     with TemporaryDirectory(prefix="views-") as cache:
         stores = _open_all(path, Path(cache), engines)
         jpegs = _jpegs(next(iter(stores.values())))
-        indices = np.sort(np.random.default_rng(seed).permutation(len(jpegs))[:count])
+        indices = np.sort(permutation(seed, 0, len(jpegs))[:count])
         pictures = {}
         for engine, store in stores.items():
             with open_feed(store, maker, count, workers=1).loader([indices], epoch=0) as loader:

@@ -80,12 +80,12 @@ def _weigh(position, length, size, weights):
 
 
 @njit(nogil=True, cache=True)
-def _sum_rows(packed, start, stride, first, taps, count, weights, sums):
-    """The weighed sum of the rows ``first`` and on, of those that lie ``stride`` apart from ``start`` on."""
+def _sum_rows(packed, start, stride, first, taps, rows, weights, sums):
+    """The weighed sum of the rows ``first`` and on, of ``rows`` that lie ``stride`` apart from ``start`` on."""
     length = len(sums)
     for tap in range(0, taps, TAPS):
         a = start + (first + tap) * stride
-        b = start + min(first + tap + 1, count - 1) * stride  # where there is none behind the last, its weight is 0
+        b = start + min(first + tap + 1, rows - 1) * stride  # where there is none behind the last, its weight is 0
         _add(packed[a : a + length], packed[b : b + length], weights[tap], weights[tap + 1], sums, tap > 0)
 
 

@@ -1,4 +1,4 @@
-"""Weighted sums over neighbours, the inner loops of resize and blur, and a sum over a block's threads.
+"""Weighted sums over neighbours, the inner loops of resize and blur.
 
 Places are unsigned and loops are spelt out: Numba wraps every signed index around as Python does, and its ``range``
 keeps two counters, which together take twice the time of the sums themselves.

@@ -1,6 +1,6 @@
 """The engine for stores of JPEGs in any layout, and for GPUs that decode them."""
 
-from itertools import cycle
+from collections import deque
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ class DaliEngine:
         self.store = store
         self._pipeline = StorePipeline(store, batch_size, workers, device)
         size = largest_batch(store.heights, store.widths, batch_size)
-        self._buffers = cycle([torch.empty(size, dtype=torch.uint8, device=device) for _ in range(BATCHES_HELD)])
+        self._buffers = deque(torch.empty(size, dtype=torch.uint8, device=device) for _ in range(BATCHES_HELD))
 
     def decode(self, indices: np.ndarray) -> DecodedBatch:
         """The images of these samples, int64 [b]; their bytes are written over by the next call but one.
@@ -34,12 +34,13 @@ class DaliEngine:
         Raises:
             Undecodable: an image does not decode, or has another size than the store says.
         """
-        packed = next(self._buffers)
         images = self._pipeline.run(indices)
         heights, widths = self.store.heights[indices], self.store.widths[indices]
         sizes = heights * widths * 3
         offsets = np.cumsum(sizes) - sizes
         self._check_sizes(indices, images)
+        packed = self._buffers[0]
+        self._buffers.rotate(-1)
         for image, start in zip(images, offsets.tolist(), strict=True):
             packed[start : start + image.numel()].view(image.shape).copy_(image)
         if packed.is_cuda:

@@ -53,12 +53,31 @@ class PackedDecoder(SimpleRGBImageDecoder):
                     codes[k] = 0 if source.size == size else 1
                     if source.size == size:
                         copy_bytes(source, target)
+                elif not _has_size(source, height, width):  # libjpeg-turbo would shrink it, or leave the rest as it was
+                    codes[k] = 1
                 else:
                     codes[k] = decode_jpeg(source, target, height, width, height, width, 0, 0, 1, 1, False, False)
             return packed
 
         decode.is_parallel = True  # type: ignore[attr-defined]
         return decode
+
+
+@numba.njit(nogil=True)
+def _has_size(jpeg, height, width):
+    """Whether a JPEG's frame header says that it is of this size: it is found by going from marker to marker."""
+    place = 2
+    while place + 8 < jpeg.size and jpeg[place] == 0xFF:
+        marker = jpeg[place + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # the rest are tables
+            lines = (int(jpeg[place + 5]) << 8) | int(jpeg[place + 6])
+            columns = (int(jpeg[place + 7]) << 8) | int(jpeg[place + 8])
+            return lines == height and columns == width
+        if marker == 0xFF:  # a fill byte
+            place += 1
+        else:
+            place += 2 + ((int(jpeg[place + 2]) << 8) | int(jpeg[place + 3]))
+    return False
 
 
 def image_bytes(metadata: np.ndarray) -> np.ndarray:

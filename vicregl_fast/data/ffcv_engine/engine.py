@@ -1,7 +1,7 @@
 """The default engine: ffcv's store, memory map and JPEG decoder, under our own order and threads."""
 
+from collections import deque
 from collections.abc import Callable
-from itertools import cycle
 
 import numba
 import numpy as np
@@ -33,8 +33,7 @@ class FfcvEngine:
         self.store, self.workers = store, workers
         self._code = _compiled(workers > 1, store)
         size = largest_batch(store.heights, store.widths, batch_size)
-        buffers = [torch.empty(size, dtype=torch.uint8, pin_memory=pin) for _ in range(BATCHES_HELD)]
-        self._buffers = cycle(buffers)
+        self._buffers = deque(torch.empty(size, dtype=torch.uint8, pin_memory=pin) for _ in range(BATCHES_HELD))
         self._state = store.memory.schedule_epoch([]).__enter__().state
 
     def decode(self, indices: np.ndarray) -> DecodedBatch:
@@ -45,11 +44,12 @@ class FfcvEngine:
         """
         if self.workers > 1:
             numba.set_num_threads(self.workers)
-        packed, offsets, codes = next(self._buffers), np.empty(len(indices), np.int64), np.empty(len(indices), np.int32)
+        packed, offsets, codes = self._buffers[0], np.empty(len(indices), np.int64), np.empty(len(indices), np.int32)
         memory = (packed.numpy(), offsets, codes)
         self._code(indices.astype(np.int64), memory, self.store.image_metadata, self._state)
         if codes.any():
-            raise Undecodable(self.store.path, indices[codes != 0].tolist())
+            raise Undecodable(self.store.path, indices[codes != 0].tolist())  # the next call may have this buffer
+        self._buffers.rotate(-1)
         labels = self.store.labels
         return DecodedBatch(
             indices,

@@ -1,5 +1,6 @@
 """A batch on its way from a worker to the training device."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -40,9 +41,14 @@ def normalise(pixels: Tensor) -> Tensor:
     """uint8 [b, S, S, 3] to float32 [b, 3, S, S] in channels_last, by ImageNet's statistics."""
     b, size = pixels.shape[:2]
     # Whole rows at a time: torch would be slow at broadcasting along three channels.
-    scale, shift = (
-        torch.tensor(values, device=pixels.device).repeat(size)
-        for values in ([1 / (255 * std) for std in STD], [-mean / std for mean, std in zip(MEAN, STD, strict=True)])
-    )
+    scale, shift = _row_of_statistics(size, pixels.device)
     rows = pixels.view(b * size, size * 3).float().mul_(scale).add_(shift)
     return rows.view(b, size, size, 3).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=8)
+def _row_of_statistics(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Scale and shift for a row of pixels; made once, since copying them anew would wait for the device every time."""
+    scale = torch.tensor([1 / (255 * std) for std in STD], device=device)
+    shift = torch.tensor([-mean / std for mean, std in zip(MEAN, STD, strict=True)], device=device)
+    return scale.repeat(size), shift.repeat(size)
