@@ -93,7 +93,8 @@ def _verify(options: argparse.Namespace) -> None:
     from dataprep.verify import verify_store
 
     compared = verify_store(options.store, options.source, options.sample, options.workers)
-    print(f"{options.store} is whole: every image decodes, and {compared} are what their source gives")
+    source = f"{compared} are what their source gives" if compared else "none was compared with its source"
+    print(f"{options.store} is whole: every image decodes, and {source}")
 
 
 def _convert(options: argparse.Namespace, write: "Callable[..., Manifest]", **own: object) -> None:

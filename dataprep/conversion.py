@@ -99,5 +99,5 @@ def _samples(
             else:
                 raise UserError(
                     f"{source.root / file} cannot be converted: {image}; "
-                    "remove it, or leave such images out with --on-error skip"
+                    "remove it, or leave such images out (--on-error skip; in training --data.on_error skip)"
                 )

@@ -133,7 +133,7 @@ def digest_of(files: Sequence[StoreFile]) -> str:
 
 def _check_file(path: Path, size_bytes: int, sha256: str | None) -> None:
     if not path.is_file():
-        raise UserError(f"there is no store {path}; convert the images again")
+        raise UserError(f"{path} is missing; convert the images again")
     size = path.stat().st_size
     if size != size_bytes:
         raise UserError(

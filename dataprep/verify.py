@@ -15,7 +15,8 @@ from dataprep.conversion import UNLABELLED
 from dataprep.errors import UserError
 from dataprep.images import UnreadableImage, convert
 from dataprep.jpeg_decoder import decodes
-from dataprep.manifest import Manifest, StoreOptions, read_manifest
+from dataprep.manifest import Manifest, StoreOptions, manifest_path, read_manifest
+from dataprep.shard_index import INDEX_NAME
 from dataprep.sources import ImageSource, list_images
 from dataprep.stored_samples import StoredSamples, list_samples, read_bytes
 from dataprep.workers import available_cores, ordered_map
@@ -35,6 +36,8 @@ def verify_store(store: Path, source: Path | None = None, sample: int = 64, work
     """
     if not store.exists():
         raise UserError(f"there is no store {store}; give a .beton file or a folder of shards")
+    if not manifest_path(store).is_file() and store.suffix != ".beton" and not (store / INDEX_NAME).is_file():
+        raise UserError(f"{store} is no store; give a .beton file or a folder of shards")
     if sample < 0:
         raise UserError(f"--sample {sample} is negative; give how many images to compare with their source")
     workers = available_cores() if workers is None else workers

@@ -43,6 +43,8 @@ class DataConfig:
     on_error: Literal["fail", "skip"] = "fail"
 
     def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise UserError(f"data.workers is {self.workers}; give at least 1, or null for one a core")
         if self.window < 1:
             raise UserError(f"data.window is {self.window}; give at least 1 image")
 
@@ -111,6 +113,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise UserError("epochs must be at least 1")
+        if self.optim.warmup_epochs > self.epochs:
+            raise UserError(
+                f"the warm-up of {self.optim.warmup_epochs:g} epochs is longer than the run of {self.epochs}: "
+                "lower --optim.warmup_epochs or raise --epochs"
+            )
         if self.seed < 0:
             raise UserError("seed must not be negative")
 

@@ -56,7 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options = _parser().parse_args(arguments)
         out = options.out or _folder(options) / f"{options.command}.png"
         check_output(out)
-        options.picture(options).savefig(out, dpi=110)
+        figure = options.picture(options)
+        try:
+            figure.savefig(out, dpi=110)
+        except OSError as error:
+            raise UserError(f"cannot write {out}: {error.strerror or error}; choose another --out") from error
         print(out)
 
 

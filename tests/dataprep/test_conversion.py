@@ -186,7 +186,7 @@ def test_manifest_shows_a_store_that_is_not_its_own(tmp_path: Path, kind: Kind) 
     with pytest.raises(UserError, match=f"has {len(content) - 1} bytes where its manifest says {len(content)}"):
         written.check(out)
     file.unlink()
-    with pytest.raises(UserError, match="there is no store"):
+    with pytest.raises(UserError, match="is missing"):
         written.check(out)
 
 

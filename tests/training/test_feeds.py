@@ -90,7 +90,7 @@ def test_every_engine_feeds_the_same(
         ("shards", "ffcv", "WebDataset shards, which the ffcv engine cannot read"),
         ("shards", "torchvision", "WebDataset shards, which the torchvision engine cannot read"),
         ("nothing", "torchvision", "does not exist or is no folder"),
-        ("nothing", "auto", "there is no store at"),
+        ("nothing", "auto", "there is neither a store nor a folder of images at"),
     ],
 )
 def test_what_an_engine_cannot_read_is_said(kind: str, engine: str, reason: str, beton: Path, tmp_path: Path) -> None:

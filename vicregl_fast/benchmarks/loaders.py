@@ -1,5 +1,6 @@
 """The engines side by side: what they decode, and the views that they feed, in images a second."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,10 @@ def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
             batches = bench.batches(store)
             calls |= {f"{engine}.{stage}": call for stage, call in _calls(bench, store, batches).items()}
         if "decode" in bench.stages:
-            calls = {"bare.decode": _bare(bench, Path(cache), batches), **calls}
+            try:
+                calls = {"bare.decode": _bare(bench, Path(cache), batches), **calls}
+            except UserError as error:
+                print(f"note: bare is left out: {error}", file=sys.stderr)
         # Those with processes go first: they are forked while there are no threads yet.
         turns = sorted(calls, key=lambda name: not name.startswith("torchvision"))
         seconds = time_side_by_side({name: calls[name] for name in turns}, bench.device, repeats)

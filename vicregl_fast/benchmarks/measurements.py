@@ -53,8 +53,11 @@ def write_measurements(path: Path, environment: Mapping[str, Any], measurements:
     """Writes ``{"environment": {...}, "results": [...]}``, replacing the file at once."""
     content = {"environment": dict(environment), "results": [asdict(measurement) for measurement in measurements]}
     unfinished = path.with_name(f".{path.name}.partial")
-    unfinished.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(unfinished, path)
+    try:
+        unfinished.write_text(json.dumps(content, indent=2) + "\n")
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; choose another --json") from error
 
 
 def read_measurements(path: Path) -> list[Measurement]:

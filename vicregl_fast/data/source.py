@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from vicregl_fast.data.ffcv_engine.beton import Beton  # imports ffcv, which the other engines do without
 
 
-def open_source(path: Path, cache: Path, list_file: Path | None = None, engine: EngineName = "auto") -> Store:
+def open_source(
+    path: Path,
+    cache: Path,
+    list_file: Path | None = None,
+    engine: EngineName = "auto",
+    on_error: Literal["fail", "skip"] = "fail",
+) -> Store:
     """Opens a store for an engine, or converts a folder of images into ``cache`` once and opens that.
 
     Args:
@@ -24,6 +30,7 @@ def open_source(path: Path, cache: Path, list_file: Path | None = None, engine: 
         cache: folder for converted stores.
         list_file: files of the folder to use, one relative path a line; all of them without one.
         engine: what will read it; the torchvision engine takes a folder of images as it is.
+        on_error: at an image of a folder that cannot be converted.
 
     Returns:
         A ``Beton`` for the ffcv engine, a ``JpegStore`` for DALI, an ``ImageFolder`` for torchvision.
@@ -40,8 +47,8 @@ def open_source(path: Path, cache: Path, list_file: Path | None = None, engine: 
     if engine == "dali":
         import vicregl_fast.data.dali_engine  # noqa: F401  # that DALI is missing is said before anything is converted
 
-        return jpegs_of_beton(_open_beton(path, cache, list_file))
-    return _open_beton(path, cache, list_file)
+        return jpegs_of_beton(_open_beton(path, cache, list_file, on_error))
+    return _open_beton(path, cache, list_file, on_error)
 
 
 def is_shard_folder(path: Path) -> bool:
@@ -68,25 +75,26 @@ def _open_folder(path: Path, list_file: Path | None) -> ImageFolder:
     return ImageFolder.of(list_images(path, list_file))
 
 
-def _open_beton(path: Path, cache: Path, list_file: Path | None) -> "Beton":
+def _open_beton(path: Path, cache: Path, list_file: Path | None, on_error: str) -> "Beton":
     from vicregl_fast.data.ffcv_engine.beton import open_beton
 
     if path.is_dir():
-        return open_beton(_converted(path, cache, list_file))
+        return open_beton(_converted(path, cache, list_file, on_error))
     if not path.exists():
         raise UserError(
-            f"there is no store at {path}; make one with `bash scripts/write_ffcv.sh IMAGENET {path.parent}` or "
-            f"`python -m dataprep ffcv FOLDER {path}`, or see everything run on drawn images: `bash scripts/demo.sh`"
+            f"there is neither a store nor a folder of images at {path}; make a store with `bash scripts/write_ffcv.sh "
+            f"IMAGENET {path.parent}` or `python -m dataprep ffcv FOLDER STORE.beton`, or see everything run on drawn "
+            "images: `bash scripts/demo.sh`"
         )
     return open_beton(path)
 
 
-def _converted(folder: Path, cache: Path, list_file: Path | None) -> Path:
+def _converted(folder: Path, cache: Path, list_file: Path | None, on_error: str) -> Path:
     source = list_images(folder, list_file)
     names = "\n".join([str(folder.resolve()), *source.files])
     store = cache / f"{folder.name or 'images'}-{hashlib.sha256(names.encode()).hexdigest()[:12]}.beton"
     if not store.exists():
         print(f"{folder} is a folder: converting its {len(source.files)} images once into {store}")
         cache.mkdir(parents=True, exist_ok=True)
-        write_store(source, store)
+        write_store(source, store, on_error=on_error)
     return store

@@ -119,7 +119,9 @@ def _engine(store: Store, maker: ViewMaker, batch_size: int, workers: int) -> En
 
 def _open_both(data: DataConfig, cache: Path) -> tuple[Store, Store | None]:
     def opened(path: str, list_file: str | None) -> Store:
-        return open_source(Path(path), cache, None if list_file is None else Path(list_file), data.engine)
+        return open_source(
+            Path(path), cache, None if list_file is None else Path(list_file), data.engine, data.on_error
+        )
 
     train = opened(data.path, data.list)
     return train, None if data.val_path is None else opened(data.val_path, data.val_list)
