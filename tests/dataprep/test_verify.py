@@ -92,9 +92,7 @@ def test_a_truncated_store_is_found(store: Path) -> None:
 
 def test_a_missing_store_is_found(store: Path, tmp_path: Path) -> None:
     samples_of(store).files[0].unlink()
-    with pytest.raises(
-        UserError, match=r"(there is no store .*s\.beton|shard-000000\.tar is missing)"
-    ):
+    with pytest.raises(UserError, match=r"(there is no store .*s\.beton|shard-000000\.tar is missing)"):
         verify_store(store, workers=1)
     with pytest.raises(UserError, match=r"there is no store .*nowhere; give a \.beton file or a folder of shards"):
         verify_store(tmp_path / "nowhere", workers=1)
