@@ -3,7 +3,6 @@
 from dataclasses import fields
 
 import numpy as np
-import torch
 
 from vicregl_fast.augment.centre import centre_parameters
 from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
@@ -42,12 +41,7 @@ def _image(index: int, name: str) -> np.ndarray:
 
 
 def batch() -> DecodedBatch:
-    images = [_image(index, name) for index, name in enumerate(NAMES)]
-    heights, widths = np.array([image.shape[:2] for image in images]).T
-    sizes = heights * widths * 3
-    packed = torch.from_numpy(np.concatenate([image.ravel() for image in images]))
-    numbers = np.arange(len(images))
-    return DecodedBatch(numbers, heights, widths, 0 * numbers, packed, np.cumsum(sizes) - sizes)
+    return DecodedBatch.pack([_image(index, name) for index, name in enumerate(NAMES)])
 
 
 def parameters() -> ViewParameters:

@@ -100,7 +100,7 @@ def test_what_cannot_be_read_is_left_out_with_a_note(
     assert list(open_all(moved, tmp_path, ["ffcv", "torchvision"])) == ["ffcv"]
     note = capsys.readouterr().err
     assert note.startswith("note: torchvision is left out: ") and "gone does not exist" in note
-    with pytest.raises(UserError, match="nothing to measure"):
+    with pytest.raises(UserError, match="none of the engines torchvision can read"):
         open_all(moved, tmp_path, ["torchvision"])
 
 

@@ -7,15 +7,22 @@ import pytest
 import torch
 
 from dataprep.errors import UserError
+from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
 from tests.data.shards import write_small_shards
+from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.config import RunConfig, parse_config
 from vicregl_fast.data.batches import ViewBatch
-from vicregl_fast.data.ffcv_engine.beton import Beton
+from vicregl_fast.data.ffcv_engine.beton import Beton, open_beton
+from vicregl_fast.data.jpegs import jpegs_of_beton
 from vicregl_fast.data.source import open_source
-from vicregl_fast.training.feeds import build_feeds, count_classes, open_stores
+from vicregl_fast.data.views import ViewMaker
+from vicregl_fast.losses.config import LossConfig
+from vicregl_fast.losses.directions import plan_directions
+from vicregl_fast.training.feeds import build_feeds, count_classes, open_feed, open_stores
 from vicregl_fast.training.learner import build_learner
 from vicregl_fast.training.processes import Processes
+from vicregl_fast.visualization.engine_views import as_folder
 
 pytestmark = pytest.mark.timeout(200)
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -111,3 +118,33 @@ def test_a_folder_is_converted_for_all_engines_but_torchvision(image_folder: Pat
     assert len(list((tmp_path / "a").glob("*.beton"))) == 1
     assert len(open_source(image_folder, tmp_path / "b", engine="torchvision")) == 48
     assert not (tmp_path / "b").exists()
+
+
+def test_engines_agree_on_real_images(shared_data: Path, tmp_path: Path) -> None:
+    """From the same stored bytes: DALI to the bit, the ordinary way but for PIL's hue and blur; boxes are the same."""
+    pytest.importorskip("nvidia.dali")
+    files = sorted((shared_data / "imagenet_sample").glob("*.JPEG"))[::25]
+    (tmp_path / "list.txt").write_text("\n".join(file.name for file in files))
+    store = tmp_path / "real.beton"
+    write_store(list_images(shared_data / "imagenet_sample", tmp_path / "list.txt"), store, workers=1)
+    indices = np.arange(len(files))
+    recipes = view_recipes(ViewsConfig(large_size=96))
+    directions = plan_directions(LossConfig(gamma_large=4), 2).location
+    jpegs = jpegs_of_beton(open_beton(store))
+    made = {}
+    for backend, opened in (
+        ("torch", open_beton(store)), ("numba", open_beton(store)), ("numba", jpegs), ("numba", as_folder(jpegs))
+    ):  # fmt: skip
+        maker = ViewMaker(recipes, (6, 6), directions, True, 7, torch.device("cpu"), backend, 2)
+        with open_feed(opened, maker, len(files), 2).loader([indices], 1) as loader:
+            (made[backend, type(opened).__name__],) = loader
+    reference = made["torch", "Beton"]
+    assert len(made) == 4
+    for (_, kind), batch in made.items():
+        for view, right in zip(batch.views, reference.views, strict=True):
+            apart = (view - right).abs().mean(dim=(1, 2, 3)) / LEVEL
+            assert apart.max() <= (6 if kind == "StoredJpegs" else 0.3), (kind, apart)
+        for direction, pairs in reference.matches.items():
+            assert all(map(torch.equal, batch.matches[direction], pairs)), kind
+    for view, right in zip(made["numba", "JpegStore"].views, made["numba", "Beton"].views, strict=True):
+        assert torch.equal(view, right)

@@ -46,4 +46,4 @@ def test_engines_agree_on_real_bytes(beton: Path, tmp_path: Path, capsys: pytest
 def test_nothing_to_show_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["views", "--path", str(tmp_path / "none.beton")])
-    assert "none of the engines ffcv, dali, torchvision can read" in capsys.readouterr().err
+    assert "there is neither a store nor a folder of images" in capsys.readouterr().err

@@ -1,6 +1,5 @@
 """The same images for every engine that is measured: a store for those that read one, the files for torchvision."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from dataprep.sources import list_images
 from vicregl_fast.data.engine import EngineName, Store
 from vicregl_fast.data.ffcv_engine.beton import Beton
 from vicregl_fast.data.jpegs import JpegStore, jpegs_of_beton
+from vicregl_fast.data.side_by_side import open_each
 from vicregl_fast.data.source import is_shard_folder, open_source
 from vicregl_fast.data.torchvision_engine.folder import ImageFolder
 
@@ -27,17 +27,11 @@ def open_all(path: Path, cache: Path, engines: Sequence[EngineName]) -> dict[str
     """
     if is_shard_folder(path):
         raise UserError(f"{path} holds WebDataset shards: give the .beton of these images, or their folder")
-    if not path.exists():
-        raise UserError(f"there is neither a store nor a folder of images at {path}")
-    stores: dict[str, Store] = {}
-    for engine in engines:
-        try:
-            stores[engine] = open_files(path) if engine == "torchvision" else open_source(path, cache, engine=engine)
-        except UserError as error:
-            print(f"note: {engine} is left out: {error}", file=sys.stderr)
-    if not stores:
-        raise UserError(f"there is nothing to measure: none of the engines {', '.join(engines)} can read {path}")
-    return stores
+
+    def open_one(engine: EngineName) -> Store:
+        return open_files(path) if engine == "torchvision" else open_source(path, cache, engine=engine)
+
+    return open_each(path, engines, open_one)
 
 
 def open_files(path: Path) -> ImageFolder:

@@ -114,10 +114,8 @@ def _ratios(rows: Mapping[str, Measurement]) -> Iterator[Measurement]:
 
 
 def _bare(bench: LoaderBench, cache: Path, batches: Sequence[np.ndarray]) -> Call:
-    bare, indices = (
-        BareDecoding(open_bytes(bench.path, cache), bench.batch_size, bench.workers),
-        np.concatenate(batches),
-    )
+    bare = BareDecoding(open_bytes(bench.path, cache), bench.batch_size, bench.workers)
+    indices = np.concatenate(batches)
     return lambda: bare.decode(indices)
 
 

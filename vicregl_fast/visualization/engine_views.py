@@ -1,9 +1,9 @@
 """The same samples through every engine, from the same stored bytes."""
 
 import io
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,12 +12,12 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from dataprep.errors import UserError
 from vicregl_fast.augment.backends import choose_backend
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.data.engine import EngineName, Store
 from vicregl_fast.data.ffcv_engine.beton import Beton
 from vicregl_fast.data.jpegs import JpegStore, jpegs_of_beton
+from vicregl_fast.data.side_by_side import open_each
 from vicregl_fast.data.source import open_source
 from vicregl_fast.data.torchvision_engine.folder import ImageFolder
 from vicregl_fast.data.views import ViewMaker
@@ -51,7 +51,7 @@ def draw_engine_views(path: Path, views: ViewsConfig, engines: Sequence[EngineNa
     backend = choose_backend(views.backend, device)
     maker = ViewMaker(recipes, [1] * len(recipes), (), True, seed, device, backend)
     with TemporaryDirectory(prefix="views-") as cache:
-        stores = _open_all(path, Path(cache), engines)
+        stores = open_each(path, engines, partial(_open_stored, path, Path(cache)))
         jpegs = _jpegs(next(iter(stores.values())))
         indices = np.sort(permutation(seed, 0, len(jpegs))[:count])
         pictures = {}
@@ -59,22 +59,16 @@ def draw_engine_views(path: Path, views: ViewsConfig, engines: Sequence[EngineNa
             with open_feed(store, maker, count, workers=1).loader([indices], epoch=0) as loader:
                 (batch,) = loader
                 pictures[engine] = [pictures_of(view) for view in batch.views]
-        images = [np.asarray(_as_folder(jpegs).open(index)) for index in indices.tolist()]
+        images = [np.asarray(as_folder(jpegs).open(index)) for index in indices.tolist()]
         drawn = maker.draw(indices, jpegs.heights[indices], jpegs.widths[indices], epoch=0)
         return draw_view_sheet(images, [each.boxes for each in drawn], pictures)
 
 
-def _open_all(path: Path, cache: Path, engines: Sequence[EngineName]) -> dict[str, Store]:
-    stores: dict[str, Store] = {}
-    for engine in engines:
-        try:
-            store = open_source(path, cache, engine="auto" if engine == "torchvision" else engine)
-            stores[engine] = _as_folder(_jpegs(store)) if engine == "torchvision" else store
-        except UserError as error:
-            print(f"note: {engine} is left out: {error}", file=sys.stderr)
-    if not stores:
-        raise UserError(f"none of the engines {', '.join(engines)} can read {path}")
-    return stores
+def _open_stored(path: Path, cache: Path, engine: EngineName) -> Store:
+    """For torchvision, too, the stored bytes, so that all see the same pixels."""
+    if engine == "torchvision":
+        return as_folder(_jpegs(open_source(path, cache)))
+    return open_source(path, cache, engine=engine)
 
 
 def _jpegs(store: Store) -> JpegStore:
@@ -86,6 +80,7 @@ def _jpegs(store: Store) -> JpegStore:
     return store
 
 
-def _as_folder(jpegs: JpegStore) -> StoredJpegs:
+def as_folder(jpegs: JpegStore) -> StoredJpegs:
+    """A store's JPEGs for the torchvision engine."""
     names = tuple(f"image {index}" for index in range(len(jpegs)))
     return StoredJpegs(jpegs.path, names, jpegs.labels, jpegs.classes, jpegs)

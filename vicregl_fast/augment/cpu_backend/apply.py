@@ -7,7 +7,7 @@ from numba import njit, prange
 from torch import Tensor
 
 from vicregl_fast.augment.cpu_backend.blur import blur, blur_scratch
-from vicregl_fast.augment.cpu_backend.colour import jitter, to_grey
+from vicregl_fast.augment.cpu_backend.colour import jitter, saturate
 from vicregl_fast.augment.cpu_backend.resize import TILE, crop_resize, resize_scratch
 from vicregl_fast.augment.parameters import ViewParameters
 from vicregl_fast.augment.recipe import ViewRecipe
@@ -61,7 +61,7 @@ def _make_views(
         if jittered:
             jitter(pixels_cp, order_n4[n], brightness, contrast, saturation, hue)
         if turned_grey:
-            to_grey(pixels_cp, ZERO)
+            saturate(pixels_cp, ZERO)
         if blurred:
             blur(resized_cxy, sigma, blurring[0][thread], blurring[1][thread], blurred_cxy)
         _finish(blurred_cxy if blurred else resized_cxy, threshold if solarised else _NEVER, views_nyxc[n])

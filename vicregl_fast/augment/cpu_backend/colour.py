@@ -12,17 +12,17 @@ def jitter(planes_cp, order_4, brightness, contrast, saturation, hue):
     """The four operations in this order, with these factors (hue in turns)."""
     for operation in order_4:
         if operation == BRIGHTNESS:
-            _brightness(planes_cp, brightness)
+            _blend_with(planes_cp, ZERO, brightness)
         elif operation == CONTRAST:
-            _contrast(planes_cp, contrast)
+            _blend_with(planes_cp, _mean_grey(planes_cp), contrast)
         elif operation == SATURATION:
-            to_grey(planes_cp, saturation)
+            saturate(planes_cp, saturation)
         else:
             _hue(planes_cp, hue)
 
 
 @njit(nogil=True, fastmath=True, cache=True)
-def to_grey(planes_cp, factor):
+def saturate(planes_cp, factor):
     """Blends with the grey image, which is what factor 0 leaves."""
     red, green, blue = planes_cp[0], planes_cp[1], planes_cp[2]
     for i in range(len(red)):
@@ -33,24 +33,20 @@ def to_grey(planes_cp, factor):
 
 
 @njit(nogil=True, fastmath=True, cache=True)
-def _brightness(planes_cp, factor):
+def _blend_with(planes_cp, level, factor):
     for channel in range(3):
         plane = planes_cp[channel]
         for i in range(len(plane)):
-            plane[i] = blend(plane[i], ZERO, factor)
+            plane[i] = blend(plane[i], level, factor)
 
 
 @njit(nogil=True, fastmath=True, cache=True)
-def _contrast(planes_cp, factor):
+def _mean_grey(planes_cp):
     red, green, blue = planes_cp[0], planes_cp[1], planes_cp[2]
     total = ZERO
     for i in range(len(red)):
         total += grey(red[i], green[i], blue[i])
-    mean = total * (ONE / np.float32(len(red)))
-    for channel in range(3):
-        plane = planes_cp[channel]
-        for i in range(len(plane)):
-            plane[i] = blend(plane[i], mean, factor)
+    return total * (ONE / np.float32(len(red)))
 
 
 @njit(nogil=True, fastmath=True, cache=True)
