@@ -22,6 +22,8 @@ FEWEST_IMAGES = 6 * len(CLASS_NAMES)  # every class in both parts
 VALIDATION_EVERY = 6
 JPEG_QUALITY = 92
 SIZES = ((160, 160), (144, 176), (176, 144))
+RADII = (0.3, 0.5)  # of the labelling object, least and largest, as shares of the shorter side
+COMPANIONS = (0.6, 0.25, 0.1, 0.05)  # how often 0, 1, 2 or 3 other objects are there
 LARGEST_MARGIN = 1.4  # the labelling object's visible area over the next one's
 LEAST_VISIBLE = 0.6  # share of the labelling object that nothing in front hides
 
@@ -89,7 +91,9 @@ def places(images: int) -> Iterator[Place]:
 def draw_picture(seed: int, index: int, label: int) -> Picture:
     """Draws picture ``index`` of a set.
 
-    It has one to four objects of different classes, the largest to be seen being of class ``label``.
+    It has one to four objects of different classes, the largest to be seen being of class ``label``. All stand in
+    the same light: a light of its own would be the easiest thing to know a picture by, and a network trained
+    without labels would learn that first.
     """
     generator = np.random.default_rng((seed, index))
     while True:
@@ -114,16 +118,7 @@ def _try_picture(generator: Generator, label: int) -> Picture | None:
     next_area = np.delete(areas, label).max()
     if areas[label] < max(LARGEST_MARGIN * next_area, LEAST_VISIBLE * whole_area):
         return None
-    image = relight(generator, image)
     return Picture(np.clip(np.round(image), 0, 255).astype(np.uint8), mask, label)
-
-
-def relight(generator: Generator, image: np.ndarray) -> np.ndarray:
-    """The picture (float32 [h, w, 3]) in a light of its own: dim or bright, flat or hard, warm or cold."""
-    contrast = np.exp(generator.uniform(-0.5, 0.2))
-    gains = np.exp(generator.uniform(-0.45, 0.25) + generator.normal(0, 0.12, 3))
-    middle = image.mean()
-    return ((middle + contrast * (image - middle)) * gains).astype(np.float32)
 
 
 def _size(generator: Generator) -> tuple[int, int]:
@@ -134,9 +129,9 @@ def _size(generator: Generator) -> tuple[int, int]:
 def _layout(generator: Generator, height: int, width: int, label: int) -> list[tuple[int, Pose]]:
     """Classes and poses from back to front; the first drawn is large and central, the others are smaller."""
     others = np.delete(np.arange(len(CLASS_NAMES)), label)
-    companions = generator.choice(others, generator.choice(4, p=(0.4, 0.3, 0.2, 0.1)), replace=False)
+    companions = generator.choice(others, generator.choice(4, p=COMPANIONS), replace=False)
     side = min(height, width)
-    radius = side * np.exp(generator.uniform(np.log(0.25), np.log(0.5)))
+    radius = side * np.exp(generator.uniform(*np.log(RADII)))
     objects = [(label, _pose(generator, generator.uniform(0.32, 0.68, 2) * (width, height), radius))]
     for class_id in companions:
         smaller = max(0.1 * side, radius * generator.uniform(0.35, 0.75))

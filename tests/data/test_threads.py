@@ -1,9 +1,12 @@
-"""ffcv sets process-wide switches when it is imported; here they do not stay."""
+"""Threads: ffcv sets process-wide switches when it is imported, which do not stay; Numba's limit is kept."""
 
 import subprocess
 import sys
 
+import numba
 import pytest
+
+from vicregl_fast.data.feed import decoding_threads
 
 SHOW = "import torch, numba; before = torch.get_num_threads(), numba.get_num_threads(); {}; \
 assert (torch.get_num_threads(), numba.get_num_threads()) == before, (torch.get_num_threads(), before)"
@@ -14,3 +17,8 @@ def test_importing_what_reads_stores_leaves_the_threads_alone(module: str) -> No
     code = SHOW.format(f"torch.set_num_threads(3); before = 3, before[1]; import {module}")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_no_more_threads_are_asked_of_numba_than_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 1)
+    assert [decoding_threads(wanted, world=1) for wanted in (None, 1, 8)] == [1, 1, 1]

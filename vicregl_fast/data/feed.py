@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 
 from vicregl_fast.data.engine import Engine, Store
@@ -25,8 +26,11 @@ class EngineFeed:
 
 
 def decoding_threads(wanted: int | None, world: int) -> int:
-    """Threads for one of ``world`` processes of a machine: at most one a core; by default the cores are shared out."""
-    cores = len(os.sched_getaffinity(0))
+    """Threads for one of ``world`` processes of a machine: at most one a core; by default the cores are shared out.
+
+    NUMBA_NUM_THREADS, where it is set below the cores, counts as their number.
+    """
+    cores = min(len(os.sched_getaffinity(0)), numba.config.NUMBA_NUM_THREADS)
     if wanted is None:
         return max(1, cores // world)
     if wanted > cores:
