@@ -30,7 +30,7 @@ def decoding_threads(wanted: int | None, world: int) -> int:
 
     NUMBA_NUM_THREADS, where it is set below the cores, counts as their number.
     """
-    cores = min(len(os.sched_getaffinity(0)), numba.config.NUMBA_NUM_THREADS)
+    cores = min(len(os.sched_getaffinity(0)), numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
     if wanted is None:
         return max(1, cores // world)
     if wanted > cores:
