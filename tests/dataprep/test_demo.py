@@ -141,6 +141,13 @@ def _strong_hues(index: int, label: int) -> np.ndarray:
     return hue[saturation > 0.5]
 
 
+def test_all_pictures_stand_in_one_light() -> None:
+    """Else a network learns the light: mean grey levels of backgrounds lie close together."""
+    pictures = [draw_picture(0, index, index % 8) for index in range(24)]
+    means = np.array([picture.image[picture.mask == 0].mean() for picture in pictures])
+    assert means.std() < 8
+
+
 def test_existing_folders_stay_as_they_are(drawn: Path) -> None:
     before = digests(drawn)
     with pytest.raises(UserError, match="exists and is not an empty folder"):
