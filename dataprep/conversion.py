@@ -1,5 +1,6 @@
 """What every store's conversion has in common: its options, its images in order, and the record of what was seen."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
@@ -96,6 +97,7 @@ def _samples(
                 yield image, label
             elif options.on_error == "skip":
                 record.skipped.append(SkippedImage(file, str(image)))
+                progress.write(f"left out {file}: {image}", file=sys.stderr)
             else:
                 raise UserError(
                     f"{source.root / file} cannot be converted: {image}; "

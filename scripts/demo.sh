@@ -14,7 +14,7 @@ say "Drawing 720 labelled images with masks into $out/images"
 
 say "Converting them to FFCV stores"
 for part in train val; do
-    [ -f "$out/$part.beton.json" ] || $python -m dataprep ffcv "$out/images/$part" "$out/$part.beton"
+    [ -f "$out/$part.beton" ] || $python -m dataprep ffcv "$out/images/$part" "$out/$part.beton"
 done
 
 say "Training a ResNet-18 with VICRegL at 96 pixels into $out/run"

@@ -58,6 +58,8 @@ def test_a_saved_configuration_reads_back_the_same(tmp_path: Path) -> None:
     [
         (["--epocs", "3"], "--epocs"),
         (["--loss.alpha", "2"], "loss.alpha is 2.0"),
+        (["--model.drop_path", "1.5"], "model.drop_path is 1.5"),
+        (["--train.clip_norm", "-1"], "train.clip_norm is -1.0"),
         (["--loss.alpha", "much"], "loss.alpha"),
         (["--epochs", "0"], "epochs must be at least 1"),
         (["--config", "none.yaml"], "none.yaml"),

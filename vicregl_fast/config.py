@@ -63,7 +63,8 @@ class TrainingConfig:
         checkpoint_every: steps between checkpoints within an epoch; every epoch ends with one in any case.
         val_every: epochs between validation passes; the last epoch always has one.
         clip_norm: largest gradient norm; null for no clipping.
-        patience: non-finite steps in a row, each skipped and counted, after which the run stops.
+        patience: non-finite steps in a row, each skipped and counted, after which the run goes back to the weights of
+            the last good checkpoint, and on with the next images; where that was of no use, it ends.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -80,6 +81,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if min(self.log_every, self.checkpoint_every, self.val_every, self.patience) < 1:
             raise UserError("train.log_every, checkpoint_every, val_every and patience must be at least 1")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise UserError(f"train.clip_norm is {self.clip_norm}; give a norm above 0, or null for no clipping")
 
 
 @dataclass(frozen=True)

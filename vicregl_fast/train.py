@@ -3,9 +3,11 @@
 import sys
 
 from dataprep.errors import exit_on_user_error
+from dataprep.stopping import check_stop, clean_stop
 from vicregl_fast.config import RunConfig, parse_config
 from vicregl_fast.training.precision import choose_kernels
 from vicregl_fast.training.processes import join_processes, leave_processes
+from vicregl_fast.training.signals import exit_code
 
 
 def run(config: RunConfig) -> int:
@@ -15,7 +17,13 @@ def run(config: RunConfig) -> int:
     choose_kernels(config.train.deterministic)
     processes = join_processes(config.train.device)
     try:
-        return Trainer(config, processes).run()
+        with clean_stop():  # a folder may be in the middle of its conversion
+            trainer = Trainer(config, processes)
+            check_stop()
+        return trainer.run()
+    except SystemExit as stop:
+        assert isinstance(stop.code, int)
+        return exit_code(stop.code - 128)
     finally:
         leave_processes(processes)
 

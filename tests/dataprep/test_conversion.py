@@ -83,7 +83,7 @@ def test_fail_names_the_image_and_leaves_nothing(tmp_path: Path, kind: Kind, nam
 
 @pytest.mark.timeout(60)
 @every_kind
-def test_skip_leaves_them_out_and_records_them(tmp_path: Path, kind: Kind) -> None:
+def test_skip_leaves_them_out_names_and_records_them(tmp_path: Path, kind: Kind, capsys: pytest.CaptureFixture) -> None:
     files = with_broken(tmp_path / "images", tuple(BROKEN))
     manifest = kind.write(list_images(tmp_path / "images"), tmp_path / kind.name, on_error="skip", workers=2)
     samples = list(kind.read(tmp_path / kind.name))
@@ -91,8 +91,10 @@ def test_skip_leaves_them_out_and_records_them(tmp_path: Path, kind: Kind) -> No
     assert [label for _, _, label in samples] == [0, 0, 0, 1, 1, 1]
     assert manifest.count == 6 and manifest.label_counts == (3, 3)
     assert [image.path for image in manifest.skipped] == [f"ant/{name}" for name in BROKEN]
+    said = capsys.readouterr().err
     for image, reason in zip(manifest.skipped, BROKEN.values(), strict=True):
         assert isinstance(image, SkippedImage) and reason in image.reason
+        assert f"left out {image.path}: {image.reason}" in said
 
 
 @every_kind

@@ -1,6 +1,7 @@
 """The entry points evaluate and visualize on a run folder with a small untrained network in it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from tests.evaluation.test_segmentation import IGNORED, write_masked
 from vicregl_fast import evaluate, visualize
 from vicregl_fast.config import RunConfig, dump_config
 from vicregl_fast.models.network import ModelConfig, VICRegLNetwork
-from vicregl_fast.training.checkpoint import Checkpoints
+from vicregl_fast.training.checkpoint import Checkpoints, load_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,18 @@ def test_matches_are_drawn_into_the_run_folder(run: Path, tmp_path: Path) -> Non
     Image.fromarray(np.full((60, 80, 3), 120, np.uint8)).save(tmp_path / "flat.png")
     visualize.main(["matches", "--run", str(run), "--images", str(tmp_path), "--count", "2", "--gamma", "3"])
     assert Image.open(run / "matches.png").width > 1000
+
+
+def test_a_network_that_is_no_numbers_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    broken = tmp_path / "run" / "checkpoints"
+    shutil.copytree(run, broken.parent)
+    state = load_checkpoint(broken / "step-000000001.pt")
+    state["network"]["backbone.model.bn1.running_var"][3] = float("nan")
+    Checkpoints(broken).save(state, step=2)
+    images = write_class_folders(tmp_path / "images", {"red": 4, "green": 6})
+    with pytest.raises(SystemExit):
+        evaluate.main(["knn", "--run", str(broken.parent), "--train", str(images), "--test", str(images)])
+    assert "the first being backbone.model.bn1.running_var" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,12 @@ def network() -> VICRegLNetwork:
 def build(network: VICRegLNetwork, precision: str = "fp32", clip: float | None = None) -> TrainingStep:
     criterion = VICRegLLoss(LossConfig(gamma_large=2), 2)
     return TrainingStep(
-        network, criterion, torch.optim.SGD(network.parameters(), lr=9.0), Precision(precision, "cpu"), clip
+        network,
+        criterion,
+        torch.optim.SGD(network.parameters(), lr=9.0),
+        Precision(precision, "cpu"),
+        clip,
+        network.classifier,
     )
 
 
@@ -54,22 +59,40 @@ def test_the_classifier_is_trained_but_not_counted(network: VICRegLNetwork) -> N
     assert "online_loss" not in step.losses(batch(step, labels=False))[1]
 
 
-def test_a_step_that_is_no_number_changes_no_parameter(network: VICRegLNetwork) -> None:
-    step = build(network)
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_step_that_is_no_number_changes_nothing(network: VICRegLNetwork, precision: str) -> None:
+    step = build(network, precision)
+    while not step(batch(step), 0.0).applied:
+        assert precision == "fp16"  # whose scaler finds its scale first
+    before = {name: value.clone() for name, value in network.state_dict().items()}
     bad = batch(step)
     bad.views[0][0, 0, 0, 0] = float("nan")
-    before = [parameter.detach().clone() for parameter in network.parameters()]
     result = step(bad, RATE)
     assert not result.finite and not result.applied
-    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+    after = network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert after["backbone.model.bn1.num_batches_tracked"] == 2  # the two views of the good step
 
 
-def test_gradients_are_clipped_to_the_norm(network: VICRegLNetwork) -> None:
-    step = build(network, clip=1e-3)
+def test_gradients_are_clipped_to_the_norm_without_the_classifier(network: VICRegLNetwork) -> None:
+    free, clipped = build(network), build(network, clip=1e-3)
+    network.eval()  # the same BatchNorm twice
+    norm = free(batch(free), 0.0).named["gradient_norm"]
+    classifier = [parameter.grad.clone() for parameter in network.classifier.parameters()]
+    result = clipped(batch(clipped), 0.0)
+    assert norm > 1e-2 and result.named["gradient_norm"] == norm
+    rest = [p.grad for name, p in network.named_parameters() if not name.startswith("classifier")]
+    torch.testing.assert_close(torch.nn.utils.get_total_norm(rest), torch.tensor(1e-3), rtol=1e-3, atol=0)
+    for before, parameter in zip(classifier, network.classifier.parameters(), strict=True):
+        assert torch.equal(before, parameter.grad)
+
+
+def test_a_gradient_of_the_classifier_that_is_no_number_is_seen(network: VICRegLNetwork) -> None:
+    step = build(network)
+    with torch.no_grad():
+        network.classifier.bias[0] = float("inf")
     result = step(batch(step), RATE)
-    assert result.named["gradient_norm"] > 1e-2
-    norm = torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
-    torch.testing.assert_close(norm, torch.tensor(1e-3), rtol=1e-3, atol=0)
+    assert not result.applied and result.named["gradient_norm"].isfinite()
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

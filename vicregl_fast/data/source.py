@@ -1,13 +1,15 @@
 """What ``--data.path`` may name: a store, or a folder of images, which most engines need converted first."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
+from dataprep.manifest import manifest_path
 from dataprep.shard_index import INDEX_NAME
-from dataprep.sources import list_images
+from dataprep.sources import ImageSource, list_images
 from vicregl_fast.data.engine import EngineName, Store
 from vicregl_fast.data.jpegs import jpegs_of_beton
 from vicregl_fast.data.torchvision_engine.folder import ImageFolder
@@ -91,10 +93,26 @@ def _open_beton(path: Path, cache: Path, list_file: Path | None, on_error: str) 
 
 def _converted(folder: Path, cache: Path, list_file: Path | None, on_error: str) -> Path:
     source = list_images(folder, list_file)
-    names = "\n".join([str(folder.resolve()), *source.files])
-    store = cache / f"{folder.name or 'images'}-{hashlib.sha256(names.encode()).hexdigest()[:12]}.beton"
+    store = cache / f"{folder.name or 'images'}-{_digest(source)[:12]}.beton"
     if not store.exists():
         print(f"{folder} is a folder: converting its {len(source.files)} images once into {store}")
-        cache.mkdir(parents=True, exist_ok=True)
-        write_store(source, store, on_error=on_error)
+        left_out = len(write_store(source, store, on_error=on_error).skipped)
+        if left_out:
+            print(f"{left_out} images were left out; {manifest_path(store)} names them")
     return store
+
+
+def _digest(source: ImageSource) -> str:
+    """Of where the files are, their names, sizes and times: a folder that has changed is converted again."""
+    digest = hashlib.sha256(os.fsencode(source.root.resolve()))
+    for name in source.files:
+        digest.update(os.fsencode(f"\n{name} {_size_and_time(source.root / name)}"))
+    return digest.hexdigest()
+
+
+def _size_and_time(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:  # a link to nothing, say; converting it gives the reason
+        return None
+    return found.st_size, found.st_mtime_ns

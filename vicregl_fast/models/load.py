@@ -58,9 +58,13 @@ def _find(run: Path) -> tuple[RunConfig, Path | None]:
 
 
 def _read(checkpoint: Path | None, run: Path) -> dict:
-    if checkpoint is not None:
-        return load_checkpoint(checkpoint)
-    state = Checkpoints(run / "checkpoints").load_newest()
+    state = Checkpoints(run / "checkpoints").load_newest() if checkpoint is None else load_checkpoint(checkpoint)
     if state is None:
         raise UserError(f"the run in {run} has no checkpoint yet; train it first")
+    broken = [name for name, value in state["network"].items() if not torch.isfinite(value).all()]
+    if broken:
+        raise UserError(
+            f"{len(broken)} tensors of the network in {run} hold values that are no numbers, the first being "
+            f"{broken[0]}: nothing can be judged by it, train again"
+        )
     return state

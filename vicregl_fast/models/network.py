@@ -37,6 +37,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if min(self.expander, self.projector) < 1:
             raise UserError("model.expander and model.projector are widths and must be at least 1")
+        if self.drop_path is not None and not 0 <= self.drop_path < 1:
+            raise UserError(f"model.drop_path is {self.drop_path}; give a rate of at least 0 and below 1")
 
     @property
     def backbone_config(self) -> BackboneConfig:

@@ -1,6 +1,8 @@
 """Network, loss and optimiser of a run, and their state between two runs of the same command."""
 
+import sys
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -18,7 +20,11 @@ from vicregl_fast.training.precision import choose_precision
 from vicregl_fast.training.processes import Processes
 from vicregl_fast.training.step import TrainingStep
 
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
+MULTICROP_NOTE = (
+    "note: multi-crop is published for ConvNeXts, and did not work with a ResNet there; you train {}: "
+    "--views.recipe two is the published way"
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """Everything that training changes, but for the random generators."""
         return {
+            "format": CHECKPOINT_FORMAT,
             "network": self.network.state_dict(),
             "optimizer": self.step.optimizer.state_dict(),
             "scaler": self.step.scaler.state_dict(),
@@ -51,14 +58,23 @@ class Learner:
         """Takes back what ``state`` gave.
 
         Raises:
-            UserError: the state is of another network.
+            UserError: the state is of another network, or of another version of this package.
         """
+        if state.get("format") != CHECKPOINT_FORMAT:
+            raise UserError(
+                f"the checkpoint has format {state.get('format')}, and this version goes on with {CHECKPOINT_FORMAT}: "
+                "take the version that wrote it, or choose another --run_dir"
+            )
         try:
             self.network.load_state_dict(state["network"])
         except RuntimeError as error:
-            raise UserError(f"the checkpoint is of another network: {error}") from error
+            raise UserError(
+                f"the checkpoint is of another network ({shorten(str(error), 200)}): take the settings and classes "
+                "that the run began with, or choose another --run_dir"
+            ) from error
         self.step.optimizer.load_state_dict(state["optimizer"])
-        self.step.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where the run was in another format so far, on other hardware
+            self.step.scaler.load_state_dict(state["scaler"])
 
 
 def build_learner(config: RunConfig, classes: int, processes: Processes) -> Learner:
@@ -69,6 +85,8 @@ def build_learner(config: RunConfig, classes: int, processes: Processes) -> Lear
         classes: of the online classifier; 0 for none.
         processes: this process and its device.
     """
+    if processes.leads and config.views.recipe == "multicrop" and not config.model.backbone_config.is_convnext:
+        print(MULTICROP_NOTE.format(config.model.backbone), file=sys.stderr)
     torch.manual_seed(config.seed)
     alpha, device = config.loss.alpha, processes.device
     network = VICRegLNetwork(config.model, alpha > 0, alpha < 1, classes).to(device)
@@ -83,6 +101,7 @@ def build_learner(config: RunConfig, classes: int, processes: Processes) -> Lear
         build_optimizer(config.optim, network),
         choose_precision(config.train.precision, device),
         config.train.clip_norm,
+        network.classifier,
     )
     torch.manual_seed(config.seed + 1 + processes.rank)  # from here on for drop path only, each process its own
     return Learner(network, criterion, step, recipes, tuple(grids[recipe.size] for recipe in recipes))

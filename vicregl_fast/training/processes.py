@@ -2,11 +2,15 @@
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 
 from dataprep.errors import UserError
+
+PATIENCE = timedelta(days=2)
+"""For a folder that one process converts while the others wait: NCCL's own 10 minutes would end the run."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +22,14 @@ class Processes:
         world: how many processes train together.
         device: where this one computes.
         local_world: how many of them are on this machine.
+        patient: the same processes, as a group that waits for as long as a conversion may take; None when alone.
     """
 
     rank: int
     world: int
     device: torch.device
     local_world: int = 1
+    patient: dist.ProcessGroup | None = None
 
     @property
     def leads(self) -> bool:
@@ -39,9 +45,9 @@ class Processes:
         return bool(value.item())
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Until every process is here, however long one of them is busy."""
         if self.world > 1:
-            dist.barrier()
+            dist.barrier(self.patient)
 
     def gather(self, value: object) -> list:
         """The value of every process, in the order of ranks."""
@@ -75,9 +81,13 @@ def join_processes(device: str) -> Processes:
     else:
         chosen = torch.device("cuda", local)
         torch.cuda.set_device(chosen)
+    patient = None
     if world > 1:
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    return Processes(rank, world, chosen, int(os.environ.get("LOCAL_WORLD_SIZE", world)))
+        group = dist.new_group(backend="gloo", timeout=PATIENCE)
+        assert not isinstance(group, int)  # which stands for processes outside the group
+        patient = group
+    return Processes(rank, world, chosen, int(os.environ.get("LOCAL_WORLD_SIZE", world)), patient)
 
 
 def leave_processes(processes: Processes) -> None:

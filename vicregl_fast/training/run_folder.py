@@ -8,10 +8,12 @@ from dataprep.errors import UserError
 from vicregl_fast.config import RunConfig, dump_config, load_config
 from vicregl_fast.training.checkpoint import Checkpoints
 
-# What a resumed run may change: none of these alters what is computed.
+# What a resumed run may change. Only the device and compiling alter what is computed, by rounding (and by the number
+# format, where that is auto); leaving out images does only where the run would have ended.
 FREE = {
     "run_dir",
     "data.workers",
+    "data.on_error",
     "data.val_path",
     "data.val_list",
     "train.device",

@@ -5,6 +5,12 @@ from types import FrameType, TracebackType
 
 # EX_TEMPFAIL of sysexits.h: stopped from outside, the same command goes on. Name it in SLURM's RequeueExit.
 REQUEUE_EXIT_CODE = 75
+CTRL_C_EXIT_CODE = 128 + signal.SIGINT
+
+
+def exit_code(received: int | None) -> int:
+    """What a run that was stopped by this signal exits with: 130 after Ctrl-C, else 75."""
+    return CTRL_C_EXIT_CODE if received == signal.SIGINT else REQUEUE_EXIT_CODE
 
 
 class StopRequest:

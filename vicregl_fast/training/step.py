@@ -18,7 +18,7 @@ class StepResult:
         loss: the VICRegL loss, without the online classifier's.
         named: its terms, and the classifier's loss and accuracy where there are labels; scalars on the device.
         finite: whether loss and gradients were numbers.
-        applied: whether the parameters were updated.
+        applied: whether parameters and BatchNorm statistics were updated.
     """
 
     loss: float
@@ -36,6 +36,7 @@ class TrainingStep:
         optimizer: over the network's parameters.
         precision: of the forward pass.
         clip_norm: largest gradient norm, or None.
+        classifier: the network's online classifier: its gradient has no part in the norm that is logged and clipped.
     """
 
     def __init__(
@@ -45,29 +46,37 @@ class TrainingStep:
         optimizer: torch.optim.Optimizer,
         precision: Precision,
         clip_norm: float | None = None,
+        classifier: nn.Module | None = None,
     ):
         self.network, self.criterion, self.optimizer = network, criterion, optimizer
         self.precision, self.scaler, self.clip_norm = precision, precision.scaler(), clip_norm
+        self._online = [] if classifier is None else list(classifier.parameters())
+        online = {id(parameter) for parameter in self._online}
+        self._learning = [p for p in network.parameters() if id(p) not in online]
+        self._buffers = list(network.buffers())
+        self._buffers_before = [buffer.clone() for buffer in self._buffers]
 
     def __call__(self, batch: ViewBatch, learning_rate: float, details: bool = False) -> StepResult:
-        """One step at this learning rate. Where loss or gradients are not finite, the parameters stay as they are.
+        """One step at this learning rate. Where a gradient is not finite, parameters and buffers stay as they are.
 
         With ``details`` the result's ``named`` holds those of the loss, too (``LossTerms.details``).
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.zero_grad(set_to_none=True)
+        _copy(self._buffers, self._buffers_before)
         loss, named, objective = self.losses(batch, details)
         self.scaler.scale(objective).backward()
         self.scaler.unscale_(self.optimizer)
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        value, gradients_finite = loss.item(), bool(torch.isfinite(norm))
+        norm = _gradient_norm(self._learning)
+        value, gradients_finite = loss.item(), bool(torch.isfinite(norm + _gradient_norm(self._online).to(norm)))
         finite = bool(torch.isfinite(loss)) and gradients_finite
         if self.clip_norm is not None and finite:
-            torch.nn.utils.clip_grads_with_norm_(self.network.parameters(), self.clip_norm, norm)
+            torch.nn.utils.clip_grads_with_norm_(self._learning, self.clip_norm, norm)
         if gradients_finite:  # the same on every rank, since gradients are averaged
             self.scaler.step(self.optimizer)
+        else:  # a running average never gets rid of what is no number
+            _copy(self._buffers_before, self._buffers)
         self.scaler.update()
         return StepResult(value, {**named, "gradient_norm": norm}, finite, gradients_finite)
 
@@ -84,3 +93,12 @@ class TrainingStep:
             named["online_loss"] = classifier_loss.detach()
             named["online_accuracy"] = (logits.argmax(1) == batch.labels).float().mean()
         return terms.total.detach(), named, objective
+
+
+def _gradient_norm(parameters: list[nn.Parameter]) -> Tensor:
+    return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+
+
+def _copy(source: list[Tensor], target: list[Tensor]) -> None:
+    if source:  # torch refuses empty lists
+        torch._foreach_copy_(target, source)

@@ -1,7 +1,5 @@
 """Carries a run to its end, or to where it is asked to stop."""
 
-import math
-import signal
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,20 +9,17 @@ from dataprep.errors import UserError
 from vicregl_fast.config import RunConfig
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.engine import Feed
+from vicregl_fast.data.fingerprint import store_fingerprint
 from vicregl_fast.data.order import GlobalBatches, sequential_batches
 from vicregl_fast.optim.build import peak_lr
 from vicregl_fast.optim.schedule import learning_rate
+from vicregl_fast.training.failures import Failures
 from vicregl_fast.training.feeds import build_feeds, count_classes, open_stores
-from vicregl_fast.training.learner import (
-    CHECKPOINT_FORMAT,
-    build_learner,
-    generator_states,
-    set_generator_states,
-)
+from vicregl_fast.training.learner import build_learner, generator_states, set_generator_states
 from vicregl_fast.training.log import MetricsLog
 from vicregl_fast.training.processes import Processes
 from vicregl_fast.training.run_folder import RunFolder
-from vicregl_fast.training.signals import REQUEUE_EXIT_CODE, StopRequest
+from vicregl_fast.training.signals import StopRequest, exit_code
 from vicregl_fast.training.step import StepResult
 from vicregl_fast.training.throughput import Throughput
 from vicregl_fast.training.validation import validate
@@ -52,7 +47,10 @@ class Trainer:
         if processes.leads:
             self.folder.claim(config)
         processes.wait()
-        self.finished_steps = self.skipped_steps = self._failures_in_a_row = 0
+        self.finished_steps = self._saved_step = 0
+        self._went_back_to: int | None = None
+        self.failures = Failures(config.train.patience)
+        self._fingerprint = store_fingerprint(store)
         self._resume()
 
     def run(self) -> int:
@@ -68,6 +66,8 @@ class Trainer:
                 self.log = stack.enter_context(
                     MetricsLog(self.folder.metrics, self.folder.tensorboard, self.finished_steps)
                 )
+            if self._asked_for_validation():
+                self._validate(self.finished_steps // self.order.steps)
             while self.finished_steps < self.total_steps:
                 self._train_epoch(self.finished_steps // self.order.steps)
                 self._save()
@@ -95,8 +95,9 @@ class Trainer:
         number = self.finished_steps + 1
         logged = number % self.config.train.log_every == 0 or number % self.order.steps == 0
         result = self.learner.step(batch, rate, details=logged)
-        self._count_failures(result)
         self.finished_steps = number
+        if self.failures.count(result, self.learner.step.scaler):
+            self._go_back()
         throughput.count()
         progress.update()
         if logged:
@@ -115,25 +116,29 @@ class Trainer:
             "loss": result.loss,
             **{name: value.item() for name, value in result.named.items()},
             "learning_rate": rate,
-            "skipped_steps": self.skipped_steps,
+            "skipped_steps": self.failures.skipped,
             **rates,
         }
-        self.log.write(self.finished_steps, {name: v for name, v in row.items() if math.isfinite(v)})
+        self.log.write(self.finished_steps, row)
 
-    def _count_failures(self, result: StepResult) -> None:
-        if result.finite:
-            self._failures_in_a_row = 0
-            return
-        self.skipped_steps += 1
-        if self.learner.step.scaler.is_enabled() and math.isfinite(result.loss):
-            return  # a gradient scaler finds its scale by such steps
-        self._failures_in_a_row += 1
-        if self._failures_in_a_row >= self.config.train.patience:
+    def _go_back(self) -> None:
+        """Takes the weights of the last good checkpoint, and goes on from there with the images that come next."""
+        state = self.folder.checkpoints.load_newest()
+        if state is None or state["step"] == self._went_back_to:
+            again = "" if state is None else ", after going back once"
             raise UserError(
-                f"loss or gradients were not finite in {self._failures_in_a_row} steps in a row, the last of them "
-                f"step {self.finished_steps}; earlier checkpoints are kept: lower --optim.base_lr, or set "
+                f"loss or gradients were not finite in {self.failures.in_a_row} steps in a row, the last of them "
+                f"step {self.finished_steps}{again}; checkpoints are kept: lower --optim.base_lr, or set "
                 "--train.clip_norm or --train.precision fp32, with another --run_dir"
             )
+        self.learner.load_state(state)
+        self._went_back_to = state["step"]
+        if self.processes.leads:
+            tqdm.write(
+                f"{self.failures.in_a_row} steps in a row were not finite: step {self.finished_steps + 1} "
+                f"goes on with the weights of step {state['step']}"
+            )
+        self.failures.in_a_row = 0
 
     def _learning_rate(self, step: int) -> float:
         peak = peak_lr(self.config.optim, self.config.batch_size)
@@ -163,21 +168,30 @@ class Trainer:
             shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
             print(f"epoch {epochs_done}: {shown}", flush=True)
 
+    def _asked_for_validation(self) -> bool:
+        """Whether the run stands at the end of an epoch whose validation is missing, since it died or had no images."""
+        at_end = self.finished_steps > 0 and self.finished_steps % self.order.steps == 0
+        missing = self.log is not None and self.log.validated_step < self.finished_steps
+        return at_end and self.processes.any(missing)
+
     def _asked_to_stop(self) -> bool:
         return self.processes.any(self.stop.received is not None)
 
     def _stop_code(self) -> int:
         if self.processes.leads:
-            print(f"stopped after step {self.finished_steps}; the same command goes on from there", flush=True)
-        return 130 if self.stop.received == signal.SIGINT else REQUEUE_EXIT_CODE
+            print(f"stopped; the same command goes on after step {self._saved_step}", flush=True)
+        return exit_code(self.stop.received)
 
     def _save(self) -> None:
+        if not self.failures.proven and self.finished_steps < self.total_steps:
+            return
         generators = self.processes.gather(generator_states(self.processes.device))
+        self._saved_step = self.finished_steps
         if self.processes.leads:
             state = {
-                "format": CHECKPOINT_FORMAT,
                 "step": self.finished_steps,
-                "skipped_steps": self.skipped_steps,
+                "skipped_steps": self.failures.skipped,
+                "store": self._fingerprint,
                 "generators": generators,
                 **self.learner.state(),
             }
@@ -187,8 +201,15 @@ class Trainer:
         state = self.folder.checkpoints.load_newest()
         if state is None:
             return
+        if state["store"] != self._fingerprint:
+            raise UserError(
+                f"the images of {self.config.data.path} are not those that the run in {self.folder.path} has learned "
+                "from: their number, order, sizes or classes changed; take the old ones to resume it, or choose "
+                "another --run_dir"
+            )
         self.learner.load_state(state)
-        self.finished_steps, self.skipped_steps = state["step"], state["skipped_steps"]
+        self.finished_steps = self._saved_step = state["step"]
+        self.failures.skipped = state["skipped_steps"]
         if len(state["generators"]) == self.processes.world:
             set_generator_states(state["generators"][self.processes.rank], self.processes.device)
         if self.processes.leads:

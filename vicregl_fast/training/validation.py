@@ -6,6 +6,8 @@ from vicregl_fast.data.engine import BatchLoader
 from vicregl_fast.training.learner import Learner
 from vicregl_fast.training.processes import Processes
 
+VALIDATION_LOSS = "val_loss"
+
 
 @torch.no_grad()
 def validate(learner: Learner, loader: BatchLoader, processes: Processes) -> dict[str, float]:
@@ -30,7 +32,7 @@ def validate(learner: Learner, loader: BatchLoader, processes: Processes) -> dic
     network.train()
     gathered = processes.gather((loss_sum, batches, correct, images))
     loss_sum, batches, correct, images = (sum(column) for column in zip(*gathered, strict=True))
-    values = {"val_loss": loss_sum / batches}
+    values = {VALIDATION_LOSS: loss_sum / batches}
     if images:
         values["val_accuracy"] = correct / images
     return values

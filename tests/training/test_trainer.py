@@ -1,0 +1,92 @@
+"""What a run does when it comes back to its folder."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from dataprep.errors import UserError
+from dataprep.ffcv_store import write_store
+from dataprep.sources import list_images
+from tests.tiny_run import ALONE, rows, tiny_options, tiny_trainer
+from vicregl_fast.config import parse_config
+from vicregl_fast.training import trainer
+from vicregl_fast.training.learner import build_learner
+from vicregl_fast.training.run_folder import RunFolder
+
+
+def test_a_validation_that_was_cut_off_is_made_up_for(
+    beton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise SystemExit(137)
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(trainer, "validate", killed)
+        tiny_trainer(beton, run, data__val_path=beton, epochs=1).run()
+    assert not any("val_loss" in row for row in rows(run))
+    again = tiny_trainer(beton, run, data__val_path=beton, epochs=1)
+    assert again.finished_steps == again.total_steps and again.run() == 0
+    assert [row["step"] for row in rows(run) if "val_loss" in row] == [4]
+    assert tiny_trainer(beton, run, data__val_path=beton, epochs=1).run() == 0
+    assert len([row for row in rows(run) if "val_loss" in row]) == 1
+
+
+def test_other_images_do_not_resume_a_run(beton: Path, image_folder: Path, tmp_path: Path) -> None:
+    store, run = tmp_path / "train.beton", tmp_path / "run"
+    for suffix in ("", ".json"):
+        shutil.copy(f"{beton}{suffix}", f"{store}{suffix}")
+    assert tiny_trainer(store, run, epochs=1).run() == 0
+    files = list_images(image_folder).files
+    (tmp_path / "list.txt").write_text("\n".join([files[1], files[0], *files[2:]]))
+    write_store(list_images(image_folder, tmp_path / "list.txt"), store, workers=1, overwrite=True)
+    with pytest.raises(UserError, match="are not those that the run in"):
+        tiny_trainer(store, run, epochs=1)
+
+
+def test_leaving_broken_images_out_may_be_decided_later(tmp_path: Path) -> None:
+    """The error of an image that does not decode advises it, and it comes in the middle of a run."""
+    folder = RunFolder(tmp_path / "run")
+    for more in ({}, {"data__on_error": "skip", "data__workers": 2}):
+        folder.claim(parse_config(tiny_options(Path("train.beton"), folder.path, **more)))
+    with pytest.raises(UserError, match=r"model.expander was 32 and now is 33"):
+        folder.claim(parse_config(tiny_options(Path("train.beton"), folder.path, model__expander=33)))
+
+
+def test_a_checkpoint_of_another_format_of_numbers_goes_on_in_this_one() -> None:
+    """As a job that began in fp32 and is requeued to a V100, where auto is fp16."""
+    single, half = (
+        build_learner(parse_config(tiny_options(Path("x"), Path("y"), train__precision=name)), 3, ALONE)
+        for name in ("fp32", "fp16")
+    )
+    with torch.no_grad():
+        single.network.classifier.bias.fill_(7)
+    half.load_state(single.state())
+    assert half.network.classifier.bias.tolist() == [7] * 3
+    assert half.step.scaler.get_scale() == 2**16
+    single.load_state(half.state())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"format": 1}, "has format 1, and this version goes on with 2"), ({"network": {}}, "is of another network")],
+)
+def test_a_checkpoint_of_something_else_is_one_sentence(change: dict, words: str) -> None:
+    learner = build_learner(parse_config(tiny_options(Path("x"), Path("y"))), 3, ALONE)
+    with pytest.raises(UserError, match=words) as raised:
+        learner.load_state({**learner.state(), **change})
+    assert "\n" not in str(raised.value) and len(str(raised.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("backbone", "recipe", "noted"),
+    [("resnet18", "multicrop", True), ("resnet18", "two", False), ("convnext_atto", "multicrop", False)],
+)
+def test_multi_crop_with_another_backbone_than_a_convnext_is_noted(
+    backbone: str, recipe: str, noted: bool, capsys: pytest.CaptureFixture
+) -> None:
+    more = {"model__backbone": backbone, "views__recipe": recipe, "views__small_size": 32, "views__large_size": 64}
+    build_learner(parse_config(tiny_options(Path("x"), Path("y"), model__output_stride=32, **more)), 3, ALONE)
+    assert ("multi-crop is published for ConvNeXts" in capsys.readouterr().err) == noted

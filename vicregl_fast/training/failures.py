@@ -1,0 +1,39 @@
+"""Steps whose loss or gradients are no numbers: how many there were, and when the run should go back."""
+
+import math
+
+import torch
+
+from vicregl_fast.training.step import StepResult
+
+
+class Failures:
+    """Counts non-finite steps.
+
+    Skipping one changes nothing, so many in a row mean that the weights, not the images, are what is wrong.
+    A gradient scaler finds its scale by such steps: while the loss is finite and the scale at least 1, they only count
+    as skipped.
+
+    Args:
+        patience: failures in a row that are too many.
+        skipped: steps skipped before.
+
+    Attributes:
+        skipped: all steps skipped so far.
+        in_a_row: failures since the last good step, or since the run went back.
+        proven: whether the weights gave numbers when last used, so that they are worth a checkpoint.
+    """
+
+    def __init__(self, patience: int, skipped: int = 0):
+        self.patience, self.skipped, self.in_a_row, self.proven = patience, skipped, 0, True
+
+    def count(self, result: StepResult, scaler: torch.amp.GradScaler) -> bool:
+        """Takes note of a step, and of its scaler after it; true at too many failures in a row."""
+        if result.finite:
+            self.in_a_row, self.proven = 0, True
+            return False
+        self.skipped += 1
+        if scaler.is_enabled() and scaler.get_scale() >= 1 and math.isfinite(result.loss):
+            return False
+        self.in_a_row, self.proven = self.in_a_row + 1, False
+        return self.in_a_row >= self.patience
