@@ -13,9 +13,13 @@ _received: signal.Signals | None = None
 
 @contextmanager
 def clean_stop() -> Iterator[None]:
-    """Within it the first signal raises SystemExit with 128 plus its number; later ones are not heard."""
+    """Within it the first signal raises SystemExit with 128 plus its number; later ones are not heard.
+
+    Signals that are ignored, as SIGHUP is under nohup, stay so.
+    """
     global _received
-    before = {each: signal.signal(each, _stop) for each in SIGNALS}
+    heard = [each for each in SIGNALS if signal.getsignal(each) != signal.SIG_IGN]
+    before = {each: signal.signal(each, _stop) for each in heard}
     try:
         yield
     finally:

@@ -64,7 +64,7 @@ class TrainingConfig:
         val_every: epochs between validation passes; the last epoch always has one.
         clip_norm: largest gradient norm; null for no clipping.
         patience: non-finite steps in a row, each skipped and counted, after which the run goes back to the weights of
-            the last good checkpoint, and on with the next images; where that was of no use, it ends.
+            the last good checkpoint, then of the one before, and on with the next images; without any left it ends.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"

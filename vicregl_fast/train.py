@@ -6,18 +6,19 @@ from dataprep.errors import exit_on_user_error
 from dataprep.stopping import check_stop, clean_stop
 from vicregl_fast.config import RunConfig, parse_config
 from vicregl_fast.training.precision import choose_kernels
-from vicregl_fast.training.processes import join_processes, leave_processes
+from vicregl_fast.training.processes import Processes, join_processes, leave_processes
 from vicregl_fast.training.signals import exit_code
 
 
 def run(config: RunConfig) -> int:
     """Trains or resumes the run that ``config`` describes; gives the exit code."""
-    from vicregl_fast.training.trainer import Trainer  # after parsing, so that --help need not wait for ffcv
-
-    choose_kernels(config.train.deterministic)
-    processes = join_processes(config.train.device)
+    processes: Processes | None = None
     try:
         with clean_stop():  # a folder may be in the middle of its conversion
+            from vicregl_fast.training.trainer import Trainer  # after parsing, so that --help need not wait for ffcv
+
+            choose_kernels(config.train.deterministic)
+            processes = join_processes(config.train.device)
             trainer = Trainer(config, processes)
             check_stop()
         return trainer.run()
@@ -25,7 +26,8 @@ def run(config: RunConfig) -> int:
         assert isinstance(stop.code, int)
         return exit_code(stop.code - 128)
     finally:
-        leave_processes(processes)
+        if processes is not None:
+            leave_processes(processes)
 
 
 def main() -> None:

@@ -84,3 +84,14 @@ def test_a_stop_is_over_when_its_context_is_left() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     with clean_stop():
         assert list(ordered_map(late_square, range(2), 1)) == [0, 1]
+
+
+def test_a_signal_that_is_ignored_stays_so(capfd: pytest.CaptureFixture) -> None:
+    """As SIGHUP under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with clean_stop():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN and capfd.readouterr().err == ""
+    finally:
+        signal.signal(signal.SIGHUP, before)

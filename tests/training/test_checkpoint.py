@@ -16,6 +16,8 @@ def test_the_newest_is_loaded_and_two_are_kept(tmp_path: Path) -> None:
     assert [path.name for path in checkpoints.paths()] == ["step-000000300.pt", "step-000000020.pt"]
     state = checkpoints.load_newest()
     assert state is not None and state["step"] == 300 and state["weights"].tolist() == [300.0] * 3
+    assert checkpoints.load_newest(but={300})["step"] == 20
+    assert checkpoints.load_newest(but={300, 20}) is None
 
 
 def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -1,19 +1,27 @@
-"""Non-finite steps are counted; too many in a row send the run back to its last good checkpoint, once."""
+"""Non-finite steps are counted; too many in a row send the run back to its last good checkpoints."""
 
 import math
+import os
+import socket
+from collections.abc import Container
 from pathlib import Path
 
 import pytest
 import torch
+import torch.multiprocessing as mp
 
 from dataprep.errors import UserError
-from tests.tiny_run import rows, tiny_trainer
+from tests.tiny_run import rows, tiny_options, tiny_trainer
+from vicregl_fast.config import parse_config
+from vicregl_fast.training.checkpoint import Checkpoints
 from vicregl_fast.training.failures import Failures
+from vicregl_fast.training.processes import join_processes, leave_processes
 from vicregl_fast.training.step import StepResult, TrainingStep
+from vicregl_fast.training.trainer import Trainer
 
-GOOD = StepResult(1.0, {}, finite=True, applied=True)
-BAD_LOSS = StepResult(math.nan, {}, finite=False, applied=False)
-BAD_GRADIENT = StepResult(1.0, {}, finite=False, applied=False)
+GOOD = StepResult(1.0, {}, finite=True)
+BAD_LOSS = StepResult(math.nan, {}, finite=False)
+BAD_GRADIENT = StepResult(1.0, {}, finite=False)
 
 
 def test_only_failures_in_a_row_are_too_many() -> None:
@@ -36,7 +44,7 @@ def test_a_gradient_scaler_may_search_down_to_one() -> None:
     assert [failures.count(BAD_LOSS, at(2.0**16)) for _ in range(2)] == [False, True]
 
 
-def break_steps(monkeypatch: pytest.MonkeyPatch, broken: range) -> None:
+def break_steps(monkeypatch: pytest.MonkeyPatch, broken: Container[int]) -> None:
     """The loss of these steps, counted from 1, is no number."""
     losses, calls = TrainingStep.losses, iter(range(1, 1000))
 
@@ -48,12 +56,8 @@ def break_steps(monkeypatch: pytest.MonkeyPatch, broken: range) -> None:
     monkeypatch.setattr(TrainingStep, "losses", breaking)
 
 
-def test_a_run_goes_back_once_and_on(
-    beton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    """Checkpoints after steps 3, 4 and 6; steps 6 and 7 fail: the weights of step 4, since 6 was a bad one."""
-    break_steps(monkeypatch, range(6, 8))
-    run = tiny_trainer(beton, tmp_path / "run", train__patience=2)
+def watch_weights(monkeypatch: pytest.MonkeyPatch, run: Trainer) -> dict[int, dict[str, torch.Tensor]]:
+    """The weights before each step, by the number of steps before it."""
     seen: dict[int, dict[str, torch.Tensor]] = {}
     step = TrainingStep.__call__
 
@@ -63,22 +67,45 @@ def test_a_run_goes_back_once_and_on(
         return step(self, *arguments, **options)
 
     monkeypatch.setattr(TrainingStep, "__call__", watching)
+    return seen
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_run_goes_back_and_on(
+    beton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Checkpoints after steps 3 and 4; the first after the failures is that of step 8."""
+    break_steps(monkeypatch, range(6, 8))
+    run = tiny_trainer(beton, tmp_path / "run", train__patience=2)
+    seen = watch_weights(monkeypatch, run)
     assert run.run() == 0
     assert "step 8 goes on with the weights of step 4" in capsys.readouterr().out
-    assert all(torch.equal(seen[7][name], value) for name, value in seen[4].items())
-    assert not all(torch.equal(seen[5][name], value) for name, value in seen[4].items())
+    assert same(seen[7], seen[4]) and not same(seen[5], seen[4])
     logged = {row["step"]: row for row in rows(tmp_path / "run")}
     assert "loss" not in logged[6] and "loss" in logged[8] and sorted(logged) == list(range(1, 13))
     assert logged[12]["skipped_steps"] == 2
 
 
+def test_where_the_newest_checkpoint_does_not_help_the_one_before_is_taken(
+    beton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    break_steps(monkeypatch, range(5, 9))
+    run = tiny_trainer(beton, tmp_path / "run", train__patience=2)
+    seen = watch_weights(monkeypatch, run)
+    assert run.run() == 0
+    assert "step 9 goes on with the weights of step 3" in capsys.readouterr().out
+    assert same(seen[6], seen[4]) and same(seen[8], seen[3])
+
+
 def test_a_run_that_going_back_does_not_mend_ends(beton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     break_steps(monkeypatch, range(5, 100))
     run = tiny_trainer(beton, tmp_path / "run", train__patience=2)
-    with pytest.raises(UserError, match="2 steps in a row, the last of them step 8, after going back once"):
+    with pytest.raises(UserError, match="2 steps in a row, the last of them step 10, after going back 2 times"):
         run.run()
-    newest = run.folder.checkpoints.load_newest()
-    assert newest is not None and newest["step"] == 4
+    assert [path.name for path in run.folder.checkpoints.paths()] == ["step-000000004.pt", "step-000000003.pt"]
 
 
 def test_without_a_checkpoint_there_is_nothing_to_go_back_to(
@@ -87,3 +114,43 @@ def test_without_a_checkpoint_there_is_nothing_to_go_back_to(
     break_steps(monkeypatch, range(1, 100))
     with pytest.raises(UserError, match="the last of them step 2; checkpoints are kept"):
         tiny_trainer(beton, tmp_path / "run", train__patience=2).run()
+
+
+def test_only_weights_that_gave_numbers_are_saved_but_for_the_last(
+    beton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Due after 3, 4, 6, 8, 9 and 12: what step 4 puts off comes after step 5."""
+    break_steps(monkeypatch, [4, 12])
+    run, saved = tiny_trainer(beton, tmp_path / "run"), []
+    save = Checkpoints.save
+
+    def noting(self: Checkpoints, state: dict, step: int) -> Path:
+        saved.append(step)
+        return save(self, state, step)
+
+    monkeypatch.setattr(Checkpoints, "save", noting)
+    assert run.run() == 0
+    assert saved == [3, 5, 6, 8, 9, 12]
+    assert "of the last step were not finite" in capsys.readouterr().out
+
+
+def _go_back_together(rank: int, port: int, store: Path, folder: Path) -> None:
+    setting = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in setting.items()})
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        break_steps(patch, range(6, 8) if rank else [])  # averaging gradients carries it to all
+        config = parse_config(tiny_options(store, folder / "run", train__patience=2))
+        processes = join_processes("cpu")
+        run = Trainer(config, processes)
+        assert run.run() == 0
+        assert run.failures.skipped == 2 and run._gone_back_to == {4}
+        torch.save(run.learner.network.backbone.model.conv1.weight, folder / f"{rank}.pt")
+        leave_processes(processes)
+
+
+def test_processes_go_back_together(beton: Path, tmp_path: Path) -> None:
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    mp.spawn(_go_back_together, (port, beton, tmp_path), nprocs=2)
+    assert torch.equal(*(torch.load(tmp_path / f"{rank}.pt") for rank in range(2)))

@@ -103,7 +103,7 @@ def _prepare(
 def _settle(step: TrainingStep, batch: ViewBatch) -> None:
     """Steps until one is applied: a gradient scaler skips its first ones, which are cheaper than those to be timed."""
     for _ in range(SETTLING_STEPS):
-        if step(batch, RATE).applied:
+        if step(batch, RATE).finite:
             return
     raise UserError(
         f"none of {SETTLING_STEPS} steps had finite gradients: nothing to be timed in {step.precision.name}"

@@ -103,16 +103,15 @@ def _converted(folder: Path, cache: Path, list_file: Path | None, on_error: str)
 
 
 def _digest(source: ImageSource) -> str:
-    """Of where the files are, their names, sizes and times: a folder that has changed is converted again."""
+    """Of where the files are, their names and sizes: a folder that has changed is converted again."""
     digest = hashlib.sha256(os.fsencode(source.root.resolve()))
     for name in source.files:
-        digest.update(os.fsencode(f"\n{name} {_size_and_time(source.root / name)}"))
+        digest.update(os.fsencode(f"\n{name} {_size(source.root / name)}"))
     return digest.hexdigest()
 
 
-def _size_and_time(path: Path) -> tuple[int, int] | None:
+def _size(path: Path) -> int | None:
     try:
-        found = path.stat()
+        return path.stat().st_size
     except OSError:  # a link to nothing, say; converting it gives the reason
         return None
-    return found.st_size, found.st_mtime_ns

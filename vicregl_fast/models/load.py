@@ -65,6 +65,6 @@ def _read(checkpoint: Path | None, run: Path) -> dict:
     if broken:
         raise UserError(
             f"{len(broken)} tensors of the network in {run} hold values that are no numbers, the first being "
-            f"{broken[0]}: nothing can be judged by it, train again"
+            f"{broken[0]}: nothing can be judged by it; --run takes an older file of its checkpoints folder, too"
         )
     return state

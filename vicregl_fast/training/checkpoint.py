@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ class Checkpoints:
     def save(self, state: dict[str, Any], step: int) -> Path:
         """Writes ``state`` (tensors, numbers, strings, and lists and dicts of them) after ``step`` steps."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"step-{step:09d}.pt"
+        path = self.path(step)
         partial = path.with_suffix(".partial")
         with open(partial, "wb") as file:
             torch.save(state, file)
@@ -39,13 +40,20 @@ class Checkpoints:
         """Newest first."""
         return sorted((p for p in self.folder.glob("step-*.pt") if _NAME.fullmatch(p.name)), reverse=True)
 
-    def load_newest(self) -> dict[str, Any] | None:
+    def path(self, step: int) -> Path:
+        """Of the checkpoint after ``step`` steps."""
+        return self.folder / f"step-{step:09d}.pt"
+
+    def load_newest(self, but: Collection[int] = ()) -> dict[str, Any] | None:
         """The newest checkpoint that can be read, or None where there is none; says which it could not read.
+
+        Those after the steps in ``but`` are not looked at.
 
         Raises:
             UserError: there are checkpoints and none can be read.
         """
-        paths = self.paths()
+        unwanted = {self.path(step) for step in but}
+        paths = [path for path in self.paths() if path not in unwanted]
         for path in paths:
             try:
                 return load_checkpoint(path)

@@ -32,8 +32,8 @@ class Failures:
         if result.finite:
             self.in_a_row, self.proven = 0, True
             return False
-        self.skipped += 1
+        self.skipped, self.proven = self.skipped + 1, False
         if scaler.is_enabled() and scaler.get_scale() >= 1 and math.isfinite(result.loss):
             return False
-        self.in_a_row, self.proven = self.in_a_row + 1, False
+        self.in_a_row += 1
         return self.in_a_row >= self.patience

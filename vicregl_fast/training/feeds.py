@@ -30,6 +30,7 @@ def open_stores(data: DataConfig, cache: Path, processes: Processes) -> tuple[St
     stores = _open_both(data, cache) if processes.leads else None
     processes.wait()
     train, val = stores or _open_both(data, cache)
+    processes.wait()  # the others may take long over a cold file system, too
     if val is not None and train.labels is not None and val.labels is not None and train.classes != val.classes:
         raise UserError(
             f"{train.path} and {val.path} do not have the same classes; convert both from folders named alike"

@@ -20,7 +20,6 @@ from vicregl_fast.training.precision import choose_precision
 from vicregl_fast.training.processes import Processes
 from vicregl_fast.training.step import TrainingStep
 
-CHECKPOINT_FORMAT = 2
 MULTICROP_NOTE = (
     "note: multi-crop is published for ConvNeXts, and did not work with a ResNet there; you train {}: "
     "--views.recipe two is the published way"
@@ -48,7 +47,6 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """Everything that training changes, but for the random generators."""
         return {
-            "format": CHECKPOINT_FORMAT,
             "network": self.network.state_dict(),
             "optimizer": self.step.optimizer.state_dict(),
             "scaler": self.step.scaler.state_dict(),
@@ -58,13 +56,8 @@ class Learner:
         """Takes back what ``state`` gave.
 
         Raises:
-            UserError: the state is of another network, or of another version of this package.
+            UserError: the state is of another network.
         """
-        if state.get("format") != CHECKPOINT_FORMAT:
-            raise UserError(
-                f"the checkpoint has format {state.get('format')}, and this version goes on with {CHECKPOINT_FORMAT}: "
-                "take the version that wrote it, or choose another --run_dir"
-            )
         try:
             self.network.load_state_dict(state["network"])
         except RuntimeError as error:

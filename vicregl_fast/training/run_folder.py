@@ -8,8 +8,8 @@ from dataprep.errors import UserError
 from vicregl_fast.config import RunConfig, dump_config, load_config
 from vicregl_fast.training.checkpoint import Checkpoints
 
-# What a resumed run may change. Only the device and compiling alter what is computed, by rounding (and by the number
-# format, where that is auto); leaving out images does only where the run would have ended.
+# What a resumed run may change. Device and compiling alter what is computed by rounding (and the number format, where
+# that is auto); leaving out images, patience and checkpoints do where a run fails; the rest does not.
 FREE = {
     "run_dir",
     "data.workers",

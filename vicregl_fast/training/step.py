@@ -17,14 +17,12 @@ class StepResult:
     Attributes:
         loss: the VICRegL loss, without the online classifier's.
         named: its terms, and the classifier's loss and accuracy where there are labels; scalars on the device.
-        finite: whether loss and gradients were numbers.
-        applied: whether parameters and BatchNorm statistics were updated.
+        finite: whether loss and gradients were numbers; if not, nothing was updated.
     """
 
     loss: float
     named: dict[str, Tensor]
     finite: bool
-    applied: bool
 
 
 class TrainingStep:
@@ -53,11 +51,13 @@ class TrainingStep:
         self._online = [] if classifier is None else list(classifier.parameters())
         online = {id(parameter) for parameter in self._online}
         self._learning = [p for p in network.parameters() if id(p) not in online]
-        self._buffers = list(network.buffers())
-        self._buffers_before = [buffer.clone() for buffer in self._buffers]
+        buffers = list(network.buffers())
+        # One list a dtype, for one kernel each.
+        self._buffers = [[b for b in buffers if b.dtype == dtype] for dtype in {b.dtype for b in buffers}]
+        self._buffers_before = [[buffer.clone() for buffer in group] for group in self._buffers]
 
     def __call__(self, batch: ViewBatch, learning_rate: float, details: bool = False) -> StepResult:
-        """One step at this learning rate. Where a gradient is not finite, parameters and buffers stay as they are.
+        """One step at this learning rate. Where it is not finite, parameters and buffers stay as they are.
 
         With ``details`` the result's ``named`` holds those of the loss, too (``LossTerms.details``).
         """
@@ -69,16 +69,17 @@ class TrainingStep:
         self.scaler.scale(objective).backward()
         self.scaler.unscale_(self.optimizer)
         norm = _gradient_norm(self._learning)
-        value, gradients_finite = loss.item(), bool(torch.isfinite(norm + _gradient_norm(self._online).to(norm)))
-        finite = bool(torch.isfinite(loss)) and gradients_finite
-        if self.clip_norm is not None and finite:
-            torch.nn.utils.clip_grads_with_norm_(self._learning, self.clip_norm, norm)
-        if gradients_finite:  # the same on every rank, since gradients are averaged
+        value = loss.item()
+        # The same on every rank: the loss is the whole batch's, and gradients are averaged.
+        finite = bool(torch.isfinite(loss + norm + _gradient_norm(self._online).to(norm)))
+        if finite:
+            if self.clip_norm is not None:
+                torch.nn.utils.clip_grads_with_norm_(self._learning, self.clip_norm, norm)
             self.scaler.step(self.optimizer)
         else:  # a running average never gets rid of what is no number
             _copy(self._buffers_before, self._buffers)
         self.scaler.update()
-        return StepResult(value, {**named, "gradient_norm": norm}, finite, gradients_finite)
+        return StepResult(value, {**named, "gradient_norm": norm}, finite)
 
     def losses(self, batch: ViewBatch, details: bool = False) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """The VICRegL loss, its named terms, and what is differentiated (the classifier's loss included)."""
@@ -99,6 +100,6 @@ def _gradient_norm(parameters: list[nn.Parameter]) -> Tensor:
     return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
 
 
-def _copy(source: list[Tensor], target: list[Tensor]) -> None:
-    if source:  # torch refuses empty lists
-        torch._foreach_copy_(target, source)
+def _copy(source: list[list[Tensor]], target: list[list[Tensor]]) -> None:
+    for from_group, to_group in zip(source, target, strict=True):
+        torch._foreach_copy_(to_group, from_group)

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -13,6 +14,7 @@ from vicregl_fast.data.fingerprint import store_fingerprint
 from vicregl_fast.data.order import GlobalBatches, sequential_batches
 from vicregl_fast.optim.build import peak_lr
 from vicregl_fast.optim.schedule import learning_rate
+from vicregl_fast.training.checkpoint import load_checkpoint
 from vicregl_fast.training.failures import Failures
 from vicregl_fast.training.feeds import build_feeds, count_classes, open_stores
 from vicregl_fast.training.learner import build_learner, generator_states, set_generator_states
@@ -23,6 +25,8 @@ from vicregl_fast.training.signals import StopRequest, exit_code
 from vicregl_fast.training.step import StepResult
 from vicregl_fast.training.throughput import Throughput
 from vicregl_fast.training.validation import validate
+
+CHECKPOINT_FORMAT = 2
 
 
 class Trainer:
@@ -48,7 +52,8 @@ class Trainer:
             self.folder.claim(config)
         processes.wait()
         self.finished_steps = self._saved_step = 0
-        self._went_back_to: int | None = None
+        self._save_is_due = False
+        self._gone_back_to: set[int] = set()
         self.failures = Failures(config.train.patience)
         self._fingerprint = store_fingerprint(store)
         self._resume()
@@ -66,7 +71,7 @@ class Trainer:
                 self.log = stack.enter_context(
                     MetricsLog(self.folder.metrics, self.folder.tensorboard, self.finished_steps)
                 )
-            if self._asked_for_validation():
+            if self._lacks_validation():
                 self._validate(self.finished_steps // self.order.steps)
             while self.finished_steps < self.total_steps:
                 self._train_epoch(self.finished_steps // self.order.steps)
@@ -75,6 +80,8 @@ class Trainer:
                     self._validate(self.finished_steps // self.order.steps)
                 if self._asked_to_stop() and self.finished_steps < self.total_steps:
                     return self._stop_code()
+        if not self.failures.proven and self.processes.leads:
+            print("note: loss or gradients of the last step were not finite: look at the curves before you use the run")
         return 0
 
     def _train_epoch(self, epoch: int) -> None:
@@ -87,7 +94,7 @@ class Trainer:
                 self._train_step(batch, throughput, progress)
                 if self._asked_to_stop():
                     return
-                if self.finished_steps % self.config.train.checkpoint_every == 0:
+                if self._save_is_due or self.finished_steps % self.config.train.checkpoint_every == 0:
                     self._save()
 
     def _train_step(self, batch: ViewBatch, throughput: Throughput, progress: tqdm) -> None:
@@ -123,16 +130,16 @@ class Trainer:
 
     def _go_back(self) -> None:
         """Takes the weights of the last good checkpoint, and goes on from there with the images that come next."""
-        state = self.folder.checkpoints.load_newest()
-        if state is None or state["step"] == self._went_back_to:
-            again = "" if state is None else ", after going back once"
+        state = self._newest_checkpoint()
+        if state is None:
+            again = f", after going back {len(self._gone_back_to)} times" if self._gone_back_to else ""
             raise UserError(
                 f"loss or gradients were not finite in {self.failures.in_a_row} steps in a row, the last of them "
                 f"step {self.finished_steps}{again}; checkpoints are kept: lower --optim.base_lr, or set "
                 "--train.clip_norm or --train.precision fp32, with another --run_dir"
             )
         self.learner.load_state(state)
-        self._went_back_to = state["step"]
+        self._gone_back_to.add(state["step"])
         if self.processes.leads:
             tqdm.write(
                 f"{self.failures.in_a_row} steps in a row were not finite: step {self.finished_steps + 1} "
@@ -168,7 +175,7 @@ class Trainer:
             shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
             print(f"epoch {epochs_done}: {shown}", flush=True)
 
-    def _asked_for_validation(self) -> bool:
+    def _lacks_validation(self) -> bool:
         """Whether the run stands at the end of an epoch whose validation is missing, since it died or had no images."""
         at_end = self.finished_steps > 0 and self.finished_steps % self.order.steps == 0
         missing = self.log is not None and self.log.validated_step < self.finished_steps
@@ -183,12 +190,16 @@ class Trainer:
         return exit_code(self.stop.received)
 
     def _save(self) -> None:
-        if not self.failures.proven and self.finished_steps < self.total_steps:
+        if self._saved_step == self.finished_steps:
+            return
+        self._save_is_due = not self.failures.proven and self.finished_steps < self.total_steps
+        if self._save_is_due:  # once a step has shown that these weights give numbers
             return
         generators = self.processes.gather(generator_states(self.processes.device))
         self._saved_step = self.finished_steps
         if self.processes.leads:
             state = {
+                "format": CHECKPOINT_FORMAT,
                 "step": self.finished_steps,
                 "skipped_steps": self.failures.skipped,
                 "store": self._fingerprint,
@@ -197,10 +208,22 @@ class Trainer:
             }
             self.folder.checkpoints.save(state, self.finished_steps)
 
+    def _newest_checkpoint(self) -> dict[str, Any] | None:
+        """The newest that can be read and was not gone back to; rank 0 chooses, since the others may see it later."""
+        checkpoints = self.folder.checkpoints
+        state = checkpoints.load_newest(self._gone_back_to) if self.processes.leads else None
+        step = self.processes.gather(None if state is None else state["step"])[0]
+        return state if step is None or self.processes.leads else load_checkpoint(checkpoints.path(step))
+
     def _resume(self) -> None:
-        state = self.folder.checkpoints.load_newest()
+        state = self._newest_checkpoint()
         if state is None:
             return
+        if state.get("format") != CHECKPOINT_FORMAT:
+            raise UserError(
+                f"the run in {self.folder.path} has checkpoints of format {state.get('format')}, and this version "
+                f"resumes format {CHECKPOINT_FORMAT}: take the version that wrote them, or choose another --run_dir"
+            )
         if state["store"] != self._fingerprint:
             raise UserError(
                 f"the images of {self.config.data.path} are not those that the run in {self.folder.path} has learned "
