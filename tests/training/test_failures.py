@@ -1,17 +1,15 @@
 """Non-finite steps are counted; too many in a row send the run back to its last good checkpoints."""
 
 import math
-import os
-import socket
 from collections.abc import Container
 from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 
 from dataprep.errors import UserError
 from tests.tiny_run import rows, tiny_options, tiny_trainer
+from tests.two_processes import on_two_processes
 from vicregl_fast.config import parse_config
 from vicregl_fast.training.checkpoint import Checkpoints
 from vicregl_fast.training.failures import Failures
@@ -56,17 +54,17 @@ def break_steps(monkeypatch: pytest.MonkeyPatch, broken: Container[int]) -> None
     monkeypatch.setattr(TrainingStep, "losses", breaking)
 
 
-def watch_weights(monkeypatch: pytest.MonkeyPatch, run: Trainer) -> dict[int, dict[str, torch.Tensor]]:
-    """The weights before each step, by the number of steps before it."""
-    seen: dict[int, dict[str, torch.Tensor]] = {}
+def weights_of_a_run(store: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, torch.Tensor]]:
+    """Those before each of the 12 steps of a whole run that is patient with two failures."""
+    run, seen = tiny_trainer(store, folder, train__patience=2), []
     step = TrainingStep.__call__
 
     def watching(self: TrainingStep, *arguments: object, **options: object) -> StepResult:
-        weights = run.learner.network.state_dict()
-        seen[run.finished_steps] = {name: value.clone() for name, value in weights.items()}
+        seen.append({name: value.clone() for name, value in run.learner.network.state_dict().items()})
         return step(self, *arguments, **options)
 
     monkeypatch.setattr(TrainingStep, "__call__", watching)
+    assert run.run() == 0 and len(seen) == 12
     return seen
 
 
@@ -79,9 +77,7 @@ def test_a_run_goes_back_and_on(
 ) -> None:
     """Checkpoints after steps 3 and 4; the first after the failures is that of step 8."""
     break_steps(monkeypatch, range(6, 8))
-    run = tiny_trainer(beton, tmp_path / "run", train__patience=2)
-    seen = watch_weights(monkeypatch, run)
-    assert run.run() == 0
+    seen = weights_of_a_run(beton, tmp_path / "run", monkeypatch)
     assert "step 8 goes on with the weights of step 4" in capsys.readouterr().out
     assert same(seen[7], seen[4]) and not same(seen[5], seen[4])
     logged = {row["step"]: row for row in rows(tmp_path / "run")}
@@ -90,14 +86,11 @@ def test_a_run_goes_back_and_on(
 
 
 def test_where_the_newest_checkpoint_does_not_help_the_one_before_is_taken(
-    beton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    beton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_steps(monkeypatch, range(5, 9))
-    run = tiny_trainer(beton, tmp_path / "run", train__patience=2)
-    seen = watch_weights(monkeypatch, run)
-    assert run.run() == 0
-    assert "step 9 goes on with the weights of step 3" in capsys.readouterr().out
-    assert same(seen[6], seen[4]) and same(seen[8], seen[3])
+    seen = weights_of_a_run(beton, tmp_path / "run", monkeypatch)
+    assert same(seen[6], seen[4]) and same(seen[8], seen[3]) and not same(seen[4], seen[3])
 
 
 def test_a_run_that_going_back_does_not_mend_ends(beton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,23 +127,17 @@ def test_only_weights_that_gave_numbers_are_saved_but_for_the_last(
     assert "of the last step were not finite" in capsys.readouterr().out
 
 
-def _go_back_together(rank: int, port: int, store: Path, folder: Path) -> None:
-    setting = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "MASTER_ADDR": "localhost", "MASTER_PORT": port}
-    os.environ.update({name: str(value) for name, value in setting.items()})
-    torch.set_num_threads(1)
+def _go_back_together(store: Path, folder: Path) -> None:
+    processes = join_processes("cpu")
     with pytest.MonkeyPatch.context() as patch:
-        break_steps(patch, range(6, 8) if rank else [])  # averaging gradients carries it to all
-        config = parse_config(tiny_options(store, folder / "run", train__patience=2))
-        processes = join_processes("cpu")
-        run = Trainer(config, processes)
+        break_steps(patch, [] if processes.leads else range(6, 8))  # averaging gradients carries it to all
+        run = Trainer(parse_config(tiny_options(store, folder / "run", train__patience=2)), processes)
         assert run.run() == 0
-        assert run.failures.skipped == 2 and run._gone_back_to == {4}
-        torch.save(run.learner.network.backbone.model.conv1.weight, folder / f"{rank}.pt")
-        leave_processes(processes)
+    assert run.failures.skipped == 2 and run._gone_back_to == {4}
+    torch.save(run.learner.network.backbone.model.conv1.weight, folder / f"{processes.rank}.pt")
+    leave_processes(processes)
 
 
 def test_processes_go_back_together(beton: Path, tmp_path: Path) -> None:
-    with socket.create_server(("localhost", 0)) as free:
-        port = free.getsockname()[1]
-    mp.spawn(_go_back_together, (port, beton, tmp_path), nprocs=2)
+    on_two_processes(_go_back_together, beton, tmp_path)
     assert torch.equal(*(torch.load(tmp_path / f"{rank}.pt") for rank in range(2)))

@@ -16,7 +16,6 @@ class Failures:
 
     Args:
         patience: failures in a row that are too many.
-        skipped: steps skipped before.
 
     Attributes:
         skipped: all steps skipped so far.
@@ -24,8 +23,8 @@ class Failures:
         proven: whether the weights gave numbers when last used, so that they are worth a checkpoint.
     """
 
-    def __init__(self, patience: int, skipped: int = 0):
-        self.patience, self.skipped, self.in_a_row, self.proven = patience, skipped, 0, True
+    def __init__(self, patience: int):
+        self.patience, self.skipped, self.in_a_row, self.proven = patience, 0, 0, True
 
     def count(self, result: StepResult, scaler: torch.amp.GradScaler) -> bool:
         """Takes note of a step, and of its scaler after it; true at too many failures in a row."""

@@ -20,11 +20,6 @@ from vicregl_fast.training.precision import choose_precision
 from vicregl_fast.training.processes import Processes
 from vicregl_fast.training.step import TrainingStep
 
-MULTICROP_NOTE = (
-    "note: multi-crop is published for ConvNeXts, and did not work with a ResNet there; you train {}: "
-    "--views.recipe two is the published way"
-)
-
 
 @dataclass(frozen=True)
 class Learner:
@@ -79,7 +74,11 @@ def build_learner(config: RunConfig, classes: int, processes: Processes) -> Lear
         processes: this process and its device.
     """
     if processes.leads and config.views.recipe == "multicrop" and not config.model.backbone_config.is_convnext:
-        print(MULTICROP_NOTE.format(config.model.backbone), file=sys.stderr)
+        print(
+            "note: multi-crop is published for ConvNeXts, and its authors could not make it work with a ResNet; "
+            f"for {config.model.backbone} rather take --views.recipe two",
+            file=sys.stderr,
+        )
     torch.manual_seed(config.seed)
     alpha, device = config.loss.alpha, processes.device
     network = VICRegLNetwork(config.model, alpha > 0, alpha < 1, classes).to(device)

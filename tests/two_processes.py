@@ -1,0 +1,22 @@
+"""Two processes on this machine that find each other as torchrun's do."""
+
+import os
+import socket
+from collections.abc import Callable
+
+import torch
+import torch.multiprocessing as mp
+
+
+def on_two_processes(target: Callable[..., None], *arguments: object) -> None:
+    """Runs ``target`` (of a module, not a closure) with these arguments in both; fails where one fails."""
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    mp.spawn(_start, (port, target, arguments), nprocs=2)
+
+
+def _start(rank: int, port: int, target: Callable[..., None], arguments: tuple) -> None:
+    setting = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in setting.items()})
+    torch.set_num_threads(1)
+    target(*arguments)
