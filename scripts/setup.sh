@@ -49,13 +49,14 @@ fi
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 stamp=$(cat setup.cfg pyproject.toml "$constraints" scripts/setup.sh | sha256sum | cut -d' ' -f1)
 if [ "$(cat .venv/.installed 2>/dev/null)" != "$stamp $PWD" ]; then
-    echo "setup: installing Python packages into .venv (about 7 GB with the CUDA libraries of torch and DALI; a few minutes)"
+    echo "setup: installing Python packages into .venv (with the CUDA libraries of torch and DALI 7 GB, on the way 10; a few minutes)"
     rm -f .venv/.installed
     echo "$stack" > .venv/.stack
     .venv/bin/python -m pip install -q --disable-pip-version-check --upgrade pip
     gpu=cuda,dali
     [ "$stack" != volta ] || gpu=cuda12,dali-cuda12
-    .venv/bin/python -m pip install -q --disable-pip-version-check -c "$constraints" -e ".[eval,dev,$gpu]"
+    PYTHONWARNINGS="ignore:Editable installation" \
+        .venv/bin/python -m pip install -q --disable-pip-version-check -c "$constraints" -e ".[eval,dev,$gpu]"
     echo "setup: compiling the kernels of the CPU"
     .venv/bin/python -m vicregl_fast.bench augment --device cpu --batch 2 --repeats 1 >/dev/null
     echo "$stamp $PWD" > .venv/.installed
