@@ -46,7 +46,7 @@ if [ ${#missing[@]} -gt 0 ]; then
         apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-[ -x .venv/bin/python ] || "$python" -m venv .venv
+.venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv  # none, or half of one
 stamp=$(cat setup.cfg pyproject.toml "$constraints" scripts/setup.sh | sha256sum | cut -d' ' -f1)
 if [ "$(cat .venv/.installed 2>/dev/null)" != "$stamp $PWD" ]; then
     echo "setup: installing Python packages into .venv (with the CUDA libraries of torch and DALI 7 GB, on the way 10; a few minutes)"

@@ -1,9 +1,10 @@
 """Recipes and command line give the configuration that is meant; what is wrong is one sentence."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dataprep.errors import UserError
 from vicregl_fast.augment.recipe import view_recipes
@@ -47,6 +48,16 @@ def test_the_command_line_wins_over_the_recipe() -> None:
     assert (config.loss.alpha, config.epochs, config.views.large_size) == (0.9, 3, 96)
 
 
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_the_configuration_is_printed_whole_wherever_it_is_asked_for(place: int, capsys: pytest.CaptureFixture) -> None:
+    arguments = ["--config", str(CONFIGS / "resnet18_96px.yaml"), "--loss.alpha", "0.9"]
+    with pytest.raises(SystemExit):
+        parse_config([*arguments[:place], "--print_config", *arguments[place:]])
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert (printed["loss"]["alpha"], printed["views"]["large_size"], printed["epochs"]) == (0.9, 96, 20)
+    assert set(printed) == {field.name for field in fields(RunConfig)}
+
+
 def test_a_saved_configuration_reads_back_the_same(tmp_path: Path) -> None:
     config = parse_config(["--config", str(CONFIGS / "convnext_s.yaml"), "--data.workers", "3"])
     (tmp_path / "config.yaml").write_text(dump_config(config))
@@ -58,6 +69,8 @@ def test_a_saved_configuration_reads_back_the_same(tmp_path: Path) -> None:
     [
         (["--epocs", "3"], "--epocs"),
         (["--loss.alpha", "2"], "loss.alpha is 2.0"),
+        (["--seed", "-1"], "the seed is -1"),
+        (["--seed", str(2**63)], "the seed is 9223372036854775808"),
         (["--model.drop_path", "1.5"], "model.drop_path is 1.5"),
         (["--train.clip_norm", "-1"], "train.clip_norm is -1.0"),
         (["--loss.alpha", "much"], "loss.alpha"),

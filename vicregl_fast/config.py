@@ -1,5 +1,6 @@
 """The whole configuration of a run: typed, from YAML and the command line, refused when unknown."""
 
+import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,7 @@ from vicregl_fast.data.engine import EngineName
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.models.network import ModelConfig
 from vicregl_fast.optim.build import OptimConfig
+from vicregl_fast.seeds import check_seed
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,7 @@ class RunConfig:
                 f"the warm-up of {self.optim.warmup_epochs:g} epochs is longer than the run of {self.epochs}: "
                 "lower --optim.warmup_epochs or raise --epochs"
             )
-        if self.seed < 0:
-            raise UserError("seed must not be negative")
+        check_seed(self.seed)
 
 
 def config_parser() -> ArgumentParser:
@@ -143,8 +144,11 @@ def parse_config(arguments: list[str] | None = None) -> RunConfig:
     Raises:
         UserError: an option that is unknown or has an impossible value.
     """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    # It prints what has been read so far: asked last, that is everything.
+    given.sort(key=lambda argument: argument.startswith("--print_config"))
     try:
-        return _build(config_parser().parse_args(arguments))
+        return _build(config_parser().parse_args(given))
     except ArgumentError as error:
         raise UserError(f"{_sentence(error)}; --help lists all options") from None
 

@@ -11,6 +11,7 @@ from dataprep.command_line import SentenceParser, comma_list
 from dataprep.errors import UserError, exit_on_user_error
 from vicregl_fast.data.engine import ENGINES
 from vicregl_fast.evaluation.report import check_output
+from vicregl_fast.seeds import check_seed
 from vicregl_fast.visualization.curves import draw_curves, read_metrics
 
 
@@ -31,6 +32,7 @@ def matches(options: argparse.Namespace) -> Figure:
     for name in ("count", "gamma"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             raise UserError(f"--{name} is {getattr(options, name)}, but must be 1 or more")
+    check_seed(options.seed)
     network, config = load_network(options.run)
     images = open_images(options.images)
     chosen = permutation(options.seed, 0, len(images))[: options.count].tolist()
@@ -46,6 +48,7 @@ def views(options: argparse.Namespace) -> Figure:
 
     if options.count < 1:
         raise UserError(f"--count is {options.count}, but must be 1 or more")
+    check_seed(options.seed)
     config = ViewsConfig(options.views, large_size=options.size)
     return draw_engine_views(options.path, config, options.engines, options.count, options.seed)
 

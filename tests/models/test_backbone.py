@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dataprep.errors import UserError
-from vicregl_fast.models.backbone import BackboneConfig, build_backbone, feature_grid
+from vicregl_fast.models.backbone import BackboneConfig, build_backbone, checked_maps, feature_grid
 
 
 @pytest.mark.parametrize(
@@ -28,15 +28,24 @@ def test_map_and_pooled_vector(name: str, stride: int, size: int, grid: int, cha
 
 
 def test_a_vit_s_cells_lie_where_its_patches_do() -> None:
-    """A change of the top right patch moves the top right cell most."""
+    """A change of the top right patch moves the top right cell most, on square images and others."""
     torch.manual_seed(0)
     backbone = build_backbone(BackboneConfig("vit_tiny_patch16_224")).eval()
-    images = torch.zeros(2, 3, 96, 96)
-    images[1, :, :16, 80:] = 3
-    with torch.no_grad():
-        maps = backbone(images).map
-    moved = (maps[1] - maps[0]).norm(dim=0)
-    assert moved.flatten().argmax().item() == 5
+    for rows, columns in ((6, 6), (4, 9), (10, 8)):
+        images = torch.zeros(2, 3, rows * 16, columns * 16)
+        images[1, :, :16, -16:] = 3
+        with torch.no_grad():
+            maps = backbone(images).map
+        assert maps.shape[2:] == (rows, columns)
+        moved = (maps[1] - maps[0]).norm(dim=0)
+        assert moved.flatten().argmax().item() == columns - 1
+
+
+def test_sizes_that_a_backbone_refuses_are_said() -> None:
+    with pytest.raises(UserError, match="cannot take images of 100x130 pixels"):
+        checked_maps(build_backbone(BackboneConfig("vit_tiny_patch16_224")), torch.zeros(1, 3, 100, 130))
+    with pytest.raises(UserError, match="cannot take images of 112x112 pixels"):
+        feature_grid(build_backbone(BackboneConfig("swin_tiny_patch4_window7_224")), 112)
 
 
 def test_a_convnext_s_cells_are_normed_before_pooling_and_it_has_no_layer_scale() -> None:

@@ -1,14 +1,19 @@
 """What a run does when it comes back to its folder."""
 
 import shutil
+import signal
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
+from tests.conftest import drawn_image
 from tests.tiny_run import ALONE, rows, tiny_options, tiny_trainer
 from vicregl_fast.config import parse_config
 from vicregl_fast.training import trainer
@@ -32,6 +37,36 @@ def test_a_validation_that_was_cut_off_is_made_up_for(
     assert [row["step"] for row in rows(run) if "val_loss" in row] == [4]
     assert tiny_trainer(beton, run, data__val_path=beton, epochs=1).run() == 0
     assert len([row for row in rows(run) if "val_loss" in row]) == 1
+
+
+def test_a_stop_at_the_end_of_an_epoch_does_not_wait_for_the_validation(beton: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    stopped = tiny_trainer(beton, run, data__val_path=beton, epochs=2)
+    train_step = stopped._train_step
+
+    def stop_after_the_fourth(*batch: Any) -> None:
+        train_step(*batch)
+        if stopped.finished_steps == 4:
+            signal.raise_signal(signal.SIGTERM)
+
+    stopped._train_step = stop_after_the_fourth  # type: ignore[method-assign]
+    assert stopped.run() == 75
+    assert not any("val_loss" in row for row in rows(run))
+    assert tiny_trainer(beton, run, data__val_path=beton, epochs=2).run() == 0
+    assert [row["step"] for row in rows(run) if "val_loss" in row] == [4, 8]
+
+
+def test_images_without_labels_train_without_a_classifier(tmp_path: Path) -> None:
+    """A flat folder, of which some images are grey."""
+    folder, run = tmp_path / "images", tmp_path / "run"
+    folder.mkdir()
+    for index in range(24):
+        picture = Image.fromarray(drawn_image(index, 40 + index, 64))
+        (picture.convert("L") if index % 5 == 0 else picture).save(folder / f"{index}.jpg")
+    assert tiny_trainer(folder, run, data__val_path=folder, epochs=1).run() == 0
+    train, val = (row for row in rows(run) if row["step"] == 2)
+    assert isfinite(train["loss"]) and isfinite(val["val_loss"])
+    assert not any(name.startswith("online") or name == "val_accuracy" for row in (train, val) for name in row)
 
 
 def test_other_images_do_not_resume_a_run(beton: Path, image_folder: Path, tmp_path: Path) -> None:

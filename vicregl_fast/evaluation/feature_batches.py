@@ -17,7 +17,7 @@ from vicregl_fast.evaluation.loading import chunks, read_batches
 from vicregl_fast.evaluation.masks import MaskedImage, MaskedImages
 from vicregl_fast.evaluation.pixels import normalise
 from vicregl_fast.evaluation.segmentation_augment import SegmentationAugmentation
-from vicregl_fast.models.backbone import Backbone
+from vicregl_fast.models.backbone import Backbone, checked_maps
 from vicregl_fast.philox import permutation
 
 LABEL_STRIDE = 4
@@ -87,7 +87,7 @@ def augmented_batches(
     batches = chunks(keys, batch_size)[:iterations]
     for pixels, masks in read_batches(_Augmented(data, augmentation), batches, workers):
         with torch.no_grad():
-            maps = backbone(normalise(pixels).to(device)).map.float()
+            maps = checked_maps(backbone, normalise(pixels).to(device)).map.float()
         yield maps, masks.to(device)
 
 
@@ -99,9 +99,9 @@ def whole_images(data: MaskedImages, workers: int, indices: Sequence[int] | None
 
 @torch.no_grad()
 def map_of(backbone: Backbone, item: MaskedImage) -> Tensor:
-    """The map float32 [1, C, h, w] of a whole image."""
+    """The map float32 [1, C, h, w] of a whole image; a UserError where the backbone takes no such size."""
     device = next(backbone.parameters()).device
-    return backbone(normalise(item.pixels)[None].to(device)).map.float()
+    return checked_maps(backbone, normalise(item.pixels)[None].to(device)).map.float()
 
 
 class _Augmented(Dataset):

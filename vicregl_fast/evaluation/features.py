@@ -16,7 +16,7 @@ from dataprep.errors import UserError
 from vicregl_fast.evaluation.loading import chunks, read_batches
 from vicregl_fast.evaluation.pixels import normalise
 from vicregl_fast.evaluation.stored_images import StoredImages
-from vicregl_fast.models.backbone import Backbone
+from vicregl_fast.models.backbone import Backbone, checked_maps
 
 
 class CentreCrops(Dataset):
@@ -48,7 +48,7 @@ def pooled_features(
     device = next(backbone.parameters()).device
     batches = chunks(order, batch_size)
     progress = tqdm(read_batches(crops, batches, workers), "features", len(batches), leave=False)
-    return torch.cat([backbone(images.to(device)).pooled.float().cpu() for images in progress])
+    return torch.cat([checked_maps(backbone, images.to(device)).pooled.float().cpu() for images in progress])
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from vicregl_fast.evaluation.options import check_at_least, option
 from vicregl_fast.evaluation.report import Row
 from vicregl_fast.evaluation.stored_images import StoredImages
 from vicregl_fast.philox import permutation
+from vicregl_fast.seeds import check_seed
 
 TEMPERATURE = 0.07
 """Wu et al.'s: a neighbour of cosine s votes with weight exp(s / 0.07)."""
@@ -41,7 +42,7 @@ class KnnConfig:
         check_at_least("--k", self.k, 1)
         check_at_least("--batch-size", self.batch_size, 1)
         check_at_least("--workers", self.workers, 0)
-        check_at_least("--seed", self.seed, 0)
+        check_seed(self.seed)
 
 
 def evaluate_knn(

@@ -28,6 +28,7 @@ from vicregl_fast.evaluation.segmentation_augment import SegmentationAugmentatio
 from vicregl_fast.evaluation.segmentation_score import SegmentationScore, majority_figures
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.philox import permutation
+from vicregl_fast.seeds import check_seed
 
 BATCHNORM_IMAGES = 64
 """Whole training images on which an untrained network's BatchNorm statistics are re-estimated."""
@@ -57,7 +58,7 @@ class SegmentationConfig:
         check_at_least("--batch-size", self.batch_size, 1)
         check_at_least("--crop", self.crop, 1)
         check_at_least("--workers", self.workers, 0)
-        check_at_least("--seed", self.seed, 0)
+        check_seed(self.seed)
         if not self.lr > 0:
             raise UserError(f"--lr is {self.lr}, but must be above 0")
 

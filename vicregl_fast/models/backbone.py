@@ -54,14 +54,15 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> FeatureMaps:
         """images [n, 3, H, W] to a map [n, C, h, w] and its mean [n, C]."""
-        features = self._channels_first(self.model.forward_features(images))  # type: ignore[operator]
+        height, width = images.shape[2:]
+        features = self._channels_first(self.model.forward_features(images), height / width)  # type: ignore[operator]
         return FeatureMaps(features, features.mean((2, 3)))
 
-    def _channels_first(self, features: Tensor) -> Tensor:
+    def _channels_first(self, features: Tensor, aspect: float) -> Tensor:
         if features.ndim == 3:  # a transformer's tokens: the prefix (class token, registers), then the cells
             cells = features[:, getattr(self.model, "num_prefix_tokens", 0) :]
-            side = round(cells.shape[1] ** 0.5)
-            return cells.transpose(1, 2).unflatten(2, (side, side))
+            rows = round((cells.shape[1] * aspect) ** 0.5)  # exact: patches are square and tile the image
+            return cells.transpose(1, 2).unflatten(2, (rows, -1))
         if features.shape[1] != self.channels:  # channels last, as Swin gives them
             return features.permute(0, 3, 1, 2)
         return features
@@ -89,6 +90,21 @@ def build_backbone(config: BackboneConfig) -> Backbone:
     return Backbone(model, int(model.num_features))  # type: ignore[arg-type]
 
 
+def checked_maps(backbone: Backbone, images: Tensor) -> FeatureMaps:
+    """The maps of images [n, 3, H, W] whose size the user chose.
+
+    Raises:
+        UserError: the model accepts no such size.
+    """
+    try:
+        return backbone(images)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, AssertionError) as error:
+        height, width = images.shape[2:]
+        raise UserError(f"the backbone cannot take images of {height}x{width} pixels: {error}") from error
+
+
 def feature_grid(backbone: Backbone, size: int) -> int:
     """Cells along a side of the map that the backbone really makes of a square view of ``size`` pixels.
 
@@ -100,9 +116,7 @@ def feature_grid(backbone: Backbone, size: int) -> int:
     backbone.eval()
     try:
         with torch.no_grad():
-            height, width = backbone(torch.zeros(1, 3, size, size, device=device)).map.shape[2:]
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"the backbone cannot take views of {size} pixels: {error}") from error
+            height, width = checked_maps(backbone, torch.zeros(1, 3, size, size, device=device)).map.shape[2:]
     finally:
         backbone.train(was_training)
     if height != width:

@@ -76,10 +76,10 @@ class Trainer:
             while self.finished_steps < self.total_steps:
                 self._train_epoch(self.finished_steps // self.order.steps)
                 self._save()
+                if self._asked_to_stop() and self.finished_steps < self.total_steps:
+                    return self._stop_code()  # a validation that is due is made up for
                 if self.finished_steps % self.order.steps == 0:
                     self._validate(self.finished_steps // self.order.steps)
-                if self._asked_to_stop() and self.finished_steps < self.total_steps:
-                    return self._stop_code()
         if not self.failures.proven and self.processes.leads:
             print("note: loss or gradients of the last step were not finite: look at the curves before you use the run")
         return 0
