@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up, then lints, checks types and runs the tests; arguments go to pytest (-m slow, -k loss, ...).
+# Sets up, then lints, checks types and runs the tests; arguments go to pytest (-m gpu, -k loss, ...).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh

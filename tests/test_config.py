@@ -75,6 +75,7 @@ def test_a_saved_configuration_reads_back_the_same(tmp_path: Path) -> None:
         (["--train.clip_norm", "-1"], "train.clip_norm is -1.0"),
         (["--loss.alpha", "much"], "loss.alpha"),
         (["--epochs", "0"], "epochs must be at least 1"),
+        (["--batch_size", "0"], "batch_size is 0"),
         (["--config", "none.yaml"], "none.yaml"),
         (["--model.expander", "0"], "at least 1"),
         (["--views.large_size", "0"], "at least 1 pixel"),
@@ -85,6 +86,12 @@ def test_wrong_options_are_one_sentence(arguments: list[str], words: str) -> Non
     with pytest.raises(UserError, match=words) as caught:
         parse_config(arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_that_is_no_text_is_said(tmp_path: Path) -> None:
+    (tmp_path / "picture.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(UserError, match="is no text"):
+        parse_config(["--config", str(tmp_path / "picture.jpg")])
 
 
 def test_an_unknown_key_in_a_recipe_fails(tmp_path: Path) -> None:

@@ -118,6 +118,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise UserError("epochs must be at least 1")
+        if self.batch_size < 1:
+            raise UserError(f"batch_size is {self.batch_size}, but must be at least 1")
         if self.optim.warmup_epochs > self.epochs:
             raise UserError(
                 f"the warm-up of {self.optim.warmup_epochs:g} epochs is longer than the run of {self.epochs}: "
@@ -151,6 +153,8 @@ def parse_config(arguments: list[str] | None = None) -> RunConfig:
         return _build(config_parser().parse_args(given))
     except ArgumentError as error:
         raise UserError(f"{_sentence(error)}; --help lists all options") from None
+    except UnicodeDecodeError:
+        raise UserError("what --config names is no text, but must be a YAML recipe") from None
 
 
 def load_config(path: Path) -> RunConfig:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dataprep.errors import UserError
-from vicregl_fast.data.order import GlobalBatches, sequential_batches
+from vicregl_fast.data.order import GlobalBatches, validation_batches
 
 
 def test_an_epoch_shows_every_sample_once_and_another_epoch_in_another_order() -> None:
@@ -43,9 +43,17 @@ def test_what_cannot_be_shared_is_said(samples: int, batch: int, world: int, wor
         GlobalBatches(samples, batch, 0, 0, world)
 
 
-def test_validation_takes_equal_whole_batches() -> None:
-    shown = [list(sequential_batches(11, 4, rank, 2)) for rank in (0, 1)]
-    np.testing.assert_array_equal(shown[0], [[0, 1], [4, 5]])
-    np.testing.assert_array_equal(shown[1], [[2, 3], [6, 7]])
-    few = list(sequential_batches(3, 16))
-    np.testing.assert_array_equal(few, [[0, 1, 2]])
+@pytest.mark.parametrize(("samples", "batch", "world"), [(60, 32, 1), (11, 4, 2), (3, 16, 1), (12, 4, 2), (50, 16, 8)])
+def test_validation_shows_every_image_once_in_batches_that_ranks_share(samples: int, batch: int, world: int) -> None:
+    shown = [validation_batches(samples, batch, rank, world) for rank in range(world)]
+    seen = np.concatenate([each for batches in shown for each in batches])
+    assert len(set(seen.tolist())) == len(seen) == samples - samples % world
+    sizes = [[len(each) for each in batches] for batches in shown]
+    assert all(each == sizes[0] for each in sizes)
+    assert max(sizes[0]) - min(sizes[0]) <= 1 and max(sizes[0]) * world <= batch
+
+
+def test_validation_batches_mix_what_lies_together() -> None:
+    """Of 100 images sorted by class, the first batch of 20 has some of all 5 classes."""
+    first = validation_batches(100, 20)[0]
+    assert set((first // 20).tolist()) == {0, 1, 2, 3, 4}

@@ -5,8 +5,10 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import pytest
 import torch.distributed as dist
 
+from dataprep.errors import UserError
 from tests.two_processes import on_two_processes
 from vicregl_fast.training.processes import join_processes, leave_processes
 
@@ -22,6 +24,24 @@ def _wait_longer_than_the_group_does(folder: Path) -> None:
     processes.wait()
     (folder / f"waited-{processes.rank}").touch()
     leave_processes(processes)
+
+
+def _rank_0_fails(folder: Path) -> None:
+    processes = join_processes("cpu")
+    assert processes.first(lambda: "done") == ("done" if processes.leads else None)
+
+    def refuse() -> None:
+        raise UserError(f"refused by {processes.rank}")
+
+    with pytest.raises(UserError, match="refused by 0"):
+        processes.first(refuse)
+    (folder / f"told-{processes.rank}").touch()
+    leave_processes(processes)
+
+
+def test_what_rank_0_refuses_every_process_refuses(tmp_path: Path) -> None:
+    on_two_processes(_rank_0_fails, tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("told-*")) == ["told-0", "told-1"]
 
 
 def test_one_process_may_be_busy_for_longer_than_the_group_waits(tmp_path: Path) -> None:

@@ -81,6 +81,20 @@ def test_other_images_do_not_resume_a_run(beton: Path, image_folder: Path, tmp_p
         tiny_trainer(store, run, epochs=1)
 
 
+def test_a_wrong_name_or_too_few_images_are_said_before_the_work(
+    beton: Path, image_folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(UserError, match="near it are resnet50"):
+        tiny_trainer(image_folder, run, model__backbone="resnet5o")
+    assert not run.exists()
+    one = tmp_path / "one" / "class_a"
+    one.mkdir(parents=True)
+    shutil.copy(next(image_folder.glob("*/*.jpg")), one)
+    with pytest.raises(UserError, match="too few images for validation, 1"):
+        tiny_trainer(image_folder, run, data__val_path=one.parent)
+
+
 def test_leaving_broken_images_out_may_be_decided_later(tmp_path: Path) -> None:
     """The error of an image that does not decode advises it, and it comes in the middle of a run."""
     folder = RunFolder(tmp_path / "run")

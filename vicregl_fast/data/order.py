@@ -67,16 +67,14 @@ class GlobalBatches:
         return block_permutation(self.seed, epoch, self.samples, max(1, self.window // BLOCKS_A_WINDOW), self.window)
 
 
-def sequential_batches(samples: int, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[np.ndarray]:
-    """Samples in the store's order for validation; every rank gets as many, whole, batches.
+def validation_batches(samples: int, batch_size: int, rank: int = 0, world: int = 1) -> list[np.ndarray]:
+    """This rank's sample indices of every validation batch: each image once, in one order that never changes.
 
-    What fills no whole global batch is left out; where there is less than one, it is as large as ranks share evenly.
-
-    Raises:
-        UserError: there are fewer samples than ranks.
+    The order is drawn, since stores lie sorted by class, and a batch should hold all kinds. Batches are alike in size
+    to one image, at most ``batch_size`` of all ranks together; only what ranks cannot share evenly, fewer images than
+    there are ranks, is left out.
     """
-    share = min(batch_size, samples) // world
-    if share == 0:
-        raise UserError(f"{samples} validation images are too few for {world} processes: give at least one each")
-    for first in range(0, samples - share * world + 1, share * world):
-        yield np.arange(first + rank * share, first + (rank + 1) * share)
+    share = samples // world
+    count = -(-samples // batch_size)
+    order = permutation(0, 0, samples)
+    return np.array_split(order[rank * share : (rank + 1) * share], count)

@@ -74,10 +74,7 @@ def build_backbone(config: BackboneConfig) -> Backbone:
     Raises:
         UserError: timm has no such model, or the model has no such output stride or drop path.
     """
-    if config.name not in timm.list_models():
-        near = ", ".join(difflib.get_close_matches(config.name, timm.list_models(), 3))
-        hint = f"; near it are {near}" if near else ""
-        raise UserError(f"timm has no model named {config.name!r}{hint} (timm.list_models() names them all)")
+    check_backbone(config.name)
     try:
         model = timm.create_model(config.name, pretrained=False, num_classes=0, **_model_options(config))
     except (TypeError, AssertionError, NotImplementedError) as error:
@@ -88,6 +85,15 @@ def build_backbone(config: BackboneConfig) -> Backbone:
     if config.is_convnext:
         _remove_layer_scale(model)
     return Backbone(model, int(model.num_features))  # type: ignore[arg-type]
+
+
+def check_backbone(name: str) -> None:
+    """Raises a UserError, with similar names, unless timm has a model named ``name``."""
+    models = timm.list_models()
+    if name not in models:
+        near = ", ".join(difflib.get_close_matches(name, models, 3))
+        hint = f"; near it are {near}" if near else ""
+        raise UserError(f"timm has no model named {name!r}{hint} (timm.list_models() names them all)")
 
 
 def checked_maps(backbone: Backbone, images: Tensor) -> FeatureMaps:

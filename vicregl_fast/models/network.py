@@ -19,8 +19,7 @@ class ModelConfig:
         backbone: a timm model name.
         output_stride: pixels per cell of the last map (32, 16 or 8).
         drop_path: stochastic depth rate; null means 0.1 for a ConvNeXt and 0 otherwise.
-        zero_init: start a ResNet's residual branches at zero, as published; a run of some hundred steps is too short to
-            open them, so set it to false there.
+        zero_init: start a ResNet's residual branches at zero, as published; false draws them open.
         expander: width of the three layers on the pooled vector.
         projector: width of the three layers on every cell.
         head_norm: norm of both heads; auto means layer for a ConvNeXt and batch otherwise.

@@ -25,15 +25,18 @@ def open_stores(data: DataConfig, cache: Path, processes: Processes) -> tuple[St
     """The training store, and the validation store if one is named; rank 0 first, since it may convert folders.
 
     Raises:
-        UserError: what ``open_source`` raises, or two stores whose classes differ.
+        UserError: what ``open_source`` raises, two stores whose classes differ, or too few images for validation.
     """
-    stores = _open_both(data, cache) if processes.leads else None
-    processes.wait()
+    stores = processes.first(lambda: _open_both(data, cache))
     train, val = stores or _open_both(data, cache)
     processes.wait()  # the others may take long over a cold file system, too
     if val is not None and train.labels is not None and val.labels is not None and train.classes != val.classes:
         raise UserError(
             f"{train.path} and {val.path} do not have the same classes; convert both from folders named alike"
+        )
+    if val is not None and len(val) < max(2, processes.world):
+        raise UserError(
+            f"{val.path} has too few images for validation, {len(val)}: the loss needs 2 or more, and each process one"
         )
     return train, val
 
@@ -68,10 +71,9 @@ def build_feeds(
         )
         return open_feed(of, maker, share, workers, config.data.on_error)
 
-    if processes.leads:
-        stores = [each for each in (store, val_store) if each is not None]
-        buffers = sum(_buffer_bytes(each, config.batch_size // processes.world) for each in stores)
-        check_memory(processes.local_world * buffers, store.path, config.data.order == "blocks")
+    stores = [each for each in (store, val_store) if each is not None]
+    buffers = processes.local_world * sum(_buffer_bytes(each, config.batch_size // processes.world) for each in stores)
+    processes.first(lambda: check_memory(buffers, store.path, config.data.order == "blocks"))
     return feed(store, False), None if val_store is None else feed(val_store, True)
 
 

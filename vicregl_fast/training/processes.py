@@ -1,13 +1,17 @@
 """One process, or the group that torchrun started."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
 from dataprep.errors import UserError
+
+Result = TypeVar("Result")
 
 PATIENCE = timedelta(days=2)
 """For a folder that one process converts while the others wait: NCCL's own 10 minutes would end the run."""
@@ -48,6 +52,27 @@ class Processes:
         """Until every process is here, however long one of them is busy."""
         if self.world > 1:
             dist.barrier(self.patient)
+
+    def first(self, action: Callable[[], Result]) -> Result | None:
+        """What ``action`` gives on rank 0, and None on the others, which wait for it however long it takes.
+
+        Raises:
+            UserError: on every process, if rank 0 ends in one.
+        """
+        result, error = None, None
+        if self.leads:
+            try:
+                result = action()
+            except UserError as caught:
+                error = caught
+        if self.world > 1:
+            message = [None if error is None else str(error)]
+            dist.broadcast_object_list(message, 0, self.patient)
+            if error is None and message[0] is not None:
+                error = UserError(message[0])
+        if error is not None:
+            raise error
+        return result
 
     def gather(self, value: object) -> list:
         """The value of every process, in the order of ranks."""

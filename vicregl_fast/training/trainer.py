@@ -11,7 +11,8 @@ from vicregl_fast.config import RunConfig
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.engine import Feed
 from vicregl_fast.data.fingerprint import store_fingerprint
-from vicregl_fast.data.order import GlobalBatches, sequential_batches
+from vicregl_fast.data.order import GlobalBatches, validation_batches
+from vicregl_fast.models.backbone import check_backbone
 from vicregl_fast.optim.build import peak_lr
 from vicregl_fast.optim.schedule import learning_rate
 from vicregl_fast.training.checkpoint import load_checkpoint
@@ -39,6 +40,7 @@ class Trainer:
     def __init__(self, config: RunConfig, processes: Processes):
         self.config, self.processes = config, processes
         self.folder = RunFolder(Path(config.run_dir))
+        check_backbone(config.model.backbone)  # here, so that no folder is converted in vain
         store, val_store = open_stores(config.data, self.folder.stores, processes)
         window = config.data.window if config.data.order == "blocks" else None
         self.order = GlobalBatches(len(store), config.batch_size, config.seed, processes.rank, processes.world, window)
@@ -48,9 +50,7 @@ class Trainer:
         self.learner = build_learner(config, count_classes(store), processes)
         self.feed: Feed
         self.feed, self.val_feed = build_feeds(config, store, val_store, self.learner, processes)
-        if processes.leads:
-            self.folder.claim(config)
-        processes.wait()
+        processes.first(lambda: self.folder.claim(config))
         self.finished_steps = self._saved_step = 0
         self._save_is_due = False
         self._gone_back_to: set[int] = set()
@@ -166,7 +166,7 @@ class Trainer:
             return
         if epochs_done % self.config.train.val_every and epochs_done != self.config.epochs:
             return
-        batches = sequential_batches(
+        batches = validation_batches(
             len(self.val_feed.store), self.config.batch_size, self.processes.rank, self.processes.world
         )
         values = validate(self.learner, self.val_feed.loader(batches, epoch=0), self.processes)
