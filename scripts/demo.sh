@@ -2,9 +2,9 @@
 # The whole way on drawn images: set up, draw, convert, train, evaluate, draw the pictures, print one table.
 # Takes a folder for what it makes (default: demo). Run again, it goes on where it was.
 set -euo pipefail
+out=demo
 [ $# = 0 ] || out=$(realpath -m "$1")
 cd "$(dirname "$0")/.."
-out=${out:-demo}
 bash scripts/setup.sh
 python=.venv/bin/python
 started=$SECONDS

@@ -165,7 +165,7 @@ def load_config(path: Path) -> RunConfig:
     """
     try:
         return _build(config_parser().parse_path(str(path)))
-    except (ArgumentError, TypeError) as error:
+    except (ArgumentError, TypeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a run's configuration: {_sentence(error)}") from None
 
 

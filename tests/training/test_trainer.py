@@ -81,9 +81,7 @@ def test_other_images_do_not_resume_a_run(beton: Path, image_folder: Path, tmp_p
         tiny_trainer(store, run, epochs=1)
 
 
-def test_a_wrong_name_or_too_few_images_are_said_before_the_work(
-    beton: Path, image_folder: Path, tmp_path: Path
-) -> None:
+def test_a_wrong_name_or_too_few_images_are_said_before_the_work(image_folder: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.raises(UserError, match="near it are resnet50"):
         tiny_trainer(image_folder, run, model__backbone="resnet5o")
