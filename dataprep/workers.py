@@ -2,16 +2,17 @@
 
 Every worker has pipes of its own whose far ends only it holds, so that its death, even in the middle of a
 message, reads as the end of its pipe. (Where workers share one queue, as in multiprocessing's pools, the
-reader would wait for the rest of the message.)
+reader would wait for the rest of the message.) For the same reason a worker sees at once that the program is gone.
 """
 
 import fcntl
+import json
 import os
-import signal
+import subprocess
+import sys
 from collections.abc import Callable, Generator, Sequence
-from multiprocessing import get_context
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
 from dataprep.errors import UserError
@@ -25,6 +26,13 @@ AHEAD = 4  # chunks that a worker may be ahead of the consumer
 PIPE_BYTES = 1 << 20  # for results: a whole chunk of images, so that few are sent in pieces
 PATIENCE = 0.5  # seconds between looks whether the program is to stop
 
+# Not multiprocessing's own start of a process: interrupted, that leaves a child which prints a traceback, and it runs
+# the main program again, which a script without `if __name__ == "__main__"` does not survive.
+_PROGRAM = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from dataprep.worker_process import work; work(int(sys.argv[2]), int(sys.argv[3]))"
+)
+
 
 def available_cores() -> int:
     return len(os.sched_getaffinity(0))
@@ -35,7 +43,7 @@ def ordered_map(
 ) -> Generator[Result, None, None]:
     """Yields ``function(item)`` in the order of the items, computed by ``workers`` processes (at least 1).
 
-    Processes are spawned: the function must be importable, and so must the main program, without running it.
+    The function must be importable by name, from another module than the main program.
     At most ``AHEAD`` chunks a worker are held in memory. Close the generator to end the workers early.
 
     Raises:
@@ -60,27 +68,34 @@ def ordered_map(
 
 class _Crew(Generic[Item, Result]):
     def __init__(self, function: Callable[[Item], Result], size: int) -> None:
-        context = get_context("spawn")
-        # Workers are known by the end that their results come out of.
+        # A worker is known by our end of the pipe that its results come out of.
         self.tasks: dict[Connection, Connection] = {}
         self.idle: list[Connection] = []
         self.busy: list[Connection] = []
-        self.processes: list[BaseProcess] = []
+        self.processes: list[subprocess.Popen] = []
         try:
             for _ in range(size):
-                their_tasks, tasks = context.Pipe(duplex=False)
-                results, their_results = context.Pipe(duplex=False)
-                _widen(results)
-                self.tasks[results] = tasks
-                self.idle.append(results)
-                process = context.Process(target=_work, args=(their_tasks, their_results, function), daemon=True)
-                process.start()
-                self.processes.append(process)
-                their_tasks.close()
-                their_results.close()
+                self._start(function)
         except BaseException:
             self.end()
             raise
+
+    def _start(self, function: Callable[[Item], Result]) -> None:
+        their_tasks, tasks = Pipe(duplex=False)
+        results, their_results = Pipe(duplex=False)
+        _widen(results)
+        with their_tasks, their_results:
+            ends = their_tasks.fileno(), their_results.fileno()
+            program = [sys.executable, "-c", _PROGRAM, json.dumps([*map(str, sys.path)]), *map(str, ends)]
+            # In a group of its own, which Ctrl-C in a terminal does not reach.
+            process = subprocess.Popen(program, stdin=subprocess.DEVNULL, pass_fds=ends, process_group=0)
+        self.processes.append(process)
+        self.tasks[results] = tasks
+        self.idle.append(results)
+        try:
+            tasks.send(function)
+        except OSError as error:
+            raise _death() from error
 
     def give(self, index: int, chunk: Sequence[Item]) -> None:
         worker = self.idle.pop()
@@ -101,6 +116,7 @@ class _Crew(Generic[Item, Result]):
             try:
                 index, results = connection.recv()
             except (EOFError, OSError) as error:
+                check_stop()  # a signal to all processes of a job may reach a worker first
                 raise _death() from error
             if isinstance(results, Exception):
                 raise results
@@ -113,7 +129,7 @@ class _Crew(Generic[Item, Result]):
         for process in self.processes:
             process.kill()
         for process in self.processes:
-            process.join()
+            process.wait()
         for results, tasks in self.tasks.items():
             results.close()
             tasks.close()
@@ -124,23 +140,6 @@ def _widen(pipe: Connection) -> None:
         fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     except OSError:
         return  # the user has no more memory for pipes, and narrow ones do
-
-
-def _work(tasks: Connection, results: Connection, function: Callable[[Item], Result]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
-    try:
-        while True:
-            index, chunk = tasks.recv()
-            results.send((index, _outcome(function, chunk)))
-    except (EOFError, BrokenPipeError):
-        return  # the parent is gone
-
-
-def _outcome(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result] | Exception:
-    try:
-        return [function(item) for item in chunk]
-    except Exception as error:  # raised again by the parent
-        return error
 
 
 def _death() -> UserError:

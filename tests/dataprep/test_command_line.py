@@ -64,7 +64,7 @@ def wait_for_workers(process: subprocess.Popen[str], out: Path) -> list[psutil.P
     while process.poll() is None:
         partial = [path for path in out.parent.glob(".*.partial") if path.stat().st_size]
         children = psutil.Process(process.pid).children()
-        workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        workers = [child for child in children if "worker_process" in " ".join(child.cmdline())]
         if partial and len(workers) == 2:
             time.sleep(1.0)  # more than the sound images need
             return workers

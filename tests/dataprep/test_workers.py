@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -84,6 +86,45 @@ def test_a_stop_is_over_when_its_context_is_left() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     with clean_stop():
         assert list(ordered_map(late_square, range(2), 1)) == [0, 1]
+
+
+PROGRAM = """
+from dataprep.stopping import clean_stop
+from dataprep.workers import ordered_map
+from tests.dataprep.test_workers import late_square
+with clean_stop():
+    print("begun", flush=True)
+    list(ordered_map(late_square, range(100_000), 4))
+"""
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("whole_group", [True, False])
+def test_workers_are_silent_and_gone_whenever_their_program_leaves(number: int, whole_group: bool) -> None:
+    """At moments around the start of the workers, when they may have read half of what they are to do."""
+    for moment in range(6):
+        program = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
+        )
+        assert program.stdout is not None and program.stderr is not None
+        assert program.stdout.readline() == b"begun\n"
+        time.sleep(0.03 * moment)
+        if whole_group:
+            os.killpg(program.pid, number)
+        else:
+            program.send_signal(number)
+        said = program.stderr.read()  # ends when the last worker has closed it, too
+        assert program.wait() == (-number if number == signal.SIGKILL else 128 + number)
+        assert b"Traceback" not in said and b"Error" not in said
+
+
+def test_a_script_without_a_main_guard_has_workers(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(PROGRAM.replace("100_000", "20"))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"begun\n", b"")
 
 
 def test_a_signal_that_is_ignored_stays_so(capfd: pytest.CaptureFixture) -> None:
