@@ -42,7 +42,7 @@ part() {
         "$python" -c "import importlib.util as u, sys; sys.exit(u.find_spec('$module') is None)" ||
             { note "$name" "skipped: $module is not installed"; return; }
     done
-    [ $((limit - SECONDS)) -ge "$seconds" ] || seconds=$((limit - SECONDS))
+    [ "$name" != compiled ] && [ $((limit - SECONDS)) -ge "$seconds" ] || seconds=$((limit - SECONDS))
     [ "$seconds" -gt 0 ] || { note "$name" "skipped: the $limit seconds are over"; return; }
     timeout -k 5 "$seconds" "$@" > "$out/$name.log" 2>&1 || code=$?
     [ ! -e "$out/$name.json" ] || results+=("$out/$name.json")
@@ -67,31 +67,43 @@ export python device out work
 
 base="timm numba tqdm cv2"
 whole="$base ffcv jsonargparse tensorboard safetensors matplotlib"
-mapfile -t tests < <(grep -rl --include='*.py' 'pytest.mark.gpu' tests | sort -r)  # the longest, which trains, last
-part tests 150 "pytest pytest_timeout PIL $base" "$python" -m pytest -p no:cacheprovider -v --durations 5 -m gpu "${tests[@]}"
+with_gpu_tests() { grep -rl --include='*.py' 'pytest.mark.gpu' "$@"; }
+mapfile -t kernel_tests < <(with_gpu_tests tests/augment tests/data tests/losses tests/optim)
+mapfile -t training_tests < <(with_gpu_tests tests/training tests/test_train_cuda.py)
+gpu_tests() {  # NAME SECONDS FILES...
+    part "$1" "$2" "pytest pytest_timeout PIL $base" \
+        "$python" -m pytest -p no:cacheprovider -v --durations 5 -m gpu "${@:3}"
+}
+
+# The most telling parts first. The seconds add up to the limit, so that no part takes another's; the last has what is left.
 if [ $device = cuda ]; then
-    part copy 30 "" bash -c 'bench copy copy'
-    part augment 60 "$base numba_cuda" bash -c 'bench augment augment --batch 256'
-    part multicrop 45 "$base numba_cuda" bash -c 'bench multicrop augment --batch 256 --views multicrop --repeats 5'
-    part loss 60 "timm numba" bash -c 'bench loss loss --batch 256'
-    part optimizer 60 "timm" bash -c 'bench optimizer optimizer'
-    part fp16 70 "$base" bash -c 'bench fp16 step --batch 128 --precisions fp16 --compile'
-    if "$python" -c 'import sys, torch; sys.exit(torch.cuda.get_device_capability() < (8, 0))'; then
-        part bf16 70 "$base" bash -c 'bench bf16 step --batch 128 --precisions bf16 --compile'
-    fi
-    part fp32 60 "$base" bash -c 'bench fp32 step --batch 128 --precisions fp32'
-    part train 90 "$whole" bash -c 'train 2400 3 --model.backbone resnet50 --batch_size 256'
-    part loader 60 "$base ffcv" bash -c 'bench loader loader --path "$work/train.beton" --batch 256 --repeats 5'
+    formats="bf16 fp16 fp32"
+    "$python" -c 'import sys, torch; sys.exit(torch.cuda.get_device_capability() < (8, 0))' || formats="fp16 fp32"
+    gpu_tests kernels 80 "${kernel_tests[@]}"
+    part copy 15 "" bash -c 'bench copy copy'
+    part augment 40 "$base numba_cuda" bash -c 'bench augment augment --batch 256'
+    part loss 35 "timm numba" bash -c 'bench loss loss --batch 256'
+    part optimizer 25 "timm" bash -c 'bench optimizer optimizer'
+    part steps 60 "$base" bash -c "bench steps step --batch 128 --precisions $formats"
+    part train 60 "$whole" bash -c 'train 2400 3 --model.backbone resnet50 --batch_size 256'
+    part loader 40 "$base ffcv" bash -c 'bench loader loader --path "$work/train.beton" --batch 256 --repeats 5'
+    part multicrop 25 "$base numba_cuda" bash -c 'bench multicrop augment --batch 256 --views multicrop --repeats 5'
+    gpu_tests training 40 "${training_tests[@]}"
+    part compiled 60 "$base" bash -c "bench compiled step --batch 128 --precisions ${formats%% *} --compile only"
 else
     heads="--expander 16 --projector 8 --repeats 2"
     export TORCH_COMPILE_DISABLE=1  # a CPU would compile for minutes; what is named compiled runs eagerly here
-    part copy 30 "" bash -c 'bench copy copy --mib 1 --repeats 2'
-    part augment 60 "$base" bash -c 'bench augment augment --batch 2 --repeats 2'
-    part loss 60 "timm numba" bash -c "bench loss loss --batch 4 $heads"
-    part optimizer 60 "timm" bash -c "bench optimizer optimizer --backbone test_resnet $heads"
-    part fp32 180 "$base" bash -c "bench fp32 step --backbone test_resnet --size 64 --batch 4 --precisions fp32 --compile $heads"
-    part train 120 "$whole" bash -c 'train 48 1 --model.backbone test_resnet --batch_size 8'
-    part loader 60 "$base ffcv" bash -c 'bench loader loader --path "$work/train.beton" --batch 8 --repeats 1'
+    gpu_tests kernels 40 "${kernel_tests[@]}"
+    part copy 20 "" bash -c 'bench copy copy --mib 1 --repeats 2'
+    part augment 40 "$base" bash -c 'bench augment augment --batch 2 --repeats 2'
+    part loss 40 "timm numba" bash -c "bench loss loss --batch 4 $heads"
+    part optimizer 40 "timm" bash -c "bench optimizer optimizer --backbone test_resnet $heads"
+    tiny="step --backbone test_resnet --size 64 --batch 4 --precisions fp32 $heads"
+    part steps 60 "$base" bash -c "bench steps $tiny"
+    part train 90 "$whole" bash -c 'train 48 1 --model.backbone test_resnet --batch_size 8'
+    part loader 50 "$base ffcv" bash -c 'bench loader loader --path "$work/train.beton" --batch 8 --repeats 1'
+    gpu_tests training 40 "${training_tests[@]}"
+    part compiled 60 "$base" bash -c "bench compiled $tiny --compile only"
 fi
 
 echo

@@ -10,6 +10,7 @@ from PIL import Image
 
 from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
+from vicregl_fast.devices import choose_device
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -27,7 +28,7 @@ def cuda() -> Iterator[torch.device]:
     """For tests marked ``gpu``; without TF32, whose products are as coarse as fp16's."""
     allowed = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    yield torch.device("cuda")
+    yield choose_device("cuda")
     torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = allowed
 
 

@@ -8,10 +8,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
-
 from dataprep.command_line import SentenceParser, comma_list
-from dataprep.errors import UserError, exit_on_user_error
+from dataprep.errors import exit_on_user_error
 from vicregl_fast.benchmarks.environment import describe_environment
 from vicregl_fast.benchmarks.measurements import (
     Measurement,
@@ -20,6 +18,7 @@ from vicregl_fast.benchmarks.measurements import (
     write_measurements,
 )
 from vicregl_fast.data.engine import ENGINES
+from vicregl_fast.devices import choose_device
 from vicregl_fast.evaluation.report import check_output
 from vicregl_fast.training.precision import choose_kernels
 
@@ -110,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(format_measurements([row for file in options.files for row in read_measurements(file)]))
             return
         check_output(options.json)
-        options.device = _device(options.device)
+        options.device = choose_device(options.device)
         choose_kernels(deterministic=False)  # as training does
         measured: list[Measurement] = []
         for measurement in options.benchmark(options):
@@ -118,14 +117,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(format_measurements([measurement]), flush=True)
             if options.json is not None:
                 write_measurements(options.json, describe_environment(options.device, given), measured)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("there is no CUDA device here: use --device cpu")
-    return torch.device(name)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -180,7 +171,9 @@ def _add_sizes(
     for command in (optimizers, steps):
         command.add_argument("--backbone", default="resnet50", help="a timm model (resnet50)")
     steps.add_argument("--size", type=_count, default=224, help="pixels of a side of the large views (224)")
-    steps.add_argument("--compile", action="store_true", help="also through torch.compile")
+    steps.add_argument(
+        "--compile", nargs="?", const="also", choices=["also", "only"], help="through torch.compile, too, or only so"
+    )
     steps.add_argument(
         "--precisions", nargs="+", choices=["fp32", "bf16", "fp16"], default=["bf16", "fp16"], help="(bf16 fp16)"
     )

@@ -148,8 +148,8 @@ def _compiled(kernel: str, capability: tuple[int, int]) -> str:
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch):
     monkeypatch.setattr(backends, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"numba-cuda: pip install 'vicregl_fast\[cuda\]'"):
-        backends.choose_backend("cuda", torch.device("cuda"))
-    assert backends.choose_backend("auto", torch.device("cuda")) == "torch"
+        backends.choose_backend("cuda", torch.device("cuda", 0))
+    assert backends.choose_backend("auto", torch.device("cuda", 0)) == "torch"
 
 
 def test_a_blur_too_wide_for_the_kernels_is_refused():

@@ -116,7 +116,7 @@ def test_rows_of_the_optimizer_and_of_copying() -> None:
 
 
 def test_rows_of_steps() -> None:
-    variants = all_variants(["fp32", "bf16"], compiled=True)
+    variants = all_variants(["fp32", "bf16"], compiled="also")
     assert [variant.name for variant in variants] == [
         "fp32", "fp32.channels_last", "bf16", "bf16.channels_last", "fp32.channels_last.compiled",
         "bf16.channels_last.compiled",

@@ -1,5 +1,6 @@
 """The same sample gives the same views and matches, whatever batch, worker count, rank or resume point."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from dataprep.errors import UserError
 from vicregl_fast.augment.backends import Backend
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
+from vicregl_fast.data import views
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.ffcv_engine.beton import open_beton
 from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
@@ -57,8 +59,8 @@ def test_a_sample_s_views_are_its_own(beton: Path, backend: Backend, other: dict
     expected = by_sample(beton, backend, batch_size=12, workers=1)
     seen = by_sample(beton, backend, **{"batch_size": 12, "workers": 1, **other})
     assert len(expected) == 48 and seen
-    for index, (views, matches, label) in seen.items():
-        for view, expected_view in zip(views, expected[index][0], strict=True):
+    for index, (own_views, matches, label) in seen.items():
+        for view, expected_view in zip(own_views, expected[index][0], strict=True):
             torch.testing.assert_close(view, expected_view, atol=rounding, rtol=0)
         assert matches == expected[index][1]
         assert label == expected[index][2]
@@ -83,6 +85,21 @@ def test_whole_images_are_undistorted_centre_crops(beton: Path) -> None:
         expected = np.asarray(crop.resize((32, 32), Image.Resampling.BICUBIC)) / 255
         shown = whole.permute(1, 2, 0).numpy() * std + mean
         assert np.abs(shown - expected).mean() < 0.5 / 255
+
+
+class OnGpu:
+    """A view that lies where it is needed already, which must not be pinned or copied."""
+
+    device = torch.device("cuda", 0)
+
+
+@pytest.mark.parametrize("device", ["cuda:0", "cuda"])
+@pytest.mark.parametrize("backend", ["torch", "cuda"])
+def test_a_view_made_on_a_gpu_stays_there(monkeypatch: pytest.MonkeyPatch, device: str, backend: Backend) -> None:
+    made = OnGpu()
+    monkeypatch.setattr(views, "make_view", lambda *arguments: made)
+    on_gpu = replace(maker(backend), device=torch.device(device))
+    assert on_gpu._view(on_gpu.recipes[0], None, None) is made  # type: ignore[arg-type]
 
 
 class Broken:

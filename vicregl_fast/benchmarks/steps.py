@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import nn
@@ -42,10 +43,11 @@ class StepVariant:
         return ".".join(parts)
 
 
-def all_variants(precisions: Sequence[str], compiled: bool) -> list[StepVariant]:
-    """Both memory formats in every precision, and compiled, channels_last, if asked for."""
-    variants = [StepVariant(precision, layout, False) for precision in precisions for layout in (False, True)]
-    return variants + [StepVariant(precision, True, True) for precision in precisions if compiled]
+def all_variants(precisions: Sequence[str], compiled: Literal["also", "only"] | None) -> list[StepVariant]:
+    """Eager in both memory formats in every precision, and compiled, channels_last, if asked for."""
+    eager = [StepVariant(precision, layout, False) for precision in precisions for layout in (False, True)]
+    faster = [StepVariant(precision, True, True) for precision in precisions]
+    return {None: eager, "also": eager + faster, "only": faster}[compiled]
 
 
 def bench_steps(

@@ -13,6 +13,7 @@ import torch
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.engine import BATCHES_HELD, Engine
 from vicregl_fast.data.views import ViewMaker
+from vicregl_fast.devices import side_stream
 
 Item = tuple[ViewBatch, torch.cuda.Event | None]
 
@@ -77,7 +78,7 @@ class ViewLoader:
     def _prepare(self) -> None:
         copied: deque[torch.cuda.Event] = deque()
         try:
-            stream = torch.cuda.Stream(self._maker.device) if self._maker.device.type == "cuda" else None
+            stream = side_stream(self._maker.device) if self._maker.device.type == "cuda" else None
             for indices in self._batches:
                 if len(copied) == BATCHES_HELD:
                     copied.popleft().synchronize()  # the engine is about to write over that batch

@@ -65,7 +65,7 @@ class ViewMaker:
 
     def _view(self, recipe: ViewRecipe, parameters: ViewParameters, batch: DecodedBatch) -> Tensor:
         view = make_view(self.backend, recipe, parameters, batch, self.threads, self.dtype)
-        return view if view.device == self.device else _copy(view, self.device)
+        return _copy(view, self.device) if self.backend == "numba" else view  # the others make it where it is needed
 
     def _match(self, drawn: Sequence[ViewParameters]) -> dict[Direction, tuple[Tensor, Tensor]]:
         matches = match_views(drawn, self.grids, self.directions, self.mirror_flips)
@@ -76,4 +76,5 @@ class ViewMaker:
 
 
 def _copy(tensor: Tensor, device: torch.device) -> Tensor:
-    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
+    """A tensor of the CPU on ``device``, without waiting for the copy."""
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from vicregl_fast.devices import choose_device
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.models.load import load_backbone
 
@@ -31,5 +32,4 @@ def load_candidates(run: Path, random_init: bool, seed: int, output_stride: int 
 
 
 def _placed(backbone: Backbone) -> Backbone:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return backbone.to(choose_device(), memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 
 from dataprep.errors import UserError
+from vicregl_fast.devices import DeviceName, choose_device
 
 Result = TypeVar("Result")
 
@@ -83,28 +84,19 @@ class Processes:
         return values
 
 
-def join_processes(device: str) -> Processes:
+def join_processes(device: DeviceName) -> Processes:
     """Reads what torchrun sets (RANK, WORLD_SIZE, LOCAL_RANK) and joins the group, if there is one.
 
     Args:
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        UserError: CUDA is asked for and absent, or there are more processes than GPUs on this machine.
+        UserError: what ``choose_device`` raises.
     """
     rank, world, local = (int(os.environ.get(name, 0)) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     world = max(world, 1)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("train.device is cuda, but torch finds no CUDA device here; use --train.device auto")
-    if device == "cpu" or not torch.cuda.is_available():
-        chosen = torch.device("cpu")
-    elif local >= torch.cuda.device_count():
-        raise UserError(
-            f"process {local} of this machine has no GPU of its own, there are {torch.cuda.device_count()}; "
-            "start as many processes as GPUs"
-        )
-    else:
-        chosen = torch.device("cuda", local)
+    chosen = choose_device(device, local)
+    if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     patient = None
     if world > 1:

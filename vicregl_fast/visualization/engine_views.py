@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -21,6 +20,7 @@ from vicregl_fast.data.side_by_side import open_each
 from vicregl_fast.data.source import open_source
 from vicregl_fast.data.torchvision_engine.folder import ImageFolder
 from vicregl_fast.data.views import ViewMaker
+from vicregl_fast.devices import choose_device
 from vicregl_fast.philox import permutation
 from vicregl_fast.training.feeds import open_feed
 from vicregl_fast.visualization.pictures import pictures_of
@@ -46,7 +46,7 @@ def draw_engine_views(path: Path, views: ViewsConfig, engines: Sequence[EngineNa
     Raises:
         UserError: nothing to read at ``path``, or no engine that reads it.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
     recipes = view_recipes(views)
     backend = choose_backend(views.backend, device)
     maker = ViewMaker(recipes, [1] * len(recipes), (), True, seed, device, backend)

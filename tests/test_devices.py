@@ -1,0 +1,49 @@
+"""Devices are made in one place, and a GPU always has its number."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from dataprep.errors import UserError
+from vicregl_fast import devices
+from vicregl_fast.devices import choose_device, side_stream
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_gpu_has_its_number() -> None:
+    assert choose_device() == choose_device("cuda") == torch.device("cuda:0") != torch.device("cuda")
+    assert choose_device("auto", 1) == torch.device("cuda:1")
+    assert choose_device("cpu", 1) == torch.device("cpu")
+    with pytest.raises(UserError, match="process 2 of this machine has no GPU of its own, there are 2"):
+        choose_device("auto", 2)
+
+
+def test_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto", 3) == torch.device("cpu")
+    with pytest.raises(UserError, match="no CUDA device"):
+        choose_device("cuda")
+
+
+def test_nothing_else_makes_one() -> None:
+    makes = re.compile(r"""torch\.device\(\s*f?["']cuda|\.cuda\(\)|device=["']cuda|\.to\(["']cuda|cuda\.Stream\(""")
+    package = Path(devices.__file__).parent
+    found = [str(path.relative_to(package)) for path in package.rglob("*.py") if makes.search(path.read_text())]
+    assert found == ["devices.py"]
+
+
+def test_one_side_stream_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: made.append(device) or object())
+    side_stream.cache_clear()
+    first, again, other = (side_stream(torch.device("cuda", number)) for number in (0, 0, 1))
+    side_stream.cache_clear()
+    assert first is again and first is not other and len(made) == 2
