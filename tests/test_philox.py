@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vicregl_fast import philox
+from vicregl_fast.draws import FLIP_DRAW, ORDER_VIEW
 
 ONES = 0xFFFFFFFF
 KNOWN_ANSWERS = [
@@ -39,9 +40,9 @@ def test_words_map_to_uniforms_and_integers():
 
 def test_sample_uniforms_are_the_words_of_each_sample():
     indices = np.array([7, 0, 1_281_166])
-    uniforms = philox.sample_uniforms(2**63 + 5, 3, 1, philox.FLIP_DRAW, indices)
+    uniforms = philox.sample_uniforms(2**63 + 5, 3, 1, FLIP_DRAW, indices)
     for row, index in zip(uniforms, indices, strict=True):
-        words = philox.sample_words(np.uint64(2**63 + 5), 3, index, 1, philox.FLIP_DRAW)
+        words = philox.sample_words(np.uint64(2**63 + 5), 3, index, 1, FLIP_DRAW)
         assert row.tolist() == [word / 2**32 for word in words]
 
 
@@ -58,7 +59,7 @@ def test_every_part_of_the_counter_and_the_key_matters():
 
 def test_permutation_orders_the_keys_of_the_order_view():
     order = philox.permutation(11, 4, 300)
-    words = [philox.sample_words(np.uint64(11), 4, i, philox.ORDER_VIEW, 0) for i in range(300)]
+    words = [philox.sample_words(np.uint64(11), 4, i, ORDER_VIEW, 0) for i in range(300)]
     keys = [high << 32 | low for high, low, _, _ in words]
     assert order.dtype == np.int64
     assert order.tolist() == sorted(range(300), key=keys.__getitem__)

@@ -8,17 +8,7 @@ are.
 import numpy as np
 from numba import njit
 
-CROP_TRIES = 10
-"""Draws 0 to CROP_TRIES - 1 of a view are the tries of its crop."""
-FLIP_DRAW = 10
-FACTORS_DRAW = 11
-JITTER_DRAW = 12
-FINISH_DRAW = 13
-
-FIRST_RESERVED_VIEW = 1 << 31
-"""Counters whose view is this or above belong to no view of an image."""
-ORDER_VIEW = 0xFFFFFFFF
-"""The reserved view whose words order an epoch."""
+from vicregl_fast.draws import ORDER_VIEW
 
 _LOW_32 = np.uint64(0xFFFFFFFF)
 _SHIFT_32 = np.uint64(32)

@@ -5,10 +5,10 @@ from dataclasses import fields
 import numpy as np
 
 from vicregl_fast.augment.centre import centre_parameters
+from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
 from vicregl_fast.augment.recipe import ViewRecipe
-from vicregl_fast.data.batches import DecodedBatch
-from vicregl_fast.geometry.boxes import CropRule
+from vicregl_fast.geometry.crop_rule import CropRule
 
 RECIPE = ViewRecipe(10, CropRule((0.3, 1.0)), blur_probability=0.7, solarise_probability=0.4)
 SIDES = [(20, 30), (33, 17), (25, 26)]
@@ -17,7 +17,7 @@ ALONE = {
     "enlarged": {"boxes": (3, 4, 7, 6)},
     "wide": {"boxes": (0, 1, 3, 249)},  # under one tile lie more source columns than the kernel holds at a time
     "black": {"boxes": (5, 6, 9, 11)},
-    "flip": {"flips": True},
+    "flip": {"flip": True},
     "brightness": {"jitter": True, "brightness": 1.4},
     "contrast": {"jitter": True, "contrast": 0.3},
     "saturation": {"jitter": True, "saturation": 0.2},
@@ -47,15 +47,12 @@ def batch() -> DecodedBatch:
 def parameters() -> ViewParameters:
     """Of the samples NAMES, in this order."""
     sizes = batch().heights, batch().widths
-    alone = centre_parameters(*sizes)
+    made = centre_parameters(*sizes)
     drawn = draw_parameters(RECIPE, 3, 1, 0, np.arange(len(NAMES)), *sizes)
-    joined = {}
-    for field in fields(ViewParameters):
-        joined[field.name] = getattr(alone, field.name).copy()
-        for index, name in enumerate(NAMES):
-            own = ALONE.get(name)
-            if own is None:
-                joined[field.name][index] = getattr(drawn, field.name)[index]
-            elif field.name in own:
-                joined[field.name][index] = own[field.name]
-    return ViewParameters(**joined)
+    for index, name in enumerate(NAMES):
+        if name not in ALONE:
+            for field in fields(ViewParameters):
+                getattr(made, field.name)[index] = getattr(drawn, field.name)[index]
+        for own, value in ALONE.get(name, {}).items():
+            (getattr(made, own) if own in ("boxes", "sigma") else made.column(own))[index] = value
+    return made

@@ -8,14 +8,14 @@ import torch
 from PIL import Image
 
 from tests.augment.pictures import drawn_images
-from vicregl_fast.augment import reference
+from vicregl_fast.augment import normalisation
 from vicregl_fast.augment.backends import choose_backend, make_view
+from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
 from vicregl_fast.augment.recipe import ViewRecipe, ViewsConfig, view_recipes
-from vicregl_fast.data.batches import DecodedBatch
-from vicregl_fast.geometry.boxes import CropRule
+from vicregl_fast.geometry.crop_rule import CropRule
 
-LEVELS = 255 * torch.tensor(reference.STD)[:, None, None]
+LEVELS = 255 * torch.tensor(normalisation.STD)[:, None, None]
 STILL = ViewRecipe(40, CropRule((0.1, 1.0)), 0.0, 0.0, flip_probability=0, jitter_probability=0, grey_probability=0)
 
 
@@ -94,7 +94,7 @@ def test_no_pixel_outside_the_box_is_read() -> None:
     for size in (7, 64):
         recipe = replace(STILL, size=size)
         parameters = replace(drawn(recipe, batch), boxes=np.array([[20, 30, 40, 50]], np.int32))
-        black = -torch.tensor(reference.MEAN) / torch.tensor(reference.STD)
+        black = -torch.tensor(normalisation.MEAN) / torch.tensor(normalisation.STD)
         view = make_view("numba", recipe, parameters, batch, 1)
         torch.testing.assert_close(view, black[None, :, None, None].expand(1, 3, size, size))
 

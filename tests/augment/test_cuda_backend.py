@@ -12,14 +12,14 @@ import torch
 
 from dataprep.errors import UserError
 from tests.augment.cuda_cases import ALONE, NAMES, RECIPE, batch, parameters
-from vicregl_fast.augment import backends, reference
+from vicregl_fast.augment import backends, normalisation, reference
 from vicregl_fast.augment.cuda_backend.samples import SAMPLE, fill_samples
 from vicregl_fast.augment.scalars import window
 
 pytest.importorskip("numba_cuda")
 
-LEVELS = 255 * torch.tensor(reference.STD)[:, None, None]
-BLACK = 255 * torch.tensor(reference.MEAN)[:, None, None]
+LEVELS = 255 * torch.tensor(normalisation.STD)[:, None, None]
+BLACK = 255 * torch.tensor(normalisation.MEAN)[:, None, None]
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +61,13 @@ def test_whole_views_are_the_references(simulated):
 def test_every_operation_alone_is_the_references(simulated, name):
     """On the very levels that the kernels resized to, so that only rounding to float32 separates the two."""
     row = NAMES.index(name)
-    drawn = replace(parameters()[row : row + 1], flips=np.array([False]))
+    drawn = parameters()[row : row + 1]
+    drawn.column("flip")[:] = False
     levels = simulated["levels"][row : row + 1].float()
     expected = reference.distort(RECIPE, drawn, levels)
     made = simulated["views"][row : row + 1] * LEVELS + BLACK
     torch.testing.assert_close(made, expected, rtol=0, atol=0.01)
-    if name in ALONE and not {"boxes", "flips"} & set(ALONE[name]):
+    if name in ALONE and not {"boxes", "flip"} & set(ALONE[name]):
         assert (made - levels).abs().max() > 5, "the operation has changed nothing"
 
 
@@ -154,6 +155,6 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch):
 
 def test_a_blur_too_wide_for_the_kernels_is_refused():
     drawn = parameters()
-    wide = replace(drawn, sigma=np.where(drawn.blur, np.float32(2.01), drawn.sigma))
+    wide = replace(drawn, sigma=np.where(drawn.column("blur"), np.float32(2.01), drawn.sigma))
     with pytest.raises(UserError, match=r"sigma of at most 2 pixels, not 2\.01"):
         fill_samples(np.zeros(len(drawn), SAMPLE), wide, batch())

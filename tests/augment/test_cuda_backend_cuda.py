@@ -7,17 +7,17 @@ import pytest
 import torch
 
 from tests.augment import cuda_cases
-from vicregl_fast.augment import reference
+from vicregl_fast.augment import normalisation, reference
 from vicregl_fast.augment.centre import centre_parameters
 from vicregl_fast.augment.cuda_backend.apply import apply
+from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
 from vicregl_fast.augment.recipe import ViewRecipe, ViewsConfig, view_recipes
 from vicregl_fast.benchmarks.drawn_views import drawn_batch
-from vicregl_fast.data.batches import DecodedBatch
 
 pytestmark = pytest.mark.gpu
 LARGE_EVEN, LARGE_ODD, SMALL_EVEN, SMALL_ODD = view_recipes(ViewsConfig("multicrop", small_count=2))
-LEVELS = 255 * torch.tensor(reference.STD)[:, None, None]
+LEVELS = 255 * torch.tensor(normalisation.STD)[:, None, None]
 
 
 def drawn(recipe: ViewRecipe, batch: DecodedBatch) -> ViewParameters:

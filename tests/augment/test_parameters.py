@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from vicregl_fast.augment.operations import ADJUSTMENTS, CHANCES
 from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.geometry.boxes import sample_boxes
@@ -41,9 +42,10 @@ def test_a_sample_has_the_same_parameters_in_any_batch():
 @pytest.mark.parametrize("other", [{"seed": 1}, {"seed": 2**40}, {"epoch": 1}, {"view": 1}])
 def test_seed_epoch_and_view_change_everything(other):
     first, second = draw(), draw(**other)
-    for name in ("brightness", "contrast", "saturation", "hue", "sigma"):
-        assert (getattr(first, name) == getattr(second, name)).mean() < 0.001
-        assert abs(np.corrcoef(getattr(first, name), getattr(second, name))[0, 1]) < 0.03
+    for name in (*(each.name for each in ADJUSTMENTS), "sigma"):
+        one, two = (each.sigma if name == "sigma" else each.column(name) for each in (first, second))
+        assert (one == two).mean() < 0.001
+        assert abs(np.corrcoef(one, two)[0, 1]) < 0.03
     assert abs((first.flips == second.flips).mean() - 0.5) < 0.02
 
 
@@ -54,13 +56,13 @@ def test_boxes_are_the_crop_rules():
 
 def test_probabilities_are_the_recipes():
     parameters = draw()
-    expected = {"flips": 0.5, "jitter": 0.8, "grey": 0.2, "blur": 0.1, "solarise": 0.2}
+    expected = {"flip": 0.5, "jitter": 0.8, "grey": 0.2, "blur": 0.1, "solarise": 0.2}
     for name, probability in expected.items():
-        flags = getattr(parameters, name)
+        flags = parameters.column(name)
         assert flags.dtype == bool
         assert abs(flags.mean() - probability) < 4 * np.sqrt(0.25 / DRAWS), name
     even = draw(EVEN)
-    assert even.blur.all() and not even.solarise.any()
+    assert even.column("blur").all() and not even.column("solarise").any()
 
 
 def test_ranges_are_the_recipes():
@@ -73,7 +75,7 @@ def test_ranges_are_the_recipes():
         "sigma": (0.1, 2.0),
     }
     for name, (low, high) in ranges.items():
-        values = getattr(parameters, name)
+        values = parameters.sigma if name == "sigma" else parameters.column(name)
         assert values.dtype == np.float32
         deciles = np.quantile(values.astype(float), np.linspace(0, 1, 11))
         np.testing.assert_allclose(deciles, np.linspace(low, high, 11), rtol=0, atol=0.02 * (high - low))
@@ -93,11 +95,11 @@ def test_orders_are_uniform_over_all_permutations():
 
 def test_choices_are_independent():
     parameters = draw()
-    columns = [
-        getattr(parameters, field.name).astype(float)
-        for field in fields(parameters)
-        if field.name not in ("boxes", "order")
+    columns = [parameters.column(each.name).astype(float) for each in (*CHANCES, *ADJUSTMENTS)]
+    columns += [
+        parameters.sigma.astype(float),
+        parameters.boxes[:, 2].astype(float),
+        parameters.order[:, 0].astype(float),
     ]
-    columns += [parameters.boxes[:, 2].astype(float), parameters.order[:, 0].astype(float)]
     correlations = np.corrcoef(columns) - np.eye(len(columns))
     assert np.abs(correlations).max() < 0.035

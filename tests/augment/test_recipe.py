@@ -3,7 +3,7 @@
 import pytest
 
 from vicregl_fast.augment.recipe import ViewRecipe, ViewsConfig, view_recipes
-from vicregl_fast.geometry.boxes import CropRule
+from vicregl_fast.geometry.crop_rule import CropRule
 
 
 def summary(views):

@@ -8,11 +8,11 @@ import torchvision.transforms.functional as tvf
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from tests.augment.pictures import BICUBIC, COUNT, drawn_images, tensor
-from vicregl_fast.augment import reference
+from vicregl_fast.augment import normalisation, reference
 from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
 from vicregl_fast.augment.recipe import ViewRecipe, ViewsConfig, view_recipes
-from vicregl_fast.geometry.boxes import CropRule
 from vicregl_fast.geometry.cells import cell_centres
+from vicregl_fast.geometry.crop_rule import CropRule
 
 
 def draw(recipe: ViewRecipe, images: list[torch.Tensor], view: int = 0) -> ViewParameters:
@@ -24,24 +24,24 @@ def pil_view(recipe: ViewRecipe, image: Image.Image, p: ViewParameters, i: int) 
     """One view the plain way, with PIL's own operations: float [3, size, size], normalised."""
     top, left, height, width = p.boxes[i].tolist()
     view = image.crop((left, top, left + width, top + height)).resize((recipe.size,) * 2, BICUBIC)
-    if p.flips[i]:
+    if p.column("flip")[i]:
         view = ImageOps.mirror(view)
     operations = [
-        lambda view: ImageEnhance.Brightness(view).enhance(p.brightness[i]),
-        lambda view: ImageEnhance.Contrast(view).enhance(p.contrast[i]),
-        lambda view: ImageEnhance.Color(view).enhance(p.saturation[i]),
-        lambda view: tvf.adjust_hue(view, float(p.hue[i])),
+        lambda view: ImageEnhance.Brightness(view).enhance(p.column("brightness")[i]),
+        lambda view: ImageEnhance.Contrast(view).enhance(p.column("contrast")[i]),
+        lambda view: ImageEnhance.Color(view).enhance(p.column("saturation")[i]),
+        lambda view: tvf.adjust_hue(view, float(p.column("hue")[i])),
     ]
-    if p.jitter[i]:
+    if p.column("jitter")[i]:
         for number in p.order[i]:
             view = operations[number](view)
-    if p.grey[i]:
+    if p.column("grey")[i]:
         view = view.convert("L").convert("RGB")
-    if p.blur[i]:
+    if p.column("blur")[i]:
         view = view.filter(ImageFilter.GaussianBlur(float(p.sigma[i])))
-    if p.solarise[i]:
+    if p.column("solarise")[i]:
         view = ImageOps.solarize(view, 128)
-    return tvf.normalize(tvf.to_tensor(view), reference.MEAN, reference.STD).numpy()
+    return tvf.normalize(tvf.to_tensor(view), normalisation.MEAN, normalisation.STD).numpy()
 
 
 def test_views_are_pils(images):
@@ -55,7 +55,7 @@ def test_views_are_pils(images):
         for i, image in enumerate(pictures):
             error = 255 * 0.225 * np.abs(ours[i].numpy() - pil_view(recipe, image, parameters, i))
             # A level on either side of the threshold is inverted by one and not by the other.
-            assert error.mean() < (5 if parameters.solarise[i] else 2.5)
+            assert error.mean() < (5 if parameters.column("solarise")[i] else 2.5)
 
 
 def test_the_recipes_extremes_are_seen():
@@ -64,7 +64,7 @@ def test_the_recipes_extremes_are_seen():
     still = ViewRecipe(48, CropRule((1.0, 1.0)), 0.0, 0.0, flip_probability=0, jitter_probability=0, grey_probability=0)
     plain = reference.apply(still, draw(still, stored), stored)
     whole = reference.crop_resize(stored, draw(still, stored).boxes, 48)
-    mean, std = (torch.tensor(values)[:, None, None] for values in (reference.MEAN, reference.STD))
+    mean, std = (torch.tensor(values)[:, None, None] for values in (normalisation.MEAN, normalisation.STD))
     torch.testing.assert_close(plain, (whole / 255 - mean) / std, rtol=0, atol=1e-5)
 
     def changed(**options) -> torch.Tensor:
@@ -105,7 +105,7 @@ def test_a_view_shows_what_lies_at_its_cell_centres():
     stored = [image] * 40
     parameters = draw(recipe, stored)
     views = reference.apply(recipe, parameters, stored)
-    mean, std = (torch.tensor(values)[:, None, None] for values in (reference.MEAN, reference.STD))
+    mean, std = (torch.tensor(values)[:, None, None] for values in (normalisation.MEAN, normalisation.STD))
     seen = torch.nn.functional.avg_pool2d(255 * (views * std + mean)[:, :2], 12).permute(0, 2, 3, 1) + 0.5
     assert parameters.flips.any() and not parameters.flips.all()
     # Averaged values are rounded coordinates of pixels; a border pixel counts a little more.

@@ -15,6 +15,7 @@ from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
 from tests.data.shards import write_small_shards
 from vicregl_fast.augment.backends import make_view
+from vicregl_fast.augment.normalisation import levels_of
 from vicregl_fast.augment.parameters import draw_parameters
 from vicregl_fast.augment.recipe import ViewRecipe
 from vicregl_fast.data.dali_engine.engine import DaliEngine
@@ -22,8 +23,7 @@ from vicregl_fast.data.dali_engine.shards import open_shards
 from vicregl_fast.data.ffcv_engine.beton import open_beton
 from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
 from vicregl_fast.data.jpegs import JpegStore, jpegs_of_beton
-from vicregl_fast.geometry.boxes import CropRule
-from vicregl_fast.visualization.pictures import pictures_of
+from vicregl_fast.geometry.crop_rule import CropRule
 
 pytestmark = pytest.mark.timeout(120)
 CPU = torch.device("cpu")
@@ -85,9 +85,9 @@ def test_nothing_outside_the_box_is_read(tmp_path: Path) -> None:
         for backend in ("torch", "numba"):
             recipe = replace(plain, size=size)
             view = make_view(backend, recipe, replace(parameters, boxes=box), batch, 1)
-            assert pictures_of(view).max() <= 2
+            assert levels_of(view).max() <= 2
             wider = replace(parameters, boxes=box + np.array([[-8, -8, 16, 16]], np.int32))
-            assert pictures_of(make_view(backend, recipe, wider, batch, 1)).max() > 200
+            assert levels_of(make_view(backend, recipe, wider, batch, 1)).max() > 200
 
 
 @pytest.mark.parametrize("damage", ["header", "end"])

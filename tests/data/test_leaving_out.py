@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from vicregl_fast.data.batches import DecodedBatch
+from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.data.engine import Undecodable
 from vicregl_fast.data.leaving_out import LeavingOut
 

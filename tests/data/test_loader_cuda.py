@@ -8,14 +8,15 @@ import pytest
 import torch
 
 from vicregl_fast.augment.backends import Backend
+from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.benchmarks.drawn_views import drawn_batch
-from vicregl_fast.data.batches import DecodedBatch, ViewBatch
+from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.engine import BATCHES_HELD
 from vicregl_fast.data.loader import ViewLoader
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
-from vicregl_fast.losses.directions import plan_directions
+from vicregl_fast.losses.plan import plan_directions
 
 pytestmark = pytest.mark.gpu
 BATCHES = 6

@@ -23,7 +23,7 @@ from vicregl_fast.data.torchvision_engine.folder import ImageFolder
 from vicregl_fast.data.torchvision_engine.worker import has_ended
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
-from vicregl_fast.losses.directions import plan_directions
+from vicregl_fast.losses.plan import plan_directions
 
 pytestmark = pytest.mark.timeout(120)
 CPU = torch.device("cpu")

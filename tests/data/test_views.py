@@ -19,7 +19,7 @@ from vicregl_fast.data.loader import ViewLoader
 from vicregl_fast.data.order import GlobalBatches
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
-from vicregl_fast.losses.directions import plan_directions
+from vicregl_fast.losses.plan import plan_directions
 
 CPU = torch.device("cpu")
 

@@ -7,7 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torchvision.transforms import RandomResizedCrop
 
-from vicregl_fast.geometry.boxes import CropRule, sample_boxes
+from vicregl_fast.geometry.boxes import sample_boxes
+from vicregl_fast.geometry.crop_rule import CropRule
 
 DRAWS = 2000
 LARGE = CropRule((0.08, 1.0))

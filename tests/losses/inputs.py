@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from tests.losses import plain
+from vicregl_fast.geometry.directions import Direction
 from vicregl_fast.losses.config import LossConfig
-from vicregl_fast.losses.directions import Direction, DirectionPlan
+from vicregl_fast.losses.plan import DirectionPlan
 from vicregl_fast.losses.vicregl import LossTerms, VICRegLLoss
 
 Views = tuple[list[Tensor], list[Tensor], list[Tensor]]

@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 
 from tests.losses import plain
-from vicregl_fast.losses.directions import Direction
-from vicregl_fast.losses.feature_matching import Matches, match_features
+from vicregl_fast.geometry.directions import Direction
+from vicregl_fast.geometry.matches import Matches
+from vicregl_fast.losses.feature_matching import match_features
 
 
 def both_ways(a: Tensor, b: Tensor, gamma: int | None) -> list[tuple[Matches, tuple[Tensor, Tensor]]]:

@@ -18,7 +18,7 @@ from vicregl_fast.data.jpegs import jpegs_of_beton
 from vicregl_fast.data.source import open_source
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
-from vicregl_fast.losses.directions import plan_directions
+from vicregl_fast.losses.plan import plan_directions
 from vicregl_fast.training.feeds import build_feeds, count_classes, open_feed, open_stores
 from vicregl_fast.training.learner import build_learner
 from vicregl_fast.training.processes import Processes

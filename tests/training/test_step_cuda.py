@@ -25,7 +25,7 @@ def prepared(device: torch.device, precision: str, compiled: bool = False) -> tu
     recipes = view_recipes(ViewsConfig(large_size=64, large_scale=(0.5, 1.0)))
     criterion = VICRegLLoss(LossConfig(gamma_large=6), 2)
     made = ViewMaker(recipes, (4, 4), criterion.plan.location, True, 0, torch.device("cpu")).make(drawn_batch(32), 0)
-    matches = {direction: (q.to(device), n.to(device)) for direction, (q, n) in made.matches.items()}
+    matches = {direction: kept.map(lambda cells: cells.to(device)) for direction, kept in made.matches.items()}
     batch = ViewBatch(made.indices, tuple(view.to(device) for view in made.views), None, matches)
     optimizer = build_optimizer(OptimConfig(name="adamw"), network)
     wrapped = torch.compile(network) if compiled else network

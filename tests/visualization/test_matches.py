@@ -7,17 +7,10 @@ import torch
 from vicregl_fast.augment.recipe import ViewsConfig
 from vicregl_fast.config import RunConfig
 from vicregl_fast.geometry.cells import cell_centres
+from vicregl_fast.geometry.matches import Matches
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.models.network import ModelConfig, VICRegLNetwork
-from vicregl_fast.visualization.matches import (
-    GAP,
-    MatchedImage,
-    Matches,
-    View,
-    centres_in_image,
-    centres_in_view,
-    draw_matches,
-)
+from vicregl_fast.visualization.matches import GAP, MatchedImage, View, centres_in_image, centres_in_view, draw_matches
 from vicregl_fast.visualization.network_matches import select_matches
 
 PICTURE = np.zeros((90, 90, 3), np.uint8)

@@ -11,9 +11,9 @@ from dataprep.errors import UserError
 from vicregl_fast.augment import reference
 from vicregl_fast.augment.cpu_backend import apply as cpu_backend
 from vicregl_fast.augment.cuda_backend import apply as cuda_backend
+from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.augment.parameters import ViewParameters
 from vicregl_fast.augment.recipe import ViewRecipe
-from vicregl_fast.data.batches import DecodedBatch
 
 Backend = Literal["torch", "numba", "cuda"]
 

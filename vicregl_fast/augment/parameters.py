@@ -1,44 +1,84 @@
-"""Every random choice of a view, drawn as arrays on the CPU: pure in (seed, epoch, sample, view)."""
+"""Every random choice of a view, drawn as arrays on the CPU: pure in (seed, epoch, sample, view).
 
-from dataclasses import dataclass, fields
+Shape letters: b samples, a adjustments (``ADJUSTMENTS``), c chances (``CHANCES``).
+"""
+
+from dataclasses import dataclass, fields, replace
 from itertools import permutations
 
 import numpy as np
 
+from vicregl_fast.augment.operations import (
+    ADJUSTMENTS,
+    CHANCES,
+    ORDER_WORD,
+    SIGMA_WORD,
+    Adjustment,
+    Word,
+)
 from vicregl_fast.augment.recipe import ViewRecipe
 from vicregl_fast.geometry.boxes import sample_boxes
-from vicregl_fast.philox import FACTORS_DRAW, FINISH_DRAW, FLIP_DRAW, JITTER_DRAW, sample_uniforms
+from vicregl_fast.philox import sample_uniforms
 
-BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
-_ORDERS = np.array(list(permutations((BRIGHTNESS, CONTRAST, SATURATION, HUE))), dtype=np.int8)
+CHANCE_NAMES = tuple(each.name for each in CHANCES)
+ADJUSTMENT_NAMES = tuple(each.name for each in ADJUSTMENTS)
+_ORDERS = np.array(list(permutations(range(len(ADJUSTMENTS)))), dtype=np.int8)
 
 
 @dataclass(frozen=True)
 class ViewParameters:
     """What is done to one view of b samples.
 
-    `order[i]` lists sample i's colour operations, first to last; they are done only where `jitter`. `sigma`,
-    in pixels of the view, counts only where `blur`.
+    Attributes:
+        boxes: int32 [b, 4], top, left, height, width in pixels of the stored image.
+        chosen: bool [b, c], which of the chances happen.
+        order: int8 [b, a], numbers of the adjustments, first to last; they are made only where the jitter is chosen.
+        factors: float32 [b, a], of each adjustment, in the order of their table.
+        sigma: float32 [b], of the blur in pixels of the view; counts only where the blur is chosen.
     """
 
-    boxes: np.ndarray  # int32[b, 4]: top, left, height, width in pixels of the stored image
-    flips: np.ndarray  # bool[b]
-    jitter: np.ndarray  # bool[b]
-    order: np.ndarray  # int8[b, 4]
-    brightness: np.ndarray  # float32[b], as contrast and saturation: 1 changes nothing
-    contrast: np.ndarray
-    saturation: np.ndarray
-    hue: np.ndarray  # float32[b], turns: 0 changes nothing
-    grey: np.ndarray  # bool[b]
-    blur: np.ndarray  # bool[b]
-    sigma: np.ndarray  # float32[b]
-    solarise: np.ndarray  # bool[b]
+    boxes: np.ndarray
+    chosen: np.ndarray
+    order: np.ndarray
+    factors: np.ndarray
+    sigma: np.ndarray
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def __getitem__(self, part: slice) -> "ViewParameters":
         return ViewParameters(**{field.name: getattr(self, field.name)[part] for field in fields(self)})
+
+    @classmethod
+    def of_crops(cls, boxes: np.ndarray) -> "ViewParameters":
+        """Views of these boxes, int32 [b, 4], that nothing is done to."""
+        count = len(boxes)
+        return cls(
+            boxes,
+            np.zeros((count, len(CHANCES)), bool),
+            np.tile(_ORDERS[0], (count, 1)),
+            np.tile(np.array([each.neutral for each in ADJUSTMENTS], np.float32), (count, 1)),
+            np.ones(count, np.float32),
+        )
+
+    def column(self, name: str) -> np.ndarray:
+        """Whether the chance of this name happens, bool [b], or the factor of the adjustment, float32 [b].
+
+        A view: what is written into it changes the parameters.
+        """
+        if name in CHANCE_NAMES:
+            return self.chosen[:, CHANCE_NAMES.index(name)]
+        return self.factors[:, ADJUSTMENT_NAMES.index(name)]
+
+    @property
+    def flips(self) -> np.ndarray:
+        """Which views are mirrored, bool [b]."""
+        return self.column("flip")
+
+    def only(self, *names: str) -> "ViewParameters":
+        """The same crops, where of all chances exactly these happen, to every sample."""
+        chosen = np.array([name in names for name in CHANCE_NAMES])
+        return replace(self, chosen=np.tile(chosen, (len(self), 1)))
 
 
 def draw_parameters(
@@ -50,24 +90,24 @@ def draw_parameters(
     heights: np.ndarray,
     widths: np.ndarray,
 ) -> ViewParameters:
-    """Draws one view of the samples `indices` (int[b]), of these stored heights and widths in pixels."""
-    flip, _, _, _ = sample_uniforms(seed, epoch, view, FLIP_DRAW, indices).T
-    factors_b4 = sample_uniforms(seed, epoch, view, FACTORS_DRAW, indices)
-    jitter, order, _, _ = sample_uniforms(seed, epoch, view, JITTER_DRAW, indices).T
-    grey, blur, sigma, solarise = sample_uniforms(seed, epoch, view, FINISH_DRAW, indices).T
+    """Draws one view of the samples ``indices``, int [b], of these stored heights and widths in pixels."""
+    drawn: dict[int, np.ndarray] = {}
+
+    def uniform(word: Word) -> np.ndarray:
+        if word.draw not in drawn:
+            drawn[word.draw] = sample_uniforms(seed, epoch, view, word.draw, indices)
+        return drawn[word.draw][:, word.place]
+
+    def factor(each: Adjustment) -> np.ndarray:
+        strength = getattr(recipe, each.name)
+        return _between(uniform(each.word), each.neutral - strength, each.neutral + strength)
+
     return ViewParameters(
         boxes=sample_boxes(recipe.crop, seed, epoch, view, indices, heights, widths),
-        flips=flip < recipe.flip_probability,
-        jitter=jitter < recipe.jitter_probability,
-        order=_ORDERS[(order * len(_ORDERS)).astype(np.int64)],
-        brightness=_between(factors_b4[:, BRIGHTNESS], 1 - recipe.brightness, 1 + recipe.brightness),
-        contrast=_between(factors_b4[:, CONTRAST], 1 - recipe.contrast, 1 + recipe.contrast),
-        saturation=_between(factors_b4[:, SATURATION], 1 - recipe.saturation, 1 + recipe.saturation),
-        hue=_between(factors_b4[:, HUE], -recipe.hue, recipe.hue),
-        grey=grey < recipe.grey_probability,
-        blur=blur < recipe.blur_probability,
-        sigma=_between(sigma, *recipe.blur_sigma),
-        solarise=solarise < recipe.solarise_probability,
+        chosen=np.stack([uniform(each.word) < getattr(recipe, f"{each.name}_probability") for each in CHANCES], axis=1),
+        order=_ORDERS[(uniform(ORDER_WORD) * len(_ORDERS)).astype(np.int64)],
+        factors=np.stack([factor(each) for each in ADJUSTMENTS], axis=1),
+        sigma=_between(uniform(SIGMA_WORD), *recipe.blur_sigma),
     )
 
 

@@ -4,15 +4,25 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dataprep.errors import UserError
-from vicregl_fast.geometry.boxes import CropRule
+from vicregl_fast.augment.operations import ADJUSTMENTS, CHANCES
+from vicregl_fast.geometry.crop_rule import CropRule
+from vicregl_fast.geometry.directions import LARGE_VIEWS
 
 OWN_LARGE_SCALE = {"two": (0.08, 1.0), "multicrop": (0.4, 1.0)}
-LARGE_COUNT = 2
 
 
 @dataclass(frozen=True)
 class ViewRecipe:
-    """How one view is made. Factors are drawn from 1 ± brightness, contrast, saturation; hue is in turns."""
+    """How one view is made.
+
+    Attributes:
+        size: pixels of a side.
+        crop: how large the crop is, and of what shape.
+        {name}_probability: how often each of ``operations.CHANCES`` happens.
+        brightness, contrast, saturation, hue: how far the factors of ``operations.ADJUSTMENTS`` may be from neutral.
+        blur_sigma: least and largest standard deviation of the blur, in pixels of the view.
+        solarise_threshold: levels from here on are inverted.
+    """
 
     size: int
     crop: CropRule
@@ -31,14 +41,12 @@ class ViewRecipe:
     def __post_init__(self) -> None:
         if self.size < 1:
             raise UserError(f"a view's size is at least 1 pixel, not {self.size}")
-        for name in ("blur", "solarise", "flip", "jitter", "grey"):
-            if not 0 <= (value := getattr(self, f"{name}_probability")) <= 1:
-                raise UserError(f"a view's {name}_probability lies between 0 and 1, not at {value}")
-        for name in ("brightness", "contrast", "saturation"):
-            if not 0 <= (value := getattr(self, name)) <= 1:
-                raise UserError(f"a view's {name} lies between 0 and 1, not at {value}")
-        if not 0 <= self.hue <= 0.5:
-            raise UserError(f"a view's hue lies between 0 and 0.5 turns, not at {self.hue}")
+        for chance in CHANCES:
+            if not 0 <= (value := getattr(self, f"{chance.name}_probability")) <= 1:
+                raise UserError(f"a view's {chance.name}_probability lies between 0 and 1, not at {value}")
+        for each in ADJUSTMENTS:
+            if not 0 <= (value := getattr(self, each.name)) <= each.most:
+                raise UserError(f"a view's {each.name} lies between 0 and {each.most:g}, not at {value}")
         if not 0 < self.blur_sigma[0] <= self.blur_sigma[1]:
             raise UserError(f"a view's blur_sigma is (low, high) with 0 < low <= high, not {self.blur_sigma}")
 
@@ -78,7 +86,7 @@ class ViewsConfig:
 def view_recipes(config: ViewsConfig) -> tuple[ViewRecipe, ...]:
     """Returns the recipe of every view, the large ones first."""
     large = CropRule(config.large_scale or OWN_LARGE_SCALE[config.recipe])
-    views = _group(LARGE_COUNT, config.large_size, large)
+    views = _group(LARGE_VIEWS, config.large_size, large)
     if config.recipe == "multicrop":
         views += _group(config.small_count, config.small_size, CropRule(config.small_scale))
     return views

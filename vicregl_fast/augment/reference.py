@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vicregl_fast.augment.parameters import BRIGHTNESS, CONTRAST, HUE, SATURATION, ViewParameters
+from vicregl_fast.augment.normalisation import normalise_planes
+from vicregl_fast.augment.operations import ADJUSTMENTS
+from vicregl_fast.augment.parameters import ViewParameters
 from vicregl_fast.augment.recipe import ViewRecipe
 
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
 
 _CPU_CHUNK_VALUES = 1 << 20
@@ -38,26 +38,22 @@ def apply(recipe: ViewRecipe, parameters: ViewParameters, images: Sequence[Tenso
     for start in range(0, len(images), chunk):
         part = slice(start, start + chunk)
         cropped = crop_resize(images[part], parameters.boxes[part], recipe.size)
-        _normalise_into(views[part], distort(recipe, parameters[part], cropped))
+        normalise_planes(distort(recipe, parameters[part], cropped), views[part])
     return views
 
 
 def distort(recipe: ViewRecipe, parameters: ViewParameters, images_n3hw: Tensor) -> Tensor:
     """Does all that follows the crop: flip, colour jitter, greyscale, blur, solarise."""
     images = list(images_n3hw.unbind(0))
-    operations = {
-        BRIGHTNESS: (adjust_brightness, parameters.brightness),
-        CONTRAST: (adjust_contrast, parameters.contrast),
-        SATURATION: (adjust_saturation, parameters.saturation),
-        HUE: (adjust_hue, parameters.hue),
-    }
-    _update(images, parameters.flips, lambda chosen: chosen.flip(3))
-    for turn in range(len(operations)):
-        for number, (operation, factors) in operations.items():
-            _update(images, parameters.jitter & (parameters.order[:, turn] == number), operation, factors)
-    _update(images, parameters.grey, lambda chosen: grey(chosen).expand_as(chosen))
-    _update(images, parameters.blur, gaussian_blur, parameters.sigma)
-    _update(images, parameters.solarise, lambda chosen: solarise(chosen, recipe.solarise_threshold))
+    column = parameters.column
+    _update(images, column("flip"), lambda some: some.flip(3))
+    for turn in range(len(ADJUSTMENTS)):
+        for number, each in enumerate(ADJUSTMENTS):
+            has_turn = column("jitter") & (parameters.order[:, turn] == number)
+            _update(images, has_turn, _ADJUST[each.name], column(each.name))
+    _update(images, column("grey"), lambda some: grey(some).expand_as(some))
+    _update(images, column("blur"), gaussian_blur, parameters.sigma)
+    _update(images, column("solarise"), lambda some: solarise(some, recipe.solarise_threshold))
     return torch.stack(images)
 
 
@@ -179,10 +175,12 @@ def solarise(images_n3hw: Tensor, threshold: float) -> Tensor:
     return torch.where(images_n3hw >= threshold, 255 - images_n3hw, images_n3hw)
 
 
-def _normalise_into(views_n3hw: Tensor, images_n3hw: Tensor) -> None:
-    """Writes (images / 255 - mean) / deviation; by channel, since torch changes the memory format slowly."""
-    for channel, (mean, std) in enumerate(zip(MEAN, STD, strict=True)):
-        views_n3hw[:, channel] = images_n3hw[:, channel].sub_(255 * mean).mul_(1 / (255 * std))
+_ADJUST: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "brightness": adjust_brightness,
+    "contrast": adjust_contrast,
+    "saturation": adjust_saturation,
+    "hue": adjust_hue,
+}
 
 
 def _column(values_n: Tensor) -> Tensor:

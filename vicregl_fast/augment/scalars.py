@@ -8,6 +8,9 @@ could not be compiled for a GPU without its driver. Pixels are float32 in [0, 25
 import numpy as np
 from numba import njit
 
+from vicregl_fast.augment.normalisation import LEVEL_MEANS, LEVEL_SCALES
+from vicregl_fast.augment.operations import BRIGHTNESS, CONTRAST, HUE
+
 ZERO, HALF, ONE, TWO, THREE, SIX = (np.float32(value) for value in (0, 0.5, 1, 2, 3, 6))
 WHITE = np.float32(255)
 GREY_RED, GREY_GREEN, GREY_BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
@@ -63,9 +66,29 @@ def turn_hue(red, green, blue, turns):
 
 
 @njit(inline="always")
+def adjust(operation, factor, red, green, blue, mean_grey):
+    """The pixel after one of ``operations.ADJUSTMENTS``, by its number; ``mean_grey`` is that of the whole view."""
+    if operation == HUE:
+        return turn_hue(red, green, blue, factor)
+    if operation == BRIGHTNESS:
+        other = ZERO
+    elif operation == CONTRAST:
+        other = mean_grey
+    else:
+        other = grey(red, green, blue)
+    return blend(red, other, factor), blend(green, other, factor), blend(blue, other, factor)
+
+
+@njit(inline="always")
 def solarise(value, threshold):
     """Inverted at or above the threshold."""
     return WHITE - value if value >= threshold else value
+
+
+@njit(inline="always")
+def normalise(value, channel):
+    """What the network sees of a channel (0 red, 1 green, 2 blue)."""
+    return (value - LEVEL_MEANS[channel]) * LEVEL_SCALES[channel]
 
 
 @njit(inline="always")

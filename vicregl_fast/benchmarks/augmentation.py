@@ -1,7 +1,6 @@
 """Cropping and distorting alone, in every backend that this machine has, on the same decoded images."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -9,16 +8,16 @@ import torch
 from PIL import Image
 
 from vicregl_fast.augment.backends import Backend, make_view
+from vicregl_fast.augment.decoded_batch import DecodedBatch
+from vicregl_fast.augment.operations import CHANCES
 from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
 from vicregl_fast.augment.recipe import ViewRecipe, ViewsConfig, view_recipes
 from vicregl_fast.benchmarks.drawn_views import drawn_batch
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.timing import time_side_by_side
-from vicregl_fast.data.batches import DecodedBatch
 from vicregl_fast.training.precision import choose_precision
 
 WIDTH, HEIGHT = 500, 375  # of the median ImageNet image
-OPERATIONS = ("flip", "jitter", "grey", "blur", "solarise")
 
 
 def bench_augmentation(
@@ -53,8 +52,8 @@ def bench_augmentation(
     for name, value in medians.items():
         if name != "torch":
             yield Measurement.ratio(f"augment.{name}_over_torch", value, medians["torch"])
-    for operation in (None, *OPERATIONS):
-        alone = only(drawn[0], operation)
+    for operation in (None, *(chance.name for chance in CHANCES)):
+        alone = drawn[0].only(*([] if operation is None else [operation]))
         for name, seconds in time_side_by_side(calls([(recipes[0], alone)]), device, repeats).items():
             micro = [1e6 * duration / batch_size for duration in seconds]
             suffix = "" if operation is None else f"_{operation}"
@@ -65,14 +64,6 @@ def backends_on(device: torch.device) -> tuple[Backend, ...]:
     """Those that can run where ``device`` is, the reference first."""
     with_cuda: tuple[Backend, ...] = ("cuda",) if device.type == "cuda" and find_spec("numba_cuda") else ()
     return ("torch", "numba", *with_cuda)
-
-
-def only(parameters: ViewParameters, operation: str | None) -> ViewParameters:
-    """The same crops, where nothing but ``operation`` follows, on every sample."""
-    flags = {"flip": "flips"}
-    chosen = flags.get(operation or "", operation)
-    kinds = {each.name for each in fields(parameters) if getattr(parameters, each.name).dtype == bool}
-    return replace(parameters, **{kind: np.full(len(parameters), kind == chosen) for kind in kinds})
 
 
 def photograph_sized(batch_size: int) -> DecodedBatch:

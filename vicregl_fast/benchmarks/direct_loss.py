@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from vicregl_fast.geometry.directions import LARGE_VIEWS, Direction
+from vicregl_fast.geometry.matches import Matches
 from vicregl_fast.losses.config import LossConfig
-from vicregl_fast.losses.directions import Direction
 
 
-def direct_global(embeddings: Sequence[Tensor], num_large: int = 2) -> Tensor:
-    """The global criterion of embeddings [n, D], the first ``num_large`` of large views."""
-    pairs = _ordered_pairs(len(embeddings), num_large)
+def direct_global(embeddings: Sequence[Tensor]) -> Tensor:
+    """The global criterion of embeddings [n, D], one for each view."""
+    pairs = _ordered_pairs(len(embeddings))
     invariance = torch.stack([(embeddings[i] - embeddings[j]).square().mean() for i, j in pairs]).mean()
     spread = torch.stack([25 * _variance(z[None]) + _covariance(z[None]) for z in embeddings]).mean()
     return 25 * invariance + spread
@@ -23,9 +24,8 @@ def direct_global(embeddings: Sequence[Tensor], num_large: int = 2) -> Tensor:
 
 def direct_local(
     maps: Sequence[Tensor],
-    location: Mapping[Direction, tuple[Tensor, Tensor]],
+    location: Mapping[Direction, Matches[Tensor]],
     config: LossConfig,
-    num_large: int = 2,
 ) -> Tensor:
     """The local criterion of maps [n, c, d], in either preset.
 
@@ -33,32 +33,31 @@ def direct_local(
         maps: local embeddings of each view.
         location: each direction's location matches.
         config: what the presets differ in, and how many matches are kept.
-        num_large: large views, which come first.
     """
     switches = config.switches()
     by_ends = {(d.query, d.neighbour, d.gamma): matches for d, matches in location.items()}
-    pairs = _ordered_pairs(len(maps), num_large)
+    pairs = _ordered_pairs(len(maps))
     total = maps[0].new_zeros(())
     for i, j in pairs:
         for a, b in ((i, j), (j, i)):
-            keeps_more = a < num_large if switches.gamma_by == "query" else a == i
+            keeps_more = a < LARGE_VIEWS if switches.gamma_by == "query" else a == i
             gamma = config.gamma_large if keeps_more else config.gamma_small
             kept_by_feature = gamma if switches.feature_keeps == "gamma" else maps[a].shape[1]
             by_feature = _nearest(maps[a].detach(), maps[b].detach(), kept_by_feature)
-            for queries, neighbours in (by_ends[a, b, gamma], by_feature):
-                total = total + _criterion(_rows(maps[a], queries), _rows(maps[b], neighbours)) / 2
+            for kept in (by_ends[a, b, gamma], by_feature):
+                total = total + _criterion(_rows(maps[a], kept.queries), _rows(maps[b], kept.neighbours)) / 2
     return total / len(pairs)
 
 
-def _ordered_pairs(views: int, num_large: int) -> list[tuple[int, int]]:
-    return [(i, j) for i in range(num_large) for j in range(views) if j != i]
+def _ordered_pairs(views: int) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(LARGE_VIEWS) for j in range(views) if j != i]
 
 
-def _nearest(from_ncd: Tensor, to_ncd: Tensor, gamma: int) -> tuple[Tensor, Tensor]:
+def _nearest(from_ncd: Tensor, to_ncd: Tensor, gamma: int) -> Matches[Tensor]:
     """Each cell's nearest neighbour, the gamma closest of them in cell order."""
     distances, neighbours = torch.cdist(from_ncd, to_ncd).min(dim=2)
     queries = distances.topk(min(gamma, from_ncd.shape[1]), largest=False).indices.sort(1).values
-    return queries, neighbours.gather(1, queries)
+    return Matches(queries, neighbours.gather(1, queries))
 
 
 def _rows(map_ncd: Tensor, cells_ng: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Views of drawn pictures: real work for every kernel, without any data to bring."""
 
 from dataprep.demo import CLASS_NAMES, draw_picture
-from vicregl_fast.data.batches import DecodedBatch
+from vicregl_fast.augment.decoded_batch import DecodedBatch
 
 DIFFERENT_PICTURES = 16
 """Drawn once and repeated to fill a batch; the crops of each copy differ."""

@@ -24,7 +24,7 @@ from vicregl_fast.data.order import GlobalBatches
 from vicregl_fast.data.torchvision_engine.folder import ImageFolder
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
-from vicregl_fast.losses.directions import plan_directions
+from vicregl_fast.losses.plan import plan_directions
 from vicregl_fast.training.feeds import open_feed
 
 Call = Callable[[], object]

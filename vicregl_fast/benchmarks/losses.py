@@ -11,6 +11,8 @@ from vicregl_fast.benchmarks.direct_loss import direct_global, direct_local
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.memory import peak_bytes
 from vicregl_fast.benchmarks.timing import time_side_by_side
+from vicregl_fast.geometry.directions import Direction
+from vicregl_fast.geometry.matches import Matches
 from vicregl_fast.geometry.matching import match_cells
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.vicregl import VICRegLLoss
@@ -79,12 +81,12 @@ class LossInputs:
         self.embeddings = [drawn(n, sizes.expander) for _ in sizes.grids] if config.alpha > 0 else []
         self.maps = [drawn(n, grid**2, sizes.projector) for grid in sizes.grids] if config.alpha < 1 else []
         boxes = [drawn_boxes(n, view) for view in range(len(sizes.grids))]
-        self.location: dict = {}
+        self.location: dict[Direction, Matches[Tensor]] = {}
         for direction in self.criterion.plan.location:
             a, b = direction.query, direction.neighbour
             kept = direction.gamma or sizes.grids[a] ** 2
             matches = match_cells(*boxes[a], sizes.grids[a], *boxes[b], sizes.grids[b], kept)
-            self.location[direction] = tuple(torch.from_numpy(part).to(device) for part in matches)
+            self.location[direction] = matches.map(lambda cells: torch.from_numpy(cells).to(device))
 
     def ours(self) -> Tensor:
         """As training forms it."""

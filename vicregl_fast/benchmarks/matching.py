@@ -9,6 +9,7 @@ from vicregl_fast.benchmarks.losses import drawn_boxes
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.timing import time_side_by_side
 from vicregl_fast.geometry.cells import fine_centres
+from vicregl_fast.geometry.matches import Matches
 from vicregl_fast.geometry.matching import match_cells
 
 PAIRS, GRID, GAMMA = 1024, 7, 20
@@ -37,11 +38,11 @@ def match_by_brute_force(
     flips_b: np.ndarray,
     grid_b: int,
     gamma: int,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Matches[np.ndarray]:
     """What ``match_cells`` gives, from the distances of all pairs of cells [b, cells of a, cells of b]."""
     a_bc2 = fine_centres(boxes_a, flips_a, grid_a).reshape(len(boxes_a), -1, 2) * grid_b
     b_bc2 = fine_centres(boxes_b, flips_b, grid_b).reshape(len(boxes_b), -1, 2) * grid_a
     squares = np.square(a_bc2[:, :, None] - b_bc2[:, None]).sum(-1)
     nearest = squares.argmin(2)
     queries = np.sort(squares.min(2).argsort(1, kind="stable")[:, :gamma], axis=1)
-    return queries, np.take_along_axis(nearest, queries, axis=1)
+    return Matches(queries, np.take_along_axis(nearest, queries, axis=1))

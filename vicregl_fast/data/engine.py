@@ -8,7 +8,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 
 from dataprep.errors import UserError
-from vicregl_fast.data.batches import DecodedBatch, ViewBatch
+from vicregl_fast.augment.decoded_batch import DecodedBatch
+from vicregl_fast.data.batches import ViewBatch
 
 EngineName = Literal["auto", "ffcv", "dali", "torchvision"]
 ENGINES: tuple[EngineName, ...] = ("ffcv", "dali", "torchvision")

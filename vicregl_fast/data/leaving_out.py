@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vicregl_fast.data.batches import DecodedBatch
+from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.data.engine import Engine, Undecodable
 
 

@@ -114,7 +114,7 @@ def _hand_over(batch: ViewBatch, done: torch.cuda.Event) -> None:
     """Makes the current stream wait for the loader's, and the allocator keep the memory until the step is over."""
     stream = torch.cuda.current_stream()
     stream.wait_event(done)
-    tensors = [*batch.views, *(tensor for pair in batch.matches.values() for tensor in pair)]
+    tensors = [*batch.views, *(tensor for kept in batch.matches.values() for tensor in kept)]
     for tensor in [*tensors, batch.labels, batch.whole]:
         if tensor is not None:
             tensor.record_stream(stream)

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from vicregl_fast.augment.parameters import ViewParameters
+from vicregl_fast.geometry.directions import Direction
+from vicregl_fast.geometry.matches import Matches
 from vicregl_fast.geometry.matching import match_cells
-from vicregl_fast.losses.directions import Direction
 
 
 def match_views(
     drawn: Sequence[ViewParameters], grids: Sequence[int], directions: Sequence[Direction], mirror_flips: bool
-) -> dict[Direction, tuple[np.ndarray, np.ndarray]]:
-    """For every direction the kept query cells and their neighbours, int64 [b, γ] each.
+) -> dict[Direction, Matches[np.ndarray]]:
+    """The location matches of every direction.
 
     Args:
         drawn: the parameters of every view.

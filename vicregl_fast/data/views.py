@@ -9,11 +9,13 @@ from torch import Tensor
 
 from vicregl_fast.augment.backends import Backend, make_view
 from vicregl_fast.augment.centre import centre_parameters
+from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
 from vicregl_fast.augment.recipe import ViewRecipe
-from vicregl_fast.data.batches import DecodedBatch, ViewBatch
+from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.matches import match_views
-from vicregl_fast.losses.directions import Direction
+from vicregl_fast.geometry.directions import Direction
+from vicregl_fast.geometry.matches import Matches
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,9 @@ class ViewMaker:
         view = make_view(self.backend, recipe, parameters, batch, self.threads, self.dtype)
         return _copy(view, self.device) if self.backend == "numba" else view  # the others make it where it is needed
 
-    def _match(self, drawn: Sequence[ViewParameters]) -> dict[Direction, tuple[Tensor, Tensor]]:
+    def _match(self, drawn: Sequence[ViewParameters]) -> dict[Direction, Matches[Tensor]]:
         matches = match_views(drawn, self.grids, self.directions, self.mirror_flips)
-        return {direction: (self._to_device(a), self._to_device(b)) for direction, (a, b) in matches.items()}
+        return {direction: kept.map(self._to_device) for direction, kept in matches.items()}
 
     def _to_device(self, values: np.ndarray) -> Tensor:
         return _copy(torch.from_numpy(values), self.device)

@@ -13,9 +13,9 @@ from torch.nn.functional import interpolate
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from vicregl_fast.augment.normalisation import normalise_bytes
 from vicregl_fast.evaluation.loading import chunks, read_batches
 from vicregl_fast.evaluation.masks import MaskedImage, MaskedImages
-from vicregl_fast.evaluation.pixels import normalise
 from vicregl_fast.evaluation.segmentation_augment import SegmentationAugmentation
 from vicregl_fast.models.backbone import Backbone, checked_maps
 from vicregl_fast.philox import permutation
@@ -87,7 +87,7 @@ def augmented_batches(
     batches = chunks(keys, batch_size)[:iterations]
     for pixels, masks in read_batches(_Augmented(data, augmentation), batches, workers):
         with torch.no_grad():
-            maps = checked_maps(backbone, normalise(pixels).to(device)).map.float()
+            maps = checked_maps(backbone, normalise_bytes(pixels).to(device)).map.float()
         yield maps, masks.to(device)
 
 
@@ -101,7 +101,7 @@ def whole_images(data: MaskedImages, workers: int, indices: Sequence[int] | None
 def map_of(backbone: Backbone, item: MaskedImage) -> Tensor:
     """The map float32 [1, C, h, w] of a whole image; a UserError where the backbone takes no such size."""
     device = next(backbone.parameters()).device
-    return checked_maps(backbone, normalise(item.pixels)[None].to(device)).map.float()
+    return checked_maps(backbone, normalise_bytes(item.pixels)[None].to(device)).map.float()
 
 
 class _Augmented(Dataset):

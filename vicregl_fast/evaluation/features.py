@@ -13,8 +13,8 @@ from torchvision.transforms import v2
 from tqdm import tqdm
 
 from dataprep.errors import UserError
+from vicregl_fast.augment.normalisation import normalise_bytes
 from vicregl_fast.evaluation.loading import chunks, read_batches
-from vicregl_fast.evaluation.pixels import normalise
 from vicregl_fast.evaluation.stored_images import StoredImages
 from vicregl_fast.models.backbone import Backbone, checked_maps
 
@@ -37,7 +37,7 @@ class CentreCrops(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Tensor:
-        return normalise(self._crop(self.images.open(index)))
+        return normalise_bytes(self._crop(self.images.open(index)))
 
 
 @torch.inference_mode()

@@ -8,6 +8,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dataprep.errors import UserError
+from vicregl_fast.augment.normalisation import normalise_bytes
 from vicregl_fast.evaluation.batchnorm import reestimate_batchnorm
 from vicregl_fast.evaluation.candidates import Candidate
 from vicregl_fast.evaluation.feature_batches import (
@@ -22,7 +23,6 @@ from vicregl_fast.evaluation.linear_head import LinearHead, resize_logits, train
 from vicregl_fast.evaluation.loading import default_workers
 from vicregl_fast.evaluation.masks import MaskedImages, class_pixels
 from vicregl_fast.evaluation.options import check_at_least, option
-from vicregl_fast.evaluation.pixels import normalise
 from vicregl_fast.evaluation.report import Row
 from vicregl_fast.evaluation.segmentation_augment import SegmentationAugmentation
 from vicregl_fast.evaluation.segmentation_score import SegmentationScore, majority_figures
@@ -112,4 +112,4 @@ def _sample(data: MaskedImages, config: SegmentationConfig) -> Iterator[Tensor]:
     chosen = permutation(config.seed, 0, len(data))[:BATCHNORM_IMAGES].tolist()
     images = [item.pixels for item in whole_images(data, config.workers, chosen)]
     for batch in same_size_batches([image.shape for image in images], 8, range(len(images))):
-        yield normalise(torch.stack([images[index] for index in batch]))
+        yield normalise_bytes(torch.stack([images[index] for index in batch]))

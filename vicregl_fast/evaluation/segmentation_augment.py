@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
+from vicregl_fast.draws import SEGMENTATION_VIEW
 from vicregl_fast.evaluation.masks import MaskedImage
-from vicregl_fast.philox import FIRST_RESERVED_VIEW, sample_uniforms
+from vicregl_fast.philox import sample_uniforms
 
-_VIEW = FIRST_RESERVED_VIEW
 _SCALE_DRAW, _DISTORTION_DRAW, _WHETHER_DRAW, _FIRST_CROP_DRAW = range(4)
 
 SCALE_RATIO = (0.5, 2.0)
@@ -43,7 +43,7 @@ class SegmentationAugmentation:
         """The sample ``index`` as it is seen in ``epoch``: uint8 [3, crop, crop] and int64 [crop, crop]."""
 
         def draws(draw: int) -> np.ndarray:
-            return sample_uniforms(self.seed, epoch, _VIEW, draw, np.array([index]))[0]
+            return sample_uniforms(self.seed, epoch, SEGMENTATION_VIEW, draw, np.array([index]))[0]
 
         ratio, flip, *_ = draws(_SCALE_DRAW)
         item = _pad(_scale(item, _between(*SCALE_RATIO, ratio)), self.crop, self.ignore_index)

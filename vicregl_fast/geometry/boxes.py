@@ -4,27 +4,13 @@ A box is (top, left, height, width) in pixels of the stored image, y down, x rig
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 
-from dataprep.errors import UserError
-from vicregl_fast.philox import CROP_TRIES, below, sample_words, uniform
-
-
-@dataclass(frozen=True)
-class CropRule:
-    """Ranges of a crop's share of the image's area and of its ratio width/height."""
-
-    scale: tuple[float, float]
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
-
-    def __post_init__(self) -> None:
-        if not 0 < self.scale[0] <= self.scale[1] <= 1:
-            raise UserError(f"a crop's scale is (low, high) with 0 < low <= high <= 1, not {self.scale}")
-        if not 0 < self.ratio[0] <= self.ratio[1] < math.inf:
-            raise UserError(f"a crop's ratio is (low, high) with 0 < low <= high, not {self.ratio}")
+from vicregl_fast.draws import CROP_TRIES
+from vicregl_fast.geometry.crop_rule import CropRule
+from vicregl_fast.philox import below, sample_words, uniform
 
 
 @njit(nogil=True, cache=True)

@@ -9,6 +9,8 @@ below 2**62.
 import numpy as np
 from numba import njit
 
+from vicregl_fast.geometry.matches import Matches
+
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _match_axis(start_a, side_a, flip_a, grid_a, start_b, side_b, flip_b, grid_b, nearest, squares):
@@ -93,13 +95,18 @@ def match_cells(
     flips_b: np.ndarray,
     grid_b: int,
     gamma: int,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Matches[np.ndarray]:
     """Matches the cells of view a to their nearest cells of view b, and keeps each sample's gamma nearest.
 
-    Boxes are int[b, 4] (top, left, height, width), flips bool[b]. Returns (queries, neighbours), int64[b,
-    g] each with g = min(gamma, grid_a**2): flat cell indices of a, ascending, and of b. Ties go to the
-    lower index, both in choosing a neighbour and in keeping pairs. Where flips are to have no say in
-    positions, pass zeros.
+    Ties go to the lower index, both in choosing a neighbour and in keeping matches.
+
+    Args:
+        boxes_a, boxes_b: int [b, 4]: top, left, height, width in pixels of the stored image.
+        flips_a, flips_b: bool [b]; zeros where positions are not to be mirrored.
+        grid_a, grid_b: cells along a side of each view's map.
+        gamma: matches kept for each sample.
+
+    Returns: int64 [b, g] with g = min(gamma, grid_a**2).
     """
     kept = min(gamma, grid_a * grid_a)
     queries_bg = np.empty((len(boxes_a), kept), dtype=np.int64)
@@ -114,4 +121,4 @@ def match_cells(
         queries_bg,
         neighbours_bg,
     )
-    return queries_bg, neighbours_bg
+    return Matches(queries_bg, neighbours_bg)

@@ -7,15 +7,16 @@ matches kept, d channels.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import torch
 from torch import Tensor
 
+from vicregl_fast.geometry.directions import Direction
+from vicregl_fast.geometry.matches import Matches
 from vicregl_fast.losses.blocks import block_bytes
-from vicregl_fast.losses.directions import Direction
 
 EQUAL = 2.0**-44  # of the norms: smaller squared distances are rounding errors of float64
-Matches = tuple[Tensor, Tensor]  # queries and neighbours, int64 [n, g]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def squared_distances(a_ncd: Tensor, b_ncd: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def keep_nearest(nearest: Nearest, gamma: int | None) -> Matches:
+def keep_nearest(nearest: Nearest, gamma: int | None) -> Matches[Tensor]:
     """The ``gamma`` closest matches of each sample in the order of the query cells (None: all of them).
 
     Returns:
@@ -69,12 +70,13 @@ def keep_nearest(nearest: Nearest, gamma: int | None) -> Matches:
     """
     cells = nearest.squares.shape[-1]
     if gamma is None or gamma >= cells:
-        return torch.arange(cells, device=nearest.indices.device).expand_as(nearest.indices), nearest.indices
+        everything = torch.arange(cells, device=nearest.indices.device).expand_as(nearest.indices)
+        return Matches(everything, nearest.indices)
     queries = nearest.squares.sort(dim=-1, stable=True).indices[..., :gamma].sort(dim=-1).values
-    return queries, nearest.indices.gather(-1, queries)
+    return Matches(queries, nearest.indices.gather(-1, queries))
 
 
-def match_features(maps: Sequence[Tensor], directions: Iterable[Direction]) -> dict[Direction, Matches]:
+def match_features(maps: Sequence[Tensor], directions: Iterable[Direction]) -> dict[Direction, Matches[Tensor]]:
     """The kept matches of every direction between views [n, c, d], batched over the directions that are alike.
 
     Each unordered pair of views has its distances formed once, for both directions.
@@ -83,11 +85,12 @@ def match_features(maps: Sequence[Tensor], directions: Iterable[Direction]) -> d
     for direction in directions:
         alike[maps[direction.query].shape[1], direction.gamma].append(direction)
     nearest = _nearest(maps, {(each.query, each.neighbour) for group in alike.values() for each in group})
-    matches: dict[Direction, Matches] = {}
+    matches: dict[Direction, Matches[Tensor]] = {}
     for (_, gamma), group in alike.items():
         found = [nearest[each.query, each.neighbour] for each in group]
         stacked = Nearest(torch.stack([f.squares for f in found]), torch.stack([f.indices for f in found]))
-        matches.update(zip(group, zip(*keep_nearest(stacked, gamma), strict=True), strict=True))
+        kept = keep_nearest(stacked, gamma)
+        matches |= {each: kept.map(itemgetter(k)) for k, each in enumerate(group)}
     return matches
 
 

@@ -12,7 +12,7 @@ from vicregl_fast.losses.batch_statistics import SpreadWeights, spread
 from vicregl_fast.losses.blocks import constant
 from vicregl_fast.losses.config import Criterion, SimCLR, VICReg
 from vicregl_fast.losses.contrast import contrast
-from vicregl_fast.losses.directions import ViewPair
+from vicregl_fast.losses.plan import ViewPair
 from vicregl_fast.losses.terms import Terms
 
 

@@ -12,19 +12,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from vicregl_fast.geometry.directions import Direction
+from vicregl_fast.geometry.matches import Matches
 from vicregl_fast.losses.batch_statistics import Spread, SpreadWeights, spread
 from vicregl_fast.losses.blocks import block_bytes, widen
 from vicregl_fast.losses.collectives import world_size
 from vicregl_fast.losses.config import Criterion, SimCLR, VICReg
 from vicregl_fast.losses.contrast import contrast
-from vicregl_fast.losses.directions import Direction
-from vicregl_fast.losses.feature_matching import Matches
 from vicregl_fast.losses.slots import SlotTable, WholeView, lay_out
 from vicregl_fast.losses.terms import Terms, names_of
 
 
 def local_terms(
-    maps: Sequence[Tensor], compared: Sequence[tuple[Direction, Matches]], criterion: Criterion, gradient: bool
+    maps: Sequence[Tensor], compared: Sequence[tuple[Direction, Matches[Tensor]]], criterion: Criterion, gradient: bool
 ) -> Terms:
     """The criterion's terms of every direction [k, t], and the gradient of their weighted sum, one [n, c, d] a view.
 
@@ -36,7 +36,7 @@ def local_terms(
     """
     samples, _, channels = maps[0].shape
     dtype = widen(maps[0][:0]).dtype
-    directions, kept = zip(*((direction, queries.shape[1]) for direction, (queries, _) in compared), strict=True)
+    directions, kept = zip(*((direction, matches.queries.shape[1]) for direction, matches in compared), strict=True)
     table = lay_out(directions, kept, tuple(map_ncd.shape[1] for map_ncd in maps), maps[0].device)
     rows_2pn = _rows(table, [compared[k][1] for k in table.order])
     flat = [map_ncd.flatten(0, 1) for map_ncd in maps]
@@ -75,7 +75,7 @@ def _select(flat_rd: Tensor, rows: Tensor, out: Tensor) -> None:
         out.copy_(flat_rd.index_select(0, rows))
 
 
-def _rows(table: SlotTable, matches: Sequence[Matches]) -> Tensor:
+def _rows(table: SlotTable, matches: Sequence[Matches[Tensor]]) -> Tensor:
     """Where both sides of every slot lie among the cells of all samples of their views: [2, p, n]."""
     matched_2np = torch.stack([torch.cat([sides[side] for sides in matches], dim=1) for side in (0, 1)])
     counting_n = torch.arange(matched_2np.shape[1], device=matched_2np.device)

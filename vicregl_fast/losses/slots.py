@@ -11,7 +11,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from vicregl_fast.losses.directions import Direction
+from vicregl_fast.geometry.directions import Direction
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from vicregl_fast.geometry.directions import Direction
+from vicregl_fast.geometry.matches import Matches
 from vicregl_fast.losses.blocks import constant, full_precision, widen
 from vicregl_fast.losses.collectives import mean_over_ranks
 from vicregl_fast.losses.config import LossConfig
-from vicregl_fast.losses.directions import Direction, plan_directions
-from vicregl_fast.losses.feature_matching import Matches, match_features
+from vicregl_fast.losses.feature_matching import match_features
 from vicregl_fast.losses.global_criterion import global_terms
 from vicregl_fast.losses.health import spread_and_correlation
 from vicregl_fast.losses.local_criterion import local_terms
+from vicregl_fast.losses.plan import plan_directions
 from vicregl_fast.losses.terms import names_of, with_gradient
 
 
@@ -48,17 +50,17 @@ class VICRegLLoss(nn.Module):
         itself.
     """
 
-    def __init__(self, config: LossConfig, num_views: int, num_large: int = 2) -> None:
+    def __init__(self, config: LossConfig, num_views: int) -> None:
         super().__init__()
         self.config = config
         self.num_views = num_views
-        self.plan = plan_directions(config, num_views, num_large)
+        self.plan = plan_directions(config, num_views)
 
     def forward(
         self,
         embeddings: Sequence[Tensor] | None,
         maps: Sequence[Tensor] | None,
-        location: Mapping[Direction, Matches],
+        location: Mapping[Direction, Matches[Tensor]],
         details: bool = False,
     ) -> LossTerms:
         """The loss of one batch, in float32 under any autocast; float64 stays float64.
@@ -66,8 +68,7 @@ class VICRegLLoss(nn.Module):
         Args:
             embeddings: global embeddings [n, D], one per view; unused at alpha 0.
             maps: local embeddings [n, c, d], one per view, cells in row-major order; unused at alpha 1.
-            location: for each of ``plan.location`` the query cells and their neighbours, int64 [n, g], with
-                the same g for all samples and queries ascending.
+            location: the matches of each of ``plan.location``.
             details: also give ``LossTerms.details``; every rank must ask alike.
 
         Raises:
@@ -95,7 +96,9 @@ class VICRegLLoss(nn.Module):
             terms = global_terms(z_vnd, self.plan.pairs, criterion, torch.is_grad_enabled())
         return _Part(weight, z_views, names_of(criterion), terms.values[None], terms.gradients, {"global": (None,)})
 
-    def _local(self, map_views: Sequence[Tensor], location: Mapping[Direction, Matches], weight: float) -> "_Part":
+    def _local(
+        self, map_views: Sequence[Tensor], location: Mapping[Direction, Matches[Tensor]], weight: float
+    ) -> "_Part":
         criterion = self.config.of_local()
         with full_precision(map_views[0].device):
             maps = [map_ncd.detach() for map_ncd in map_views]

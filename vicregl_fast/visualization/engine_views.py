@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from vicregl_fast.augment.backends import choose_backend
+from vicregl_fast.augment.normalisation import levels_of
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.data.engine import EngineName, Store
 from vicregl_fast.data.ffcv_engine.beton import Beton
@@ -23,7 +24,6 @@ from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.devices import choose_device
 from vicregl_fast.philox import permutation
 from vicregl_fast.training.feeds import open_feed
-from vicregl_fast.visualization.pictures import pictures_of
 from vicregl_fast.visualization.view_sheet import draw_view_sheet
 
 
@@ -58,7 +58,7 @@ def draw_engine_views(path: Path, views: ViewsConfig, engines: Sequence[EngineNa
         for engine, store in stores.items():
             with open_feed(store, maker, count, workers=1).loader([indices], epoch=0) as loader:
                 (batch,) = loader
-                pictures[engine] = [pictures_of(view) for view in batch.views]
+                pictures[engine] = [levels_of(view) for view in batch.views]
         images = [np.asarray(as_folder(jpegs).open(index)) for index in indices.tolist()]
         drawn = maker.draw(indices, jpegs.heights[indices], jpegs.widths[indices], epoch=0)
         return draw_view_sheet(images, [each.boxes for each in drawn], pictures)

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from vicregl_fast.geometry.cells import cell_centres
-from vicregl_fast.visualization.pictures import draw_box
+from vicregl_fast.geometry.matches import Matches
+from vicregl_fast.visualization.boxes import draw_box
 
 BOX_COLOURS = ("#ff7f0e", "#17becf")
 GAP = 0.12
@@ -42,21 +43,14 @@ class View:
 
 
 @dataclass(frozen=True)
-class Matches:
-    """Pairs of flat cell indices, int [g] each: queries in the first view, neighbours in the second."""
-
-    queries: np.ndarray
-    neighbours: np.ndarray
-
-
-@dataclass(frozen=True)
 class MatchedImage:
-    """What one row of the figure shows: the stored image uint8 [H, W, 3], two views, and their matches."""
+    """What one row of the figure shows: the stored image uint8 [H, W, 3], two views, and their
+    matches: int64 [g] each."""
 
     image: np.ndarray
     views: tuple[View, View]
-    location: Matches
-    feature: Matches
+    location: Matches[np.ndarray]
+    feature: Matches[np.ndarray]
 
 
 def centres_in_view(cells: np.ndarray, view: View) -> np.ndarray:
@@ -107,7 +101,7 @@ def _draw_overview(axes: Axes, matched: MatchedImage) -> None:
     axes.set_axis_off()
 
 
-def _draw_pairs(axes: Axes, views: tuple[View, View], matches: Matches) -> None:
+def _draw_pairs(axes: Axes, views: tuple[View, View], matches: Matches[np.ndarray]) -> None:
     side = len(views[0].picture)
     start = side * (1 + GAP)
     for view, left, colour in zip(views, (0, start), BOX_COLOURS, strict=True):

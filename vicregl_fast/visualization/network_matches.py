@@ -1,22 +1,23 @@
 """The matches that a trained network's loss selects on given images."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vicregl_fast.augment import reference
+from vicregl_fast.augment.normalisation import levels_of
 from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
 from vicregl_fast.augment.recipe import view_recipes
 from vicregl_fast.config import RunConfig
+from vicregl_fast.geometry.directions import LARGE_VIEWS, Direction
 from vicregl_fast.geometry.matching import match_cells
-from vicregl_fast.losses.directions import Direction
 from vicregl_fast.losses.feature_matching import match_features
 from vicregl_fast.models.backbone import feature_grid
 from vicregl_fast.models.network import VICRegLNetwork
-from vicregl_fast.visualization.matches import MatchedImage, Matches, View
-from vicregl_fast.visualization.pictures import pictures_of
+from vicregl_fast.visualization.matches import MatchedImage, View
 
 
 @torch.inference_mode()
@@ -29,7 +30,7 @@ def select_matches(
     matched by features.
     """
     heights, widths = (np.array([image.shape[axis] for image in images]) for axis in (0, 1))
-    recipes = view_recipes(config.views)[:2]
+    recipes = view_recipes(config.views)[:LARGE_VIEWS]
     drawn = [
         draw_parameters(recipe, seed, 0, view, np.arange(len(images)), heights, widths)
         for view, recipe in enumerate(recipes)
@@ -42,14 +43,14 @@ def select_matches(
     location = match_cells(a.boxes, a.flips & mirror, grid, b.boxes, b.flips & mirror, grid, gamma)
     maps = [_local_embeddings(network, view) for view in views]
     direction = Direction(0, 1, gamma, 1.0)
-    feature = [indices.numpy() for indices in match_features(maps, [direction])[direction]]
-    pictures = [pictures_of(view) for view in views]
+    feature = match_features(maps, [direction])[direction].map(Tensor.numpy)
+    pictures = [levels_of(view) for view in views]
     return [
         MatchedImage(
             image,
             (_view(pictures[0][k], a[k : k + 1], grid), _view(pictures[1][k], b[k : k + 1], grid)),
-            Matches(location[0][k], location[1][k]),
-            Matches(feature[0][k], feature[1][k]),
+            location.map(itemgetter(k)),
+            feature.map(itemgetter(k)),
         )
         for k, image in enumerate(images)
     ]

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from vicregl_fast.visualization.pictures import draw_box
+from vicregl_fast.visualization.boxes import draw_box
 
 INCHES = 1.5  # of a picture's side
 

@@ -7,17 +7,15 @@ from numba import njit, prange
 from torch import Tensor
 
 from vicregl_fast.augment.cpu_backend.blur import blur, blur_scratch
-from vicregl_fast.augment.cpu_backend.colour import jitter, saturate
+from vicregl_fast.augment.cpu_backend.colour import adjust_pixels, jitter
 from vicregl_fast.augment.cpu_backend.resize import TILE, crop_resize, resize_scratch
+from vicregl_fast.augment.decoded_batch import DecodedBatch
+from vicregl_fast.augment.operations import BLUR, FLIP, GREY, JITTER, SATURATION, SOLARISE
 from vicregl_fast.augment.parameters import ViewParameters
 from vicregl_fast.augment.recipe import ViewRecipe
-from vicregl_fast.augment.reference import MEAN, STD
-from vicregl_fast.augment.scalars import ZERO, solarise
-from vicregl_fast.data.batches import DecodedBatch
+from vicregl_fast.augment.scalars import ZERO, normalise, solarise
 
-_MEANS = np.array([255 * mean for mean in MEAN], np.float32)
 _NEVER = np.float32(1e9)  # a threshold that no value reaches
-_SCALES = np.array([1 / (255 * std) for std in STD], np.float32)
 
 
 def apply(recipe: ViewRecipe, parameters: ViewParameters, batch: DecodedBatch) -> Tensor:
@@ -32,9 +30,10 @@ def apply(recipe: ViewRecipe, parameters: ViewParameters, batch: DecodedBatch) -
         batch.offsets,
         batch.widths,
         p.boxes,
+        p.chosen,
         p.order,
-        np.stack([p.flips, p.jitter, p.grey, p.blur, p.solarise], axis=1),
-        np.stack([p.brightness, p.contrast, p.saturation, p.hue, p.sigma], axis=1),
+        p.factors,
+        p.sigma,
         np.float32(recipe.solarise_threshold),
         resize_scratch(threads, size, p.boxes),
         blur_scratch(threads, size, float(p.sigma.max())),
@@ -46,7 +45,19 @@ def apply(recipe: ViewRecipe, parameters: ViewParameters, batch: DecodedBatch) -
 
 @njit(parallel=True, nogil=True, cache=True)
 def _make_views(
-    packed, offsets, widths, boxes_n4, order_n4, flags_n5, factors_n5, threshold, resizing, blurring, planes, views_nyxc
+    packed,
+    offsets,
+    widths,
+    boxes_n4,
+    chosen_nc,
+    order_na,
+    factors_na,
+    sigma_n,
+    threshold,
+    resizing,
+    blurring,
+    planes,
+    views_nyxc,
 ):
     size = views_nyxc.shape[1]
     for n in prange(len(boxes_n4)):
@@ -54,17 +65,16 @@ def _make_views(
         resized_cxy, blurred_cxy = planes[thread, 0], planes[thread, 1]
         columns, tile, column, sums, weights = resizing
         scratch = columns[thread], tile[thread], column[thread], sums[thread], weights[thread]
-        flipped, jittered, turned_grey, blurred, solarised = flags_n5[n]
-        brightness, contrast, saturation, hue, sigma = factors_n5[n]
-        crop_resize(packed, offsets[n], widths[n], boxes_n4[n], flipped, scratch, resized_cxy)
+        chosen = chosen_nc[n]
+        crop_resize(packed, offsets[n], widths[n], boxes_n4[n], chosen[FLIP], scratch, resized_cxy)
         pixels_cp = resized_cxy.reshape(3, size * size)
-        if jittered:
-            jitter(pixels_cp, order_n4[n], brightness, contrast, saturation, hue)
-        if turned_grey:
-            saturate(pixels_cp, ZERO)
-        if blurred:
-            blur(resized_cxy, sigma, blurring[0][thread], blurring[1][thread], blurred_cxy)
-        _finish(blurred_cxy if blurred else resized_cxy, threshold if solarised else _NEVER, views_nyxc[n])
+        if chosen[JITTER]:
+            jitter(pixels_cp, order_na[n], factors_na[n])
+        if chosen[GREY]:
+            adjust_pixels(pixels_cp, SATURATION, ZERO, ZERO)
+        if chosen[BLUR]:
+            blur(resized_cxy, sigma_n[n], blurring[0][thread], blurring[1][thread], blurred_cxy)
+        _finish(blurred_cxy if chosen[BLUR] else resized_cxy, threshold if chosen[SOLARISE] else _NEVER, views_nyxc[n])
 
 
 @njit(nogil=True, fastmath=True, cache=True)
@@ -75,6 +85,6 @@ def _finish(planes_cxy, threshold, view_yxc):
     for low in range(0, size, TILE):
         for x in range(size):
             for y in range(low, min(low + TILE, size)):
-                view_yxc[y, x, 0] = (solarise(red[x, y], threshold) - _MEANS[0]) * _SCALES[0]
-                view_yxc[y, x, 1] = (solarise(green[x, y], threshold) - _MEANS[1]) * _SCALES[1]
-                view_yxc[y, x, 2] = (solarise(blue[x, y], threshold) - _MEANS[2]) * _SCALES[2]
+                view_yxc[y, x, 0] = normalise(solarise(red[x, y], threshold), 0)
+                view_yxc[y, x, 1] = normalise(solarise(green[x, y], threshold), 1)
+                view_yxc[y, x, 2] = normalise(solarise(blue[x, y], threshold), 2)

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.augment.parameters import ViewParameters
 from vicregl_fast.augment.recipe import ViewRecipe
-from vicregl_fast.data.batches import DecodedBatch
 
 
 def apply(

@@ -2,40 +2,37 @@
 
 from numba import cuda
 
-from vicregl_fast.augment.parameters import BRIGHTNESS, CONTRAST, SATURATION
-from vicregl_fast.augment.scalars import ZERO, blend, grey, turn_hue
-
-
-@cuda.jit(device=True, inline="always")
-def _adjust(sample, operation, red, green, blue, mean):
-    if operation == BRIGHTNESS:
-        factor, other = sample["brightness"], ZERO
-    elif operation == CONTRAST:
-        factor, other = sample["contrast"], mean
-    elif operation == SATURATION:
-        factor, other = sample["saturation"], grey(red, green, blue)
-    else:
-        return turn_hue(red, green, blue, sample["hue"])
-    return blend(red, other, factor), blend(green, other, factor), blend(blue, other, factor)
+from vicregl_fast.augment.operations import CONTRAST
+from vicregl_fast.augment.scalars import ZERO, adjust, grey
 
 
 @cuda.jit(device=True, inline="always")
 def grey_before_contrast(sample, red, green, blue):
-    """The pixel's grey when its turn for contrast comes, which blends with the mean of it."""
-    for turn in range(4):
+    """The pixel's grey when its turn for contrast comes, which blends with the mean of it.
+
+    Args:
+        sample: a record of SAMPLE.
+    """
+    for turn in range(len(sample["order"])):
         operation = sample["order"][turn]
         if operation == CONTRAST:
             break
-        red, green, blue = _adjust(sample, operation, red, green, blue, ZERO)
+        red, green, blue = adjust(operation, sample["factors"][operation], red, green, blue, ZERO)
     return grey(red, green, blue)
 
 
 @cuda.jit(device=True, inline="always")
-def colour(sample, red, green, blue, mean):
-    """Colour jitter and greyscale. ``mean``: the view's mean of ``grey_before_contrast``."""
+def colour(sample, red, green, blue, mean_grey):
+    """Colour jitter and greyscale of a pixel.
+
+    Args:
+        sample: a record of SAMPLE.
+        mean_grey: float32, the view's mean of ``grey_before_contrast``.
+    """
     if sample["jitter"]:
-        for turn in range(4):
-            red, green, blue = _adjust(sample, sample["order"][turn], red, green, blue, mean)
+        for turn in range(len(sample["order"])):
+            operation = sample["order"][turn]
+            red, green, blue = adjust(operation, sample["factors"][operation], red, green, blue, mean_grey)
     if sample["grey"]:
         red = green = blue = grey(red, green, blue)
     return red, green, blue

@@ -10,8 +10,7 @@ from vicregl_fast.augment.cuda_backend.colour import colour
 from vicregl_fast.augment.cuda_backend.resize import GREY_UNITS
 from vicregl_fast.augment.cuda_backend.samples import LARGEST_RADIUS
 from vicregl_fast.augment.cuda_backend.sums import PLACE, weigh_run
-from vicregl_fast.augment.reference import MEAN, STD
-from vicregl_fast.augment.scalars import solarise
+from vicregl_fast.augment.scalars import normalise, solarise
 
 SIDE = 32  # of a tile, pixels, at most
 RUN = 4  # neighbours that a thread blurs at once
@@ -19,8 +18,6 @@ _HALO = SIDE + 2 * LARGEST_RADIUS
 _PITCH, _ACROSS_PITCH = _HALO + 1, SIDE + 1  # odd, so that a column's values lie in different banks
 _PLANE = _HALO * _PITCH
 _PIXELS, _ACROSS, _TAPS = 3 * _PLANE, 3 * _HALO * _ACROSS_PITCH, 2 * LARGEST_RADIUS + RUN
-_BLACK = np.array([255 * mean for mean in MEAN], np.float32)
-_SCALE = np.array([1 / (255 * std) for std in STD], np.float32)
 
 
 @cuda.jit(device=True, inline="always")
@@ -67,7 +64,7 @@ def _blur_across(pixels, gaussian, radius, across):
 def _final(value, sample, threshold, channel):
     if sample["solarise"]:
         value = solarise(value, threshold)
-    return (value - _BLACK[channel]) * _SCALE[channel]
+    return normalise(value, channel)
 
 
 @cuda.jit(device=True, inline="always")

@@ -3,8 +3,9 @@
 import numpy as np
 
 from dataprep.errors import UserError
+from vicregl_fast.augment.decoded_batch import DecodedBatch
+from vicregl_fast.augment.operations import ADJUSTMENTS, CHANCES
 from vicregl_fast.augment.parameters import ViewParameters
-from vicregl_fast.data.batches import DecodedBatch
 
 LARGEST_RADIUS = 6  # of the blur, in pixels of the view: what a block's shared memory holds beside its tile
 
@@ -16,15 +17,9 @@ SAMPLE = np.dtype(
         ("width", np.int32),
         ("radius", np.int32),  # of the blur, pixels of the view; 0 leaves it out
         ("sigma", np.float32),
-        ("brightness", np.float32),
-        ("contrast", np.float32),
-        ("saturation", np.float32),
-        ("hue", np.float32),
-        ("order", np.int8, 4),
-        ("flip", np.bool_),
-        ("jitter", np.bool_),
-        ("grey", np.bool_),
-        ("solarise", np.bool_),
+        ("factors", np.float32, len(ADJUSTMENTS)),  # by the number of the adjustment
+        ("order", np.int8, len(ADJUSTMENTS)),
+        *((chance.name, np.bool_) for chance in CHANCES),
     ],
     align=True,
 )
@@ -37,7 +32,7 @@ def fill_samples(samples: np.ndarray, parameters: ViewParameters, batch: Decoded
         UserError: a sample's blur reaches further than LARGEST_RADIUS.
     """
     top, left, height, width = parameters.boxes.astype(np.int64).T
-    radius = np.where(parameters.blur, np.ceil(3 * parameters.sigma.astype(np.float64)), 0)
+    radius = np.where(parameters.column("blur"), np.ceil(3 * parameters.sigma.astype(np.float64)), 0)
     if radius.max(initial=0) > LARGEST_RADIUS:
         raise UserError(
             f"the augmentation's CUDA backend blurs with a sigma of at most {LARGEST_RADIUS / 3:g} pixels, "
@@ -46,7 +41,8 @@ def fill_samples(samples: np.ndarray, parameters: ViewParameters, batch: Decoded
     samples["start"] = batch.offsets + 3 * (top * batch.widths + left)
     samples["stride"] = 3 * batch.widths
     samples["height"], samples["width"] = height, width
-    samples["radius"], samples["sigma"] = radius, parameters.sigma
-    samples["flip"] = parameters.flips
-    for name in ("brightness", "contrast", "saturation", "hue", "order", "jitter", "grey", "solarise"):
+    samples["radius"] = radius
+    for name in ("sigma", "factors", "order"):
         samples[name] = getattr(parameters, name)
+    for chance in CHANCES:
+        samples[chance.name] = parameters.column(chance.name)

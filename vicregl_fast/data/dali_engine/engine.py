@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vicregl_fast.data.batches import DecodedBatch
+from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.data.dali_engine.decoding import StorePipeline
 from vicregl_fast.data.engine import BATCHES_HELD, Undecodable, largest_batch
 from vicregl_fast.data.jpegs import JpegStore

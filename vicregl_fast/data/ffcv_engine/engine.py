@@ -7,7 +7,7 @@ import numba
 import numpy as np
 import torch
 
-from vicregl_fast.data.batches import DecodedBatch
+from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.data.engine import BATCHES_HELD, Undecodable, largest_batch
 from vicregl_fast.data.ffcv_engine.beton import Beton
 from vicregl_fast.data.ffcv_engine.decoder import PackedDecoder

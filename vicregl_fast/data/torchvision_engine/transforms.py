@@ -1,13 +1,23 @@
 """One view of one image by torchvision's functions, on PIL images where these are faster than on tensors."""
 
+from collections.abc import Callable
+
 import numpy as np
 from PIL import Image, ImageFilter
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from vicregl_fast.augment.parameters import BRIGHTNESS, CONTRAST, HUE, SATURATION, ViewParameters
+from vicregl_fast.augment.operations import ADJUSTMENTS, CHANCES
+from vicregl_fast.augment.parameters import ViewParameters
 from vicregl_fast.augment.recipe import ViewRecipe
+
+_ADJUST: dict[str, Callable[[Image.Image, float], Image.Image]] = {
+    "brightness": functional.adjust_brightness,
+    "contrast": functional.adjust_contrast,
+    "saturation": functional.adjust_saturation,
+    "hue": functional.adjust_hue,
+}
 
 
 def make_view(image: Tensor, recipe: ViewRecipe, parameters: ViewParameters, k: int) -> np.ndarray:
@@ -26,28 +36,16 @@ def make_view(image: Tensor, recipe: ViewRecipe, parameters: ViewParameters, k: 
     box, size = parameters.boxes[k].tolist(), [recipe.size, recipe.size]
     resized = functional.resized_crop(image, *box, size, InterpolationMode.BICUBIC)
     view = Image.merge("RGB", [Image.fromarray(plane) for plane in resized.numpy()])  # ten times faster than at once
-    if parameters.flips[k]:
+    chosen = {chance.name: parameters.column(chance.name)[k] for chance in CHANCES}
+    if chosen["flip"]:
         view = functional.horizontal_flip(view)
-    if parameters.jitter[k]:
-        view = _jitter(view, parameters, k)
-    if parameters.grey[k]:
+    if chosen["jitter"]:
+        for number in parameters.order[k]:
+            view = _ADJUST[ADJUSTMENTS[number].name](view, float(parameters.factors[k, number]))
+    if chosen["grey"]:
         view = functional.to_grayscale(view, num_output_channels=3)
-    if parameters.blur[k]:
+    if chosen["blur"]:
         view = view.filter(ImageFilter.GaussianBlur(float(parameters.sigma[k])))  # as published
-    if parameters.solarise[k]:
+    if chosen["solarise"]:
         view = functional.solarize(view, recipe.solarise_threshold)
     return np.asarray(view)
-
-
-def _jitter(view: Image.Image, parameters: ViewParameters, k: int) -> Image.Image:
-    for operation in parameters.order[k]:
-        if operation == BRIGHTNESS:
-            view = functional.adjust_brightness(view, float(parameters.brightness[k]))
-        elif operation == CONTRAST:
-            view = functional.adjust_contrast(view, float(parameters.contrast[k]))
-        elif operation == SATURATION:
-            view = functional.adjust_saturation(view, float(parameters.saturation[k]))
-        else:
-            assert operation == HUE
-            view = functional.adjust_hue(view, float(parameters.hue[k]))
-    return view

@@ -72,7 +72,7 @@ class ViewDataset(Dataset):
             indices,
             tuple(_views(images, recipe, each) for recipe, each in zip(maker.recipes, drawn, strict=True)),
             None if labels is None else torch.from_numpy(labels[indices]),
-            {direction: (torch.from_numpy(a), torch.from_numpy(b)) for direction, (a, b) in matches.items()},
+            {direction: kept.map(torch.from_numpy) for direction, kept in matches.items()},
             _views(images, maker.recipes[0], centre_parameters(heights, widths)) if maker.whole else None,
         )
 

@@ -9,21 +9,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from dataprep.errors import UserError
+from vicregl_fast.geometry.directions import LARGE_VIEWS, Direction
 from vicregl_fast.losses.config import LossConfig, Switches
-
-
-@dataclass(frozen=True)
-class Direction:
-    """Cells of view ``query`` look for their nearest neighbours in view ``neighbour``.
-
-    gamma: matches kept, clamped to the query view's cells where they are counted; None keeps every cell.
-    weight: this direction's share in the local criterion.
-    """
-
-    query: int
-    neighbour: int
-    gamma: int | None
-    weight: float
 
 
 @dataclass(frozen=True)
@@ -44,8 +31,8 @@ class DirectionPlan:
     pairs: tuple[ViewPair, ...]
 
 
-def plan_directions(config: LossConfig, num_views: int, num_large: int = 2) -> DirectionPlan:
-    """Lists the comparisons between views; the first ``num_large`` of ``num_views`` views are large.
+def plan_directions(config: LossConfig, num_views: int) -> DirectionPlan:
+    """Lists the comparisons between views, of which the first ``LARGE_VIEWS`` are large.
 
     The weights of ``location``, of ``feature`` and of ``pairs``, unless switched off, each sum to 1.
 
@@ -54,7 +41,7 @@ def plan_directions(config: LossConfig, num_views: int, num_large: int = 2) -> D
     """
     if num_views < 2:
         raise UserError(f"the loss compares views, and there is only {num_views}: use a recipe with two or more")
-    ordered = [(i, j) for i in range(min(num_large, num_views)) for j in range(num_views) if j != i]
+    ordered = [(i, j) for i in range(min(LARGE_VIEWS, num_views)) for j in range(num_views) if j != i]
     switches = config.switches()
     pairs = _merge_pairs(ordered) if config.alpha > 0 else ()
     if config.alpha == 1:
@@ -64,7 +51,7 @@ def plan_directions(config: LossConfig, num_views: int, num_large: int = 2) -> D
     feature: dict[tuple[int, int, int | None], float] = defaultdict(float)
     for i, j in ordered:
         for query, neighbour in ((i, j), (j, i)):
-            gamma = _gamma(config, switches, large=query < num_large, leads=query == i)
+            gamma = _gamma(config, switches, large=query < LARGE_VIEWS, leads=query == i)
             if config.location:
                 location[query, neighbour, gamma] += 0.5 / len(ordered)
             if config.feature:

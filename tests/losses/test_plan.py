@@ -5,8 +5,9 @@ from typing import Literal
 import pytest
 
 from dataprep.errors import UserError
+from vicregl_fast.geometry.directions import Direction
 from vicregl_fast.losses.config import LossConfig, Switches
-from vicregl_fast.losses.directions import Direction, ViewPair, plan_directions
+from vicregl_fast.losses.plan import ViewPair, plan_directions
 
 
 def test_two_views_of_the_paper_merge_into_one_direction_each_way() -> None:
