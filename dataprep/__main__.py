@@ -1,122 +1,17 @@
 """``python -m dataprep``: draws an image set, converts a folder of images to a store, or checks a store."""
 
-import argparse
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from dataprep.command_line import SentenceParser
+from dataprep.commands import parser
 from dataprep.errors import exit_on_user_error
 from dataprep.stopping import clean_stop
 
-if TYPE_CHECKING:
-    from dataprep.manifest import Manifest
 
-
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Does what the command line asks for."""
     with exit_on_user_error(), clean_stop():
-        options = _parser().parse_args(arguments)
+        options = parser().parse_args(arguments)
         options.run(options)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = SentenceParser(prog="python -m dataprep", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=SentenceParser)
-    _add_demo(commands.add_parser("demo", help="draw a labelled image set with masks"))
-    _add_ffcv(commands.add_parser("ffcv", help="convert a folder of images to an FFCV store"))
-    _add_webdataset(commands.add_parser("webdataset", help="convert a folder of images to WebDataset shards for DALI"))
-    _add_verify(commands.add_parser("verify", help="decode every image of a store, and compare some with their source"))
-    for command in commands.choices.values():
-        command.add_argument("--workers", type=int, help="processes (all available cores)")
-    return parser
-
-
-def _add_demo(demo: argparse.ArgumentParser) -> None:
-    demo.add_argument("out", type=Path, metavar="OUT", help="folder to make")
-    demo.add_argument("--images", type=int, default=1200, help="pictures in all, one in six for validation (1200)")
-    demo.add_argument("--seed", type=int, default=0, help="the pictures are a function of it (0)")
-    demo.set_defaults(run=_demo)
-
-
-def _add_ffcv(ffcv: argparse.ArgumentParser) -> None:
-    ffcv.add_argument("source", type=Path, metavar="SOURCE", help="class folders, or any folder of images")
-    ffcv.add_argument("out", type=Path, metavar="OUT.beton", help="store to write")
-    ffcv.add_argument("--mode", default="jpg", help="jpg: JPEGs; raw: pixels; mixed: a share of pixels (jpg)")
-    ffcv.add_argument("--raw-share", type=float, metavar="P", help="of mixed: the share of images kept as pixels")
-    _add_conversion(ffcv)
-    ffcv.set_defaults(run=_ffcv)
-
-
-def _add_webdataset(webdataset: argparse.ArgumentParser) -> None:
-    webdataset.add_argument("source", type=Path, metavar="SOURCE", help="class folders, or any folder of images")
-    webdataset.add_argument("out", type=Path, metavar="OUT_DIR", help="folder to make, of shards and their indexes")
-    webdataset.add_argument("--shard-mib", type=int, default=256, help="largest size of a shard in MiB (256)")
-    _add_conversion(webdataset)
-    webdataset.set_defaults(run=_webdataset)
-
-
-def _add_verify(verify: argparse.ArgumentParser) -> None:
-    verify.add_argument("store", type=Path, metavar="STORE", help="a .beton file, or a folder of shards")
-    verify.add_argument("--source", type=Path, metavar="FOLDER", help="the images' folder (where the manifest says)")
-    verify.add_argument("--sample", type=int, default=64, help="images to compare with their source (64)")
-    verify.set_defaults(run=_verify)
-
-
-def _add_conversion(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--list", type=Path, metavar="FILE", help="only these images: one path in SOURCE a line")
-    command.add_argument("--max-side", type=int, default=500, help="reduce images to this many pixels (500)")
-    command.add_argument("--quality", type=int, default=90, help="JPEG quality of what is encoded anew (90)")
-    command.add_argument("--on-error", choices=("fail", "skip"), default="fail", help="at an unreadable image (fail)")
-    command.add_argument("--overwrite", action="store_true", help="replace an existing store, once the new is whole")
-
-
-def _demo(options: argparse.Namespace) -> None:
-    from dataprep.demo import write_demo  # OpenCV, which the other commands do without
-
-    write_demo(options.out, options.images, options.seed, options.workers)
-    print(f"drew {options.images} pictures into {options.out}")
-
-
-def _ffcv(options: argparse.Namespace) -> None:
-    from dataprep.ffcv_store import write_store
-
-    _convert(options, write_store, mode=options.mode, raw_share=options.raw_share)
-
-
-def _webdataset(options: argparse.Namespace) -> None:
-    from dataprep.webdataset_store import write_shards
-
-    _convert(options, write_shards, shard_mib=options.shard_mib)
-
-
-def _verify(options: argparse.Namespace) -> None:
-    from dataprep.verify import verify_store
-
-    compared = verify_store(options.store, options.source, options.sample, options.workers)
-    source = f"{compared} are what their source gives" if compared else "none was compared with its source"
-    print(f"{options.store} is whole: every image decodes, and {source}")
-
-
-def _convert(options: argparse.Namespace, write: "Callable[..., Manifest]", **own: object) -> None:
-    from dataprep.sources import list_images
-
-    manifest = write(
-        list_images(options.source, options.list),
-        options.out,
-        max_side=options.max_side,
-        quality=options.quality,
-        workers=options.workers,
-        on_error=options.on_error,
-        overwrite=options.overwrite,
-        **own,
-    )
-    kind = f"in {len(manifest.classes)} classes" if manifest.classes else "without labels"
-    anew = manifest.count - manifest.originals - manifest.raw
-    pixels = f"{manifest.raw} as pixels, " if manifest.raw else ""
-    print(
-        f"wrote {manifest.count} images {kind} to {options.out}: {manifest.originals} with their own bytes, "
-        f"{anew} encoded anew, {pixels}{len(manifest.skipped)} left out"
-    )
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def write_beton(path: Path, samples: Iterable[tuple[StoredImage, int]], capacity
 
 
 def read_beton(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """ROW [n] and ALLOCATION [n] of a store, in sample order.
+    """ROW [n] of a store, in sample order, and how many bytes each image takes, int64 [n].
 
     Raises:
         UserError: it is of another version, has other fields, or its tables are damaged.
@@ -79,9 +79,27 @@ def read_beton(path: Path) -> tuple[np.ndarray, np.ndarray]:
         rows = _read(file, ROW, int(header["num_samples"]), path)
         file.seek(int(header["alloc_table"]))
         allocations = _read(file, ALLOCATION, len(rows), path)
-    if not np.array_equal(allocations["ptr"], rows["image"]["data_ptr"]):
+    return rows, stored_sizes(path, rows["image"]["data_ptr"], allocations)
+
+
+def stored_sizes(path: Path, addresses: np.ndarray, allocations: np.ndarray) -> np.ndarray:
+    """How many bytes of the file each image takes, int64 [n].
+
+    Args:
+        path: of the store.
+        addresses: where the images begin, uint64 [n].
+        allocations: ALLOCATION, in any order.
+
+    Raises:
+        UserError: an image begins where no allocation does, or reaches beyond the file: it would be read from there.
+    """
+    order = np.argsort(allocations["ptr"])
+    starts = allocations["ptr"][order]
+    found = np.minimum(np.searchsorted(starts, addresses), len(starts) - 1)
+    sizes = allocations["size"][order[found]].astype(np.int64)
+    if (starts[found] != addresses).any() or (addresses.astype(np.int64) + sizes > path.stat().st_size).any():
         raise UserError(f"the tables of {path} contradict each other; convert the images again")
-    return rows, allocations
+    return sizes
 
 
 def _page_end(position: int, page_size: int) -> int:

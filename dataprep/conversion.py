@@ -1,6 +1,5 @@
 """What every store's conversion has in common: its options, its images in order, and the record of what was seen."""
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
@@ -9,9 +8,10 @@ from functools import partial
 
 from tqdm import tqdm
 
-from dataprep.errors import UserError
+from dataprep.errors import ON_ERROR, UserError
 from dataprep.images import StoredImage, UnreadableImage, convert
 from dataprep.manifest import Manifest, SkippedImage, StoreOptions
+from dataprep.notes import note
 from dataprep.sources import ImageSource
 from dataprep.workers import ordered_map
 
@@ -34,11 +34,11 @@ class Record:
 def check_options(options: StoreOptions, workers: int) -> None:
     """Raises UserError for values that no conversion can use."""
     if not 16 <= options.max_side <= LARGEST_SIDE:
-        raise UserError(f"--max-side {options.max_side} is out of range; give pixels from 16 to {LARGEST_SIDE}")
+        raise UserError(f"--max_side {options.max_side} is out of range; give pixels from 16 to {LARGEST_SIDE}")
     if not 1 <= options.quality <= 100:
         raise UserError(f"--quality {options.quality} is out of range; give a JPEG quality from 1 to 100")
-    if options.on_error not in ("fail", "skip"):
-        raise UserError(f"--on-error {options.on_error} is unknown; give fail or skip")
+    if options.on_error not in ON_ERROR:
+        raise UserError(f"--on_error {options.on_error} is unknown; give {' or '.join(ON_ERROR)}")
     if workers < 1:
         raise UserError(f"--workers {workers} is too few; give at least 1")
 
@@ -97,9 +97,9 @@ def _samples(
                 yield image, label
             elif options.on_error == "skip":
                 record.skipped.append(SkippedImage(file, str(image)))
-                progress.write(f"left out {file}: {image}", file=sys.stderr)
+                note(f"{file} is left out: {image}")
             else:
                 raise UserError(
                     f"{source.root / file} cannot be converted: {image}; "
-                    "remove it, or leave such images out (--on-error skip; in training --data.on_error skip)"
+                    "remove it, or leave such images out (--on_error skip; in training --data.on_error skip)"
                 )

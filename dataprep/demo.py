@@ -11,9 +11,9 @@ import numpy as np
 from numpy.random import Generator
 from tqdm import tqdm
 
+from dataprep.atomic import put_folder_in_place, unfinished
 from dataprep.dead_leaves import dead_leaves, polygon, random_colours
 from dataprep.errors import UserError
-from dataprep.finishing import unfinished
 from dataprep.objects import CLASSES, Pose, coverage, draw_object
 from dataprep.workers import available_cores, ordered_map
 
@@ -75,7 +75,7 @@ def write_demo(out: Path, images: int = 1200, seed: int = 0, workers: int | None
         with closing(ordered_map(draw, list(places(images)), workers)) as done:
             for _ in tqdm(done, total=images, unit=" images", mininterval=0.5):
                 pass
-        folder.replace(out)
+        put_folder_in_place(folder, out)
 
 
 def places(images: int) -> Iterator[Place]:

@@ -1,8 +1,13 @@
-"""The one kind of error that a user can mend, and how an entry point ends on it."""
+"""The one kind of error that a user can mend, and how a program ends on it."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal, get_args
+
+OnError = Literal["fail", "skip"]
+"""What happens at an image that does not decode: the work ends, or goes on without it."""
+ON_ERROR: tuple[OnError, ...] = get_args(OnError)
 
 
 class UserError(ValueError):

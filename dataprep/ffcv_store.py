@@ -3,10 +3,10 @@
 from functools import partial
 from pathlib import Path
 
+from dataprep.atomic import put_in_place, unfinished
 from dataprep.beton import write_beton
 from dataprep.conversion import check_options, describe, write_converted
-from dataprep.errors import UserError
-from dataprep.finishing import sync, unfinished
+from dataprep.errors import OnError, UserError
 from dataprep.manifest import Manifest, StoreOptions, manifest_path, sha256_of
 from dataprep.sources import ImageSource
 from dataprep.workers import available_cores
@@ -24,7 +24,7 @@ def write_store(
     mode: str = "jpg",
     raw_share: float | None = None,
     workers: int | None = None,
-    on_error: str = "fail",
+    on_error: OnError = "fail",
     overwrite: bool = False,
 ) -> Manifest:
     """Converts the images, in their order, to ``out`` (``.beton``) with its manifest beside it.
@@ -45,13 +45,11 @@ def write_store(
     with unfinished(out) as partial_store:
         write = partial(write_beton, partial_store, capacity=len(source), page_size=page_size)
         record = write_converted(write, source, options, workers, largest=page_size)
-        sync(partial_store)
         size, digest = partial_store.stat().st_size, sha256_of(partial_store)
         manifest = describe(source, options, record, kind="ffcv", size_bytes=size, sha256=digest)
         # The store comes last: a manifest alone is nothing, and a store never stands without one.
         manifest.write(manifest_path(out))
-        partial_store.replace(out)
-        sync(out.parent)
+        put_in_place(partial_store, out)
     return manifest
 
 
@@ -59,11 +57,11 @@ def _raw_share(mode: str, share: float | None) -> float:
     if mode not in ("jpg", "raw", "mixed"):
         raise UserError(f"--mode {mode} is unknown; give jpg, raw or mixed")
     if (share is not None) != (mode == "mixed"):
-        raise UserError(f"--raw-share goes with --mode mixed and only with it, and the mode is {mode}")
+        raise UserError(f"--raw_share goes with --mode mixed and only with it, and the mode is {mode}")
     if share is None:
         return 1.0 if mode == "raw" else 0.0
     if not 0 <= share <= 1:
-        raise UserError(f"--raw-share {share} is out of range; give a share from 0 to 1")
+        raise UserError(f"--raw_share {share} is out of range; give a share from 0 to 1")
     return share
 
 

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, asdict, dataclass, fields
 from pathlib import Path
 
-from dataprep.errors import UserError
+from dataprep.atomic import write_text
+from dataprep.errors import OnError, UserError
 
 FORMAT_VERSION = 1
 JPEG_MODE, RAW_MODE = 0, 1
@@ -41,7 +41,7 @@ class StoreOptions:
 
     max_side: int
     quality: int
-    on_error: str
+    on_error: OnError
     mode: str = "jpg"
     raw_share: float = 0.0
 
@@ -79,15 +79,7 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Writes the record as JSON, complete or not at all."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("w", encoding="utf-8") as file:
-                json.dump(asdict(self), file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_text(path, json.dumps(asdict(self), indent=1))
 
 
 def manifest_path(store: Path) -> Path:

@@ -37,9 +37,9 @@ def list_samples(store: Path, manifest: Manifest) -> StoredSamples:
         return StoredSamples(_table(**{name: index[name] for name in INDEX.names or ()}), files)
     if manifest.kind != "ffcv":
         raise UserError(f"{store} is a store of the unknown kind {manifest.kind}; convert the images again")
-    rows, allocations = read_beton(store)
+    rows, sizes = read_beton(store)
     images = rows["image"]
-    columns = {"offset": allocations["ptr"], "size": allocations["size"], "label": rows["label"]}
+    columns = {"offset": images["data_ptr"], "size": sizes, "label": rows["label"]}
     columns |= {"height": images["height"], "width": images["width"], "raw": images["mode"] == RAW_MODE}
     return StoredSamples(_table(**columns), (store,))
 

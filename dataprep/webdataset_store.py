@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dataprep.atomic import put_folder_in_place, sync, unfinished
 from dataprep.conversion import Record, check_options, describe, write_converted
-from dataprep.errors import UserError
-from dataprep.finishing import replace_folder, sync, unfinished
+from dataprep.errors import OnError, UserError
 from dataprep.manifest import Manifest, StoreFile, StoreOptions, digest_of, manifest_path, read_manifest, sha256_of
 from dataprep.shard_index import INDEX_NAME
 from dataprep.shards import ShardWriter
@@ -24,7 +24,7 @@ def write_shards(
     quality: int = 90,
     shard_mib: int = 256,
     workers: int | None = None,
-    on_error: str = "fail",
+    on_error: OnError = "fail",
     overwrite: bool = False,
 ) -> Manifest:
     """Converts the images, in their order, to shards in the folder ``out``, with their indexes and a manifest.
@@ -39,15 +39,14 @@ def write_shards(
     workers = available_cores() if workers is None else workers
     check_options(options, workers)
     if shard_mib < 1:
-        raise UserError(f"--shard-mib {shard_mib} is too few; give at least 1")
+        raise UserError(f"--shard_mib {shard_mib} is too few; give at least 1")
     _check_out(out, overwrite)
     with unfinished(out) as folder:
         folder.mkdir()
         record = _write_files(source, folder, options, shard_mib << 20, workers)
         manifest = _describe(source, folder, options, record)
         manifest.write(manifest_path(folder))
-        sync(folder)
-        replace_folder(folder, out)
+        put_folder_in_place(folder, out)
     return manifest
 
 

@@ -10,7 +10,7 @@ from dataprep.errors import UserError
 from vicregl_fast.augment.recipe import view_recipes
 from vicregl_fast.config import RunConfig, dump_config, load_config, parse_config
 from vicregl_fast.losses.config import LossConfig
-from vicregl_fast.optim.build import peak_lr
+from vicregl_fast.optim.schedule import Schedule
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -19,7 +19,7 @@ def test_the_defaults_are_the_released_recipe() -> None:
     config = parse_config([])
     assert config == RunConfig()
     assert (config.epochs, config.batch_size, config.model.backbone) == (300, 2048, "resnet50")
-    assert peak_lr(config.optim, config.batch_size) == pytest.approx(1.6)
+    assert Schedule.of(config.optim, config.batch_size, 300, epoch_steps=600).peak == pytest.approx(1.6)
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,8 @@ def test_the_defaults_are_the_released_recipe() -> None:
 )
 def test_recipes_reach_the_paper_s_rates_and_views(recipe: str, peak: float, end: float, views: list[int]) -> None:
     config = parse_config(["--config", str(CONFIGS / f"{recipe}.yaml")])
-    reached = peak_lr(config.optim, config.batch_size)
-    assert reached == pytest.approx(peak)
-    assert reached * config.optim.end_factor == pytest.approx(end)
+    schedule = Schedule.of(config.optim, config.batch_size, config.epochs, epoch_steps=10)
+    assert (schedule.peak, schedule.end) == pytest.approx((peak, end))
     assert [view.size for view in view_recipes(config.views)] == views
 
 
@@ -80,6 +79,7 @@ def test_a_saved_configuration_reads_back_the_same(tmp_path: Path) -> None:
         (["--model.expander", "0"], "at least 1"),
         (["--views.large_size", "0"], "at least 1 pixel"),
         (["--train.precision", "fp8"], "train.precision"),
+        (["--epochs", "3", "--optim.warmup_epochs", "4"], "the warm-up of 4 epochs is longer than the run of 3"),
     ],
 )
 def test_wrong_options_are_one_sentence(arguments: list[str], words: str) -> None:

@@ -7,48 +7,14 @@ from typing import Literal
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
+from dataprep.command_line import with_underscores
 from dataprep.errors import UserError
 from vicregl_fast.augment.recipe import ViewsConfig
-from vicregl_fast.data.engine import EngineName
+from vicregl_fast.data.config import DataConfig
 from vicregl_fast.losses.config import LossConfig
-from vicregl_fast.models.network import ModelConfig
-from vicregl_fast.optim.build import OptimConfig
+from vicregl_fast.models.config import ModelConfig
+from vicregl_fast.optim.config import OptimConfig
 from vicregl_fast.seeds import check_seed
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Where images come from.
-
-    Attributes:
-        path: a .beton store, a folder of WebDataset shards, or a folder of images, which is then converted once into a
-            cache beside the run (but for the torchvision engine).
-        engine: what reads and decodes: ffcv (.beton), dali (.beton or shards, on the GPU where there is one) or
-            torchvision (a folder of images as it is, the slow ordinary way); auto takes dali for shards, else ffcv.
-        list: with a folder: a file with one relative path a line, the images to use.
-        val_path: the same for the validation pass; null for none.
-        val_list: as list, for val_path.
-        workers: decoding threads (torchvision: processes); null means one for each core that this process may use.
-        order: random over all images, or blocks for a store larger than memory: reads some places of it at a time.
-        window: with blocks: images that are shuffled together; they should fit into memory.
-        on_error: at an image that does not decode, fail or skip it.
-    """
-
-    path: str = "data/imagenet/train.beton"
-    engine: EngineName = "auto"
-    list: str | None = None
-    val_path: str | None = None
-    val_list: str | None = None
-    workers: int | None = None
-    order: Literal["random", "blocks"] = "random"
-    window: int = 16384
-    on_error: Literal["fail", "skip"] = "fail"
-
-    def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise UserError(f"data.workers is {self.workers}; give at least 1, or null for one a core")
-        if self.window < 1:
-            raise UserError(f"data.window is {self.window}; give at least 1 image")
 
 
 @dataclass(frozen=True)
@@ -146,8 +112,8 @@ def parse_config(arguments: list[str] | None = None) -> RunConfig:
     Raises:
         UserError: an option that is unknown or has an impossible value.
     """
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    # It prints what has been read so far: asked last, that is everything.
+    given = with_underscores(sys.argv[1:] if arguments is None else arguments)
+    # The option prints what the parser has read by then; moved to the end, it prints the whole configuration.
     given.sort(key=lambda argument: argument.startswith("--print_config"))
     try:
         return _build(config_parser().parse_args(given))

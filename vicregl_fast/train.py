@@ -1,13 +1,15 @@
 """Pretrains a backbone: ``python -m vicregl_fast.train [--config FILE] [--KEY VALUE ...]``; see ``--help``."""
 
 import sys
+from typing import TYPE_CHECKING
 
 from dataprep.errors import exit_on_user_error
 from dataprep.stopping import check_stop, clean_stop
 from vicregl_fast.config import RunConfig, parse_config
-from vicregl_fast.training.precision import choose_kernels
-from vicregl_fast.training.processes import Processes, join_processes, leave_processes
 from vicregl_fast.training.signals import exit_code
+
+if TYPE_CHECKING:
+    from vicregl_fast.training.processes import Processes
 
 
 def run(config: RunConfig) -> int:
@@ -15,7 +17,9 @@ def run(config: RunConfig) -> int:
     processes: Processes | None = None
     try:
         with clean_stop():  # a folder may be in the middle of its conversion
-            from vicregl_fast.training.trainer import Trainer  # after parsing, so that --help need not wait for ffcv
+            from vicregl_fast.training.precision import choose_kernels
+            from vicregl_fast.training.processes import join_processes
+            from vicregl_fast.training.trainer import Trainer
 
             choose_kernels(config.train.deterministic)
             processes = join_processes(config.train.device)
@@ -27,7 +31,7 @@ def run(config: RunConfig) -> int:
         return exit_code(stop.code - 128)
     finally:
         if processes is not None:
-            leave_processes(processes)
+            processes.leave()
 
 
 def main() -> None:

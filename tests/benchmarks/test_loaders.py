@@ -17,7 +17,7 @@ from vicregl_fast.benchmarks.loader_sources import open_all, open_bytes
 from vicregl_fast.benchmarks.loaders import LoaderBench, bench_loaders
 from vicregl_fast.benchmarks.measurements import read_measurements
 from vicregl_fast.benchmarks.pil_decoding import PilDecoding
-from vicregl_fast.data.torchvision_engine.folder import ImageFolder
+from vicregl_fast.data.image_folder import ImageFolder
 
 pytestmark = pytest.mark.timeout(200)
 CPU = torch.device("cpu")
@@ -51,7 +51,7 @@ def test_bare_decoding_names_what_does_not_decode(beton: Path, tmp_path: Path) -
 
 def _source(beton: Path) -> Path:
     files = open_all(beton, beton.parent, ["torchvision"])["torchvision"]
-    return files.path
+    return files.store.path
 
 
 def test_pil_decodes_every_image_and_says_which_it_cannot(image_folder: Path, tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_pil_decodes_every_image_and_says_which_it_cannot(image_folder: Path, tm
     batches = [np.arange(8), np.arange(8, 16), np.arange(16, 20)]
     assert PilDecoding(folder, batches, 2).decode() == 20
     (tmp_path / "bad.jpg").write_bytes((image_folder / folder.files[0]).read_bytes()[:800])
-    with pytest.raises(UserError, match=r"bad\.jpg, does not decode"):
+    with pytest.raises(UserError, match=r"bad\.jpg does not decode"):
         PilDecoding(ImageFolder.of(list_images(tmp_path)), [np.array([0])], 1).decode()
 
 

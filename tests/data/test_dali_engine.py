@@ -19,10 +19,9 @@ from vicregl_fast.augment.normalisation import levels_of
 from vicregl_fast.augment.parameters import draw_parameters
 from vicregl_fast.augment.recipe import ViewRecipe
 from vicregl_fast.data.dali_engine.engine import DaliEngine
-from vicregl_fast.data.dali_engine.shards import open_shards
 from vicregl_fast.data.ffcv_engine.beton import open_beton
 from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
-from vicregl_fast.data.jpegs import JpegStore, jpegs_of_beton
+from vicregl_fast.data.stored_images import StoredImages, open_jpegs
 from vicregl_fast.geometry.crop_rule import CropRule
 
 pytestmark = pytest.mark.timeout(120)
@@ -37,8 +36,8 @@ def shards(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def opened(kind: str, beton: Path, shards: Path) -> JpegStore:
-    return jpegs_of_beton(open_beton(beton)) if kind == "beton" else open_shards(shards)
+def opened(kind: str, beton: Path, shards: Path) -> StoredImages:
+    return open_jpegs(beton if kind == "beton" else shards)
 
 
 @pytest.mark.parametrize("kind", ["beton", "shards"])
@@ -56,16 +55,16 @@ def test_pixels_are_the_ffcv_engine_s(kind: str, beton: Path, shards: Path) -> N
 
 
 def test_stores_agree(beton: Path, shards: Path) -> None:
-    ours, right = open_shards(shards), open_beton(beton)
+    ours, right = open_jpegs(shards), open_beton(beton)
     assert len(ours) == 48 and ours.classes == right.classes
     assert (ours.heights == right.heights).all() and (ours.widths == right.widths).all()
-    jpegs = jpegs_of_beton(right)
-    assert all((ours.jpeg(k) == jpegs.jpeg(k)).all() for k in range(48))
+    jpegs = open_jpegs(beton)
+    assert all((ours.stored(k) == jpegs.stored(k)).all() for k in range(48))
 
 
 def test_images_without_labels(image_folder: Path, tmp_path: Path) -> None:
     write_small_shards(list_images(image_folder / "class_a"), tmp_path / "shards", shards=1)
-    store = open_shards(tmp_path / "shards")
+    store = open_jpegs(tmp_path / "shards")
     assert store.labels is None and store.classes is None
     assert DaliEngine(store, 4, 1, CPU).decode(np.arange(4)).labels.tolist() == [-1] * 4
 
@@ -76,7 +75,7 @@ def test_nothing_outside_the_box_is_read(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     Image.fromarray(pixels).save(tmp_path / "images" / "a.png")
     write_store(list_images(tmp_path / "images"), tmp_path / "store.beton", quality=100, workers=1)
-    store = jpegs_of_beton(open_beton(tmp_path / "store.beton"))
+    store = open_jpegs(tmp_path / "store.beton")
     batch = DaliEngine(store, 1, 1, CPU).decode(np.array([0]))
     plain = ViewRecipe(16, CropRule((1, 1)), 0, 0, flip_probability=0, jitter_probability=0, grey_probability=0)
     parameters = draw_parameters(plain, 0, 0, 0, batch.indices, batch.heights, batch.widths)
@@ -101,7 +100,7 @@ def test_a_damaged_image_is_named(damage: str, shards: Path, tmp_path: Path) -> 
     data = bytearray(shard.read_bytes())
     data[first:last] = bytes(last - first)
     shard.write_bytes(data)
-    store = open_shards(tmp_path)
+    store = open_jpegs(tmp_path)
     engine = DaliEngine(store, 4, 2, CPU)
     engine.decode(np.array([26, 28]))
     with pytest.raises(UserError, match=f"image 27 of {tmp_path} does not decode"):
@@ -118,7 +117,7 @@ def test_an_image_of_another_size_is_named(shards: Path, tmp_path: Path) -> None
     index["height"][3] += 1
     np.save(tmp_path / "index.npy", index)
     with pytest.raises(UserError, match="image 3 of"):
-        DaliEngine(open_shards(tmp_path), 4, 1, CPU).decode(np.array([2, 3]))
+        DaliEngine(open_jpegs(tmp_path), 4, 1, CPU).decode(np.array([2, 3]))
 
 
 def test_incomplete_shards_are_refused(shards: Path, tmp_path: Path) -> None:
@@ -126,12 +125,12 @@ def test_incomplete_shards_are_refused(shards: Path, tmp_path: Path) -> None:
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "shard-000002.tar").unlink()
     with pytest.raises(UserError, match=r"shard-000002\.tar"):
-        open_shards(tmp_path)
+        open_jpegs(tmp_path)
 
 
 @pytest.mark.gpu
 def test_a_gpu_decodes_what_the_cpu_does(beton: Path, cuda: torch.device) -> None:
-    store = jpegs_of_beton(open_beton(beton))
+    store = open_jpegs(beton)
     on_gpu, on_cpu = DaliEngine(store, 9, 2, cuda).decode(INDICES), DaliEngine(store, 9, 2, CPU).decode(INDICES)
     for image, expected in zip(on_gpu.images(), on_cpu.images(), strict=True):
         difference = (image.cpu().int() - expected.int()).abs().float()

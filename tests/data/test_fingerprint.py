@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vicregl_fast.data.fingerprint import store_fingerprint
-from vicregl_fast.data.torchvision_engine.folder import ImageFolder
+from vicregl_fast.data.image_folder import ImageFolder
 
 
 @dataclass(frozen=True)

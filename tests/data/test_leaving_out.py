@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from vicregl_fast.augment.decoded_batch import DecodedBatch
-from vicregl_fast.data.engine import Undecodable
 from vicregl_fast.data.leaving_out import LeavingOut
+from vicregl_fast.data.store import Undecodable
 
 IMAGES = [np.full((2 + k, 3, 3), k, np.uint8) for k in range(10)]
 
@@ -41,7 +41,7 @@ def test_a_sound_image_of_the_batch_takes_the_place(capsys: pytest.CaptureFixtur
             )
     assert engine.decode(np.array([1, 2])).indices.tolist() == [1, 2]
     assert flawed.calls == 3 + 1 + 1, "what is known to be broken is not tried again"
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert said.count("image 3 of some.beton does not decode") == said.count("image 7 of") == 1
 
 

@@ -41,7 +41,15 @@ class Pinned:
 def made_on(device: torch.device, backend: Backend = "torch", busy: bool = False) -> list[ViewBatch]:
     recipes = view_recipes(ViewsConfig("multicrop", large_size=64, small_size=32, small_count=1))
     plan = plan_directions(LossConfig(gamma_large=6, gamma_small=2), len(recipes))
-    maker = ViewMaker(recipes, (4, 4, 2), plan.location, True, 11, device, backend)
+    maker = ViewMaker(
+        recipes=recipes,
+        grids=(4, 4, 2),
+        directions=plan.location,
+        mirror_flips=True,
+        seed=11,
+        device=device,
+        backend=backend,
+    )
     order = [np.arange(8) + 8 * number for number in range(BATCHES)]
     seen = []
     with ViewLoader(Pinned(), maker, order, epoch=0) as loader:
@@ -64,9 +72,9 @@ def test_views_and_matches_are_the_cpu_s(backend: Backend, cuda: torch.device) -
             # One level either side of a threshold or a rounding is all that may differ.
             assert difference.mean() < 0.02 and (difference > 0.1).float().mean() < 0.02
         assert torch.equal(ours.labels.cpu(), right.labels)
-        for direction, (queries, neighbours) in right.matches.items():
-            assert torch.equal(ours.matches[direction][0].cpu(), queries)
-            assert torch.equal(ours.matches[direction][1].cpu(), neighbours)
+        for direction, kept in right.matches.items():
+            assert torch.equal(ours.matches[direction].queries.cpu(), kept.queries)
+            assert torch.equal(ours.matches[direction].neighbours.cpu(), kept.neighbours)
 
 
 def test_batches_are_handed_over_without_waiting(cuda: torch.device) -> None:

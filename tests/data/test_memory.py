@@ -38,8 +38,8 @@ def test_buffers_must_fit_and_a_store_should(machine: Path, capsys: pytest.Captu
     with pytest.raises(UserError, match=r"9\.0 GiB and 8\.0 GiB of memory are available"):
         memory.check_memory(9 * 2**30, store, False)
     memory.check_memory(2**29, store, False)
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().err == ""
     memory.check_memory(2 * 2**30, store, True)
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().err == ""
     memory.check_memory(2 * 2**30, store, False)
-    assert "train.beton has 7.0 GiB, and 6.0 GiB of memory are left" in capsys.readouterr().out
+    assert "train.beton has 7.0 GiB, and 6.0 GiB of memory are left" in capsys.readouterr().err

@@ -27,7 +27,16 @@ def held() -> tuple[int, int, int]:
 @pytest.mark.timeout(120)
 def test_resident_size_stays_flat(beton: Path) -> None:
     recipes = view_recipes(ViewsConfig(large_size=64))
-    maker = ViewMaker(recipes, (4, 4), (), True, 0, torch.device("cpu"), "numba", 2)
+    maker = ViewMaker(
+        recipes=recipes,
+        grids=(4, 4),
+        directions=(),
+        mirror_flips=True,
+        seed=0,
+        device=torch.device("cpu"),
+        backend="numba",
+        threads=2,
+    )
     engine = FfcvEngine(open_beton(beton), 8, 2)
     order = GlobalBatches(48, 8, seed=0)
 

@@ -17,9 +17,9 @@ from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.ffcv_engine.beton import open_beton
 from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
+from vicregl_fast.data.image_folder import ImageFolder
 from vicregl_fast.data.order import GlobalBatches
 from vicregl_fast.data.torchvision_engine.feed import TorchvisionFeed
-from vicregl_fast.data.torchvision_engine.folder import ImageFolder
 from vicregl_fast.data.torchvision_engine.worker import has_ended
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
@@ -33,7 +33,15 @@ LEVEL = 1 / (255 * 0.225)  # one of 255, normalised
 def maker(whole: bool = False, seed: int = 11) -> ViewMaker:
     recipes = view_recipes(ViewsConfig("multicrop", large_size=48, small_size=24, small_count=2))
     plan = plan_directions(LossConfig(gamma_large=6, gamma_small=2), len(recipes))
-    return ViewMaker(recipes, (4, 4, 2, 2), plan.location, True, seed, CPU, whole=whole)
+    return ViewMaker(
+        recipes=recipes,
+        grids=(4, 4, 2, 2),
+        directions=plan.location,
+        mirror_flips=True,
+        seed=seed,
+        device=CPU,
+        whole=whole,
+    )
 
 
 def feed_of(folder: Path, workers: int = 2, whole: bool = False) -> TorchvisionFeed:
@@ -56,9 +64,9 @@ def test_views_are_those_of_the_fast_engine(image_folder: Path, beton: Path) -> 
             # Flips and boxes are the same; decoders, PIL's hue in bytes and its approximate blur differ a little.
             assert (view - right).abs().mean(dim=(1, 2, 3)).max() < 6 * LEVEL
         assert batch.matches.keys() == expected.matches.keys()
-        for direction, (queries, neighbours) in batch.matches.items():
-            assert torch.equal(queries, expected.matches[direction][0])
-            assert torch.equal(neighbours, expected.matches[direction][1])
+        for direction, kept in batch.matches.items():
+            assert torch.equal(kept.queries, expected.matches[direction].queries)
+            assert torch.equal(kept.neighbours, expected.matches[direction].neighbours)
 
 
 def by_sample(feed: TorchvisionFeed, order: GlobalBatches, epoch: int) -> dict[int, list[torch.Tensor]]:
@@ -93,7 +101,7 @@ def test_an_image_that_does_not_decode_is_named(image_folder: Path, tmp_path: Pa
     feed = feed_of(tmp_path)
     seen: list[ViewBatch] = []
     order = [np.array([0, 1]), np.array([2, 3]), np.array([5, 6]), np.array([4, 7])]
-    with pytest.raises(UserError, match=rf"image 6, .*{files[6]}, does not decode"), feed.loader(order, 0) as loader:
+    with pytest.raises(UserError, match=rf"the image .*{files[6]} does not decode"), feed.loader(order, 0) as loader:
         seen.extend(loader)
     assert len(seen) == 2
     with feed.loader(order[:2], 0) as loader:  # others still can be had

@@ -27,7 +27,17 @@ CPU = torch.device("cpu")
 def maker(backend: Backend = "numba", whole: bool = False) -> ViewMaker:
     recipes = view_recipes(ViewsConfig(recipe="multicrop", large_size=32, small_size=16, small_count=2))
     plan = plan_directions(LossConfig(gamma_large=6, gamma_small=2), len(recipes))
-    return ViewMaker(recipes, (4, 4, 2, 2), plan.location, True, 11, CPU, backend, 2, whole=whole)
+    return ViewMaker(
+        recipes=recipes,
+        grids=(4, 4, 2, 2),
+        directions=plan.location,
+        mirror_flips=True,
+        seed=11,
+        device=CPU,
+        backend=backend,
+        threads=2,
+        whole=whole,
+    )
 
 
 def by_sample(
@@ -40,7 +50,7 @@ def by_sample(
     with ViewLoader(engine, maker(backend), order.epoch(3, start), epoch=3) as loader:
         for batch in loader:
             for k, index in enumerate(batch.indices.tolist()):
-                matches = {d: (q[k].tolist(), n[k].tolist()) for d, (q, n) in batch.matches.items()}
+                matches = {d: kept.map(lambda cells, k=k: cells[k].tolist()) for d, kept in batch.matches.items()}
                 seen[index] = ([view[k].clone() for view in batch.views], matches, batch.labels[k].item())
     return seen
 

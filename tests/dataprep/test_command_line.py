@@ -205,7 +205,7 @@ def test_script_writes_both_parts_of_a_tree(tmp_path: Path, name: str) -> None:
     write_tree(tmp_path / "tree" / "val", each=1)
     (tmp_path / "tree" / "train" / "bee" / "1.jpg").write_bytes(b"broken")
     script = REPOSITORY / "scripts" / name
-    options = ["--max-side", "40", "--workers", "1", "--on-error", "skip"]
+    options = ["--max_side", "40", "--workers", "1", "--on_error", "skip"]
     command = [str(script), str(tmp_path / "tree"), str(tmp_path / "new" / "out"), *options]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0

@@ -94,7 +94,7 @@ def test_skip_leaves_them_out_names_and_records_them(tmp_path: Path, kind: Kind,
     said = capsys.readouterr().err
     for image, reason in zip(manifest.skipped, BROKEN.values(), strict=True):
         assert isinstance(image, SkippedImage) and reason in image.reason
-        assert f"left out {image.path}: {image.reason}" in said
+        assert f"note: {image.path} is left out: {image.reason}" in said
 
 
 @every_kind
@@ -156,10 +156,10 @@ def test_an_existing_store_is_only_replaced_on_request_and_when_complete(tmp_pat
 @pytest.mark.parametrize(
     ("name", "options", "says"),
     [
-        ("", {"max_side": 70000}, "--max-side 70000"),
+        ("", {"max_side": 70000}, "--max_side 70000"),
         ("", {"quality": 0}, "--quality 0"),
         ("", {"workers": 0}, "--workers 0"),
-        ("", {"on_error": "ignore"}, "--on-error ignore"),
+        ("", {"on_error": "ignore"}, "--on_error ignore"),
         ("file/", {}, "cannot write .*file/s.*: (Not a directory|File exists)"),
     ],
     ids=str,

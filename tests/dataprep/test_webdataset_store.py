@@ -180,7 +180,7 @@ def test_other_folders_are_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="file is a file; give the name of a folder"):
         write_shards(source, tmp_path / "file", overwrite=True)
     (tmp_path / "file").unlink()
-    with pytest.raises(UserError, match="--shard-mib 0 is too few"):
+    with pytest.raises(UserError, match="--shard_mib 0 is too few"):
         write_shards(source, tmp_path / "s", shard_mib=0)
     with pytest.raises(UserError, match="folder with other things than shards"):
         write_shards(source, tmp_path / "images", overwrite=True)

@@ -9,12 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.evaluation.test_knn import write_class_folders
-from tests.evaluation.test_segmentation import IGNORED, write_masked
+from tests.evaluation.classification.test_knn import write_class_folders
+from tests.evaluation.segmentation.test_linear_segmentation import IGNORED, write_masked
 from vicregl_fast import evaluate, visualize
 from vicregl_fast.config import RunConfig, dump_config
-from vicregl_fast.models.network import ModelConfig, VICRegLNetwork
-from vicregl_fast.training.checkpoint import Checkpoints, load_checkpoint
+from vicregl_fast.models.config import ModelConfig
+from vicregl_fast.models.network import VICRegLNetwork
+from vicregl_fast.runs.checkpoints import Checkpoints, load_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_knn_prints_and_writes_three_rows(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     train = write_class_folders(tmp_path / "train", {"red": 4, "green": 6})
     test = write_class_folders(tmp_path / "test", {"red": 3, "green": 1})
-    options = ["--size", "32", "--resize", "32", "--k", "3", "--workers", "0", "--random-init"]
+    options = ["--size", "32", "--resize", "32", "--k", "3", "--workers", "0", "--random_init"]
     out = ["--json", str(tmp_path / "knn.json")]
     evaluate.main(["knn", "--run", str(run), "--train", str(train), "--test", str(test), *options, *out])
     names = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
@@ -56,8 +57,8 @@ def test_linear_seg_at_another_stride_from_a_checkpoint(
         write_masked(tmp_path / side, 4, seed)
         for kind in ("images", "masks"):
             arguments += [f"--{side}-{kind}", str(tmp_path / side / kind)]
-    arguments += ["--classes", "3", "--ignore-index", str(IGNORED), "--output-stride", "8", "--workers", "0"]
-    evaluate.main([*arguments, "--iterations", "40", "--batch-size", "4"])
+    arguments += ["--classes", "3", "--ignore_index", str(IGNORED), "--output_stride", "8", "--workers", "0"]
+    evaluate.main([*arguments, "--iterations", "40", "--batch_size", "4"])
     header, trained, majority = capsys.readouterr().out.splitlines()
     assert header.split() == ["linear-seg", "mIoU", "pixel", "accuracy"]
     # Cells of 8 pixels are the blocks that the classes come in.

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tests.losses import plain
 from vicregl_fast.geometry.directions import Direction
+from vicregl_fast.geometry.matches import Matches
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.plan import DirectionPlan
 from vicregl_fast.losses.vicregl import LossTerms, VICRegLLoss
@@ -14,10 +15,10 @@ from vicregl_fast.losses.vicregl import LossTerms, VICRegLLoss
 Views = tuple[list[Tensor], list[Tensor], list[Tensor]]
 
 
-def location_matches(plan: DirectionPlan, positions: Sequence[Tensor]) -> dict[Direction, tuple[Tensor, Tensor]]:
+def location_matches(plan: DirectionPlan, positions: Sequence[Tensor]) -> dict[Direction, Matches[Tensor]]:
     """Queries and neighbours of every direction, from cell positions [n, c, 2]."""
     return {
-        direction: plain.matches(positions[direction.query], positions[direction.neighbour], direction.gamma)
+        direction: Matches(*plain.matches(positions[direction.query], positions[direction.neighbour], direction.gamma))
         for direction in plan.location
     }
 

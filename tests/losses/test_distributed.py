@@ -44,11 +44,11 @@ class Heads(nn.Module):
         return [self.expander(z) for z in embeddings], [self.projector(m) for m in maps]
 
 
-def step(config: LossConfig, network: nn.Module, rows: slice, details: bool = True) -> LossTerms:
+def step(config: LossConfig, network: nn.Module, rows: slice) -> LossTerms:
     embeddings, maps, positions = drawn(SAMPLES, GRIDS, *WIDTHS, seed=11)
     loss = VICRegLLoss(config, len(GRIDS))
     matches = location_matches(loss.plan, [cells[rows] for cells in positions])
-    terms = loss(*network([z[rows] for z in embeddings], [m[rows] for m in maps]), matches, details=details)
+    terms = loss(*network([z[rows] for z in embeddings], [m[rows] for m in maps]), matches)
     terms.total.backward()
     return terms
 
@@ -73,9 +73,9 @@ def rank_main(rank: int, world: int, folder: str) -> None:
         network = nn.parallel.DistributedDataParallel(Heads(), find_unused_parameters=True)  # at alpha 0 and 1
         terms = step(config, network, rows)
         gradients = [parameter.grad for parameter in network.parameters()]
-        found[name] = {"total": terms.total.detach(), **terms.named, **terms.details}, gradients
+        found[name] = {"total": terms.total.detach(), **terms.by_name, **terms.details()}, gradients
     with count_traffic() as traffic:
-        step(CONFIGS["paper"], Heads(), rows, details=False)
+        step(CONFIGS["paper"], Heads(), rows)
     found["step"] = traffic.moved
     for shape in SLOT_SHAPES:
         z_snd, weights = slots(shape)
@@ -104,7 +104,7 @@ def ranks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_ranks_together_are_one_process(ranks: list[dict], name: str) -> None:
     network = Heads()
     terms = step(CONFIGS[name], network, slice(None))
-    expected = {"total": terms.total.detach(), **terms.named, **terms.details}
+    expected = {"total": terms.total.detach(), **terms.by_name, **terms.details()}
     for found in ranks:
         torch.testing.assert_close(found[name][0], expected, rtol=1e-9, atol=1e-12)
         expected_gradients = [parameter.grad for parameter in network.parameters()]

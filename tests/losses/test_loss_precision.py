@@ -18,7 +18,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, options: dict) -
             for module in (local_criterion, feature_matching):
                 patch.setattr(module, "block_bytes", lambda device: 1000)  # a slot or two, a sample
             cut, cut_gradients = with_gradients(LossConfig(**options), *tensors)
-        torch.testing.assert_close(cut.named, whole.named, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(cut.by_name, whole.by_name, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(cut_gradients, gradients, rtol=1e-5, atol=1e-6)
 
 
@@ -26,8 +26,8 @@ def test_the_global_value_keeps_its_digits_over_millions_of_numbers() -> None:
     z = [torch.randn(256, 16384) for _ in range(2)]
     single = VICRegLLoss(LossConfig(alpha=1.0), 2)(z, None, {})
     double = VICRegLLoss(LossConfig(alpha=1.0), 2)([view.double() for view in z], None, {})
-    for name, value in double.named.items():
-        assert float(single.named[name]) == pytest.approx(float(value), rel=1e-5), name
+    for name, value in double.by_name.items():
+        assert float(single.by_name[name]) == pytest.approx(float(value), rel=1e-5), name
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -64,5 +64,5 @@ def test_collapsed_features_give_finite_gradients() -> None:
     contrasted, pulled = with_gradients(LossConfig(criterion="simclr"), [torch.zeros(4, 6)] * 2, maps, positions)
     assert bool(contrasted.total.isfinite()) and max(float(gradient.abs().max()) for gradient in pulled) < 1e4
     terms, gradients = with_gradients(LossConfig(), [torch.zeros(4, 6)] * 2, maps, positions)
-    assert float(terms.named["global_variance"]) == pytest.approx(25 * 0.99, rel=1e-6)
+    assert float(terms.by_name["global_variance"]) == pytest.approx(25 * 0.99, rel=1e-6)
     assert all(bool(gradient.isfinite().all()) for gradient in gradients)

@@ -33,9 +33,9 @@ def test_official_preset_reproduces_golden_values(
     terms, gradients = with_gradients(config, read("embedding"), read("maps"), positions)
 
     for i, name in enumerate(("invariance", "variance", "covariance")):
-        local = terms.named[f"local_location_{name}"] + terms.named[f"local_feature_{name}"]
+        local = terms.by_name[f"local_location_{name}"] + terms.by_name[f"local_feature_{name}"]
         assert abs(float(local) - stored[f"{key}_local_inv_var_cov"][i]) < 1e-9
-        assert abs(float(terms.named[f"global_{name}"]) - stored[f"{key}_global_inv_var_cov"][i]) < 1e-9
+        assert abs(float(terms.by_name[f"global_{name}"]) - stored[f"{key}_global_inv_var_cov"][i]) < 1e-9
     assert abs(terms.total.item() - float(stored[f"{key}_total_alpha_0.75"])) < 1e-9
     expected = read(f"{key}_grad_embedding") + read(f"{key}_grad_maps")
     torch.testing.assert_close(gradients, expected, rtol=0, atol=1e-9)
@@ -127,7 +127,7 @@ def test_every_switch_agrees_with_its_definition(switch: str, grids: tuple[int, 
     terms, gradients = with_gradients(config, *inputs)
     assert terms.total.item() == pytest.approx(expected.item(), rel=1e-9)
     torch.testing.assert_close(gradients, [leaf.grad for leaf in leaves[0] + leaves[1]], rtol=1e-9, atol=1e-9)
-    location_terms = [name for name in terms.named if name.startswith("local_location")]
+    location_terms = [name for name in terms.by_name if name.startswith("local_location")]
     assert len(location_terms) == (len(names_of(config.of_local())) if config.location else 0)
 
 
@@ -150,9 +150,9 @@ def test_local_regularisation_can_be_switched_off() -> None:
     inputs = drawn(4, (3, 3), 4, 6, 2)
     full, _ = with_gradients(LossConfig(), *inputs)
     bare, _ = with_gradients(LossConfig(local_variance=0.0, local_covariance=0.0), *inputs)
-    for name, value in bare.named.items():
+    for name, value in bare.by_name.items():
         off = name.startswith("local") and not name.endswith("invariance")
-        assert float(value) == (0.0 if off else float(full.named[name]))
+        assert float(value) == (0.0 if off else float(full.by_name[name]))
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0])

@@ -49,9 +49,9 @@ def test_loss_and_gradients_are_the_cpu_s(
     config = LossConfig(**options)
     expected, expected_gradients = on_device(config, grids, torch.device("cpu"), torch.float64)
     terms, gradients = on_device(config, grids, cuda, dtype)
-    assert terms.named.keys() == expected.named.keys()
-    for name, value in expected.named.items():
-        torch.testing.assert_close(terms.named[name].double().cpu(), value, rtol=tolerance, atol=tolerance, msg=name)
+    assert terms.by_name.keys() == expected.by_name.keys()
+    for name, value in expected.by_name.items():
+        torch.testing.assert_close(terms.by_name[name].double().cpu(), value, rtol=tolerance, atol=tolerance, msg=name)
     for gradient, right in zip(gradients, expected_gradients, strict=True):
         assert (gradient - right).norm() <= tolerance * right.norm()
 

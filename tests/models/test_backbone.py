@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from dataprep.errors import UserError
-from vicregl_fast.models.backbone import BackboneConfig, build_backbone, checked_maps, feature_grid
+from vicregl_fast.models.backbone import build_backbone, checked_maps, feature_grid
+from vicregl_fast.models.config import BackboneConfig
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 import torch
 
-from vicregl_fast.models.network import ModelConfig, VICRegLNetwork
+from vicregl_fast.models.config import ModelConfig
+from vicregl_fast.models.network import VICRegLNetwork
 
 SMALL = ModelConfig(backbone="resnet18", expander=24, projector=12)
 

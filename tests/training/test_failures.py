@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Container
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,10 @@ from dataprep.errors import UserError
 from tests.tiny_run import rows, tiny_options, tiny_trainer
 from tests.two_processes import on_two_processes
 from vicregl_fast.config import parse_config
-from vicregl_fast.training.checkpoint import Checkpoints
+from vicregl_fast.runs.checkpoints import Checkpoints
 from vicregl_fast.training.failures import Failures
-from vicregl_fast.training.processes import join_processes, leave_processes
-from vicregl_fast.training.step import StepResult, TrainingStep
+from vicregl_fast.training.processes import join_processes
+from vicregl_fast.training.step import BatchLosses, StepResult, TrainingStep
 from vicregl_fast.training.trainer import Trainer
 
 GOOD = StepResult(1.0, {}, finite=True)
@@ -43,13 +44,14 @@ def test_a_gradient_scaler_may_search_down_to_one() -> None:
 
 
 def break_steps(monkeypatch: pytest.MonkeyPatch, broken: Container[int]) -> None:
-    """The loss of these steps, counted from 1, is no number."""
+    """The loss of these steps, counted from 1, is not finite."""
     losses, calls = TrainingStep.losses, iter(range(1, 1000))
 
-    def breaking(self: TrainingStep, *arguments: object) -> tuple:
-        loss, named, objective = losses(self, *arguments)
+    def breaking(self: TrainingStep, *arguments: object) -> BatchLosses:
+        whole = losses(self, *arguments)
         factor = math.nan if next(calls) in broken else 1.0
-        return loss * factor, named, objective * factor
+        terms = replace(whole.terms, total=whole.terms.total * factor)
+        return replace(whole, terms=terms, objective=whole.objective * factor)
 
     monkeypatch.setattr(TrainingStep, "losses", breaking)
 
@@ -78,7 +80,7 @@ def test_a_run_goes_back_and_on(
     """Checkpoints after steps 3 and 4; the first after the failures is that of step 8."""
     break_steps(monkeypatch, range(6, 8))
     seen = weights_of_a_run(beton, tmp_path / "run", monkeypatch)
-    assert "step 8 goes on with the weights of step 4" in capsys.readouterr().out
+    assert "step 8 goes on with the weights of step 4" in capsys.readouterr().err
     assert same(seen[7], seen[4]) and not same(seen[5], seen[4])
     logged = {row["step"]: row for row in rows(tmp_path / "run")}
     assert "loss" not in logged[6] and "loss" in logged[8] and sorted(logged) == list(range(1, 13))
@@ -109,7 +111,7 @@ def test_without_a_checkpoint_there_is_nothing_to_go_back_to(
         tiny_trainer(beton, tmp_path / "run", train__patience=2).run()
 
 
-def test_only_weights_that_gave_numbers_are_saved_but_for_the_last(
+def test_only_weights_of_a_finite_step_are_saved_but_for_the_last(
     beton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     """Due after 3, 4, 6, 8, 9 and 12: what step 4 puts off comes after step 5."""
@@ -124,7 +126,7 @@ def test_only_weights_that_gave_numbers_are_saved_but_for_the_last(
     monkeypatch.setattr(Checkpoints, "save", noting)
     assert run.run() == 0
     assert saved == [3, 5, 6, 8, 9, 12]
-    assert "of the last step were not finite" in capsys.readouterr().out
+    assert "of the last step were not finite" in capsys.readouterr().err
 
 
 def _go_back_together(store: Path, folder: Path) -> None:
@@ -133,9 +135,9 @@ def _go_back_together(store: Path, folder: Path) -> None:
         break_steps(patch, [] if processes.leads else range(6, 8))  # averaging gradients carries it to all
         run = Trainer(parse_config(tiny_options(store, folder / "run", train__patience=2)), processes)
         assert run.run() == 0
-    assert run.failures.skipped == 2 and run._gone_back_to == {4}
+    assert run.failures.skipped == 2 and run.checkpointing.gone_back_to == {4}
     torch.save(run.learner.network.backbone.model.conv1.weight, folder / f"{processes.rank}.pt")
-    leave_processes(processes)
+    processes.leave()
 
 
 def test_processes_go_back_together(beton: Path, tmp_path: Path) -> None:

@@ -13,16 +13,16 @@ from tests.data.shards import write_small_shards
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.config import RunConfig, parse_config
 from vicregl_fast.data.batches import ViewBatch
+from vicregl_fast.data.engine_table import FeedOptions, OpenedStore, open_feed, open_store
 from vicregl_fast.data.ffcv_engine.beton import Beton, open_beton
-from vicregl_fast.data.jpegs import jpegs_of_beton
-from vicregl_fast.data.source import open_source
+from vicregl_fast.data.source import Source
+from vicregl_fast.data.stored_images import open_jpegs
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.plan import plan_directions
-from vicregl_fast.training.feeds import build_feeds, count_classes, open_feed, open_stores
+from vicregl_fast.training.feeds import build_feeds, count_classes, open_stores
 from vicregl_fast.training.learner import build_learner
 from vicregl_fast.training.processes import Processes
-from vicregl_fast.visualization.engine_views import as_folder
 
 pytestmark = pytest.mark.timeout(200)
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -40,9 +40,9 @@ def configured(path: Path, engine: str) -> RunConfig:
 
 def fed(path: Path, engine: str, cache: Path) -> tuple[list[ViewBatch], list[ViewBatch]]:
     config = configured(path, engine)
-    store, val_store = open_stores(config.data, cache, ALONE)
-    assert len(store) == 48 and count_classes(store) == 3
-    feed, val_feed = build_feeds(config, store, val_store, build_learner(config, 3, ALONE), ALONE)
+    train, val = open_stores(config.data, cache, ALONE)
+    assert len(train.store) == 48 and count_classes(train.store) == 3
+    feed, val_feed = build_feeds(config, train, val, build_learner(config, 3, ALONE), ALONE)
     assert val_feed is not None
     with feed.loader(ORDER, 2) as loader, val_feed.loader(ORDER[:1], 0) as val_loader:
         return list(loader), list(val_loader)
@@ -105,18 +105,19 @@ def test_what_an_engine_cannot_read_is_said(kind: str, engine: str, reason: str,
     (tmp_path / "shards" / "index.npy").touch()
     path = {"beton": beton, "shards": tmp_path / "shards", "nothing": tmp_path / "nothing"}[kind]
     with pytest.raises(UserError, match=reason):
-        open_source(path, tmp_path, engine=engine)  # type: ignore[arg-type]
+        open_store(Source(path, tmp_path), engine)  # type: ignore[arg-type]
 
 
 def test_an_engine_that_is_none_is_refused() -> None:
-    with pytest.raises(UserError, match="engine"):
+    with pytest.raises(UserError, match=r"data\.engine.*tensorflow"):
         configured(Path("x"), "tensorflow")
 
 
 def test_a_folder_is_converted_for_all_engines_but_torchvision(image_folder: Path, tmp_path: Path) -> None:
-    assert isinstance(open_source(image_folder, tmp_path / "a"), Beton)
+    opened = open_store(Source(image_folder, tmp_path / "a"))
+    assert opened.engine == "ffcv" and isinstance(opened.store, Beton)
     assert len(list((tmp_path / "a").glob("*.beton"))) == 1
-    assert len(open_source(image_folder, tmp_path / "b", engine="torchvision")) == 48
+    assert len(open_store(Source(image_folder, tmp_path / "b"), "torchvision").store) == 48
     assert not (tmp_path / "b").exists()
 
 
@@ -130,21 +131,29 @@ def test_engines_agree_on_real_images(shared_data: Path, tmp_path: Path) -> None
     indices = np.arange(len(files))
     recipes = view_recipes(ViewsConfig(large_size=96))
     directions = plan_directions(LossConfig(gamma_large=4), 2).location
-    jpegs = jpegs_of_beton(open_beton(store))
     made = {}
-    for backend, opened in (
-        ("torch", open_beton(store)), ("numba", open_beton(store)), ("numba", jpegs), ("numba", as_folder(jpegs))
-    ):  # fmt: skip
-        maker = ViewMaker(recipes, (6, 6), directions, True, 7, torch.device("cpu"), backend, 2)
-        with open_feed(opened, maker, len(files), 2).loader([indices], 1) as loader:
-            (made[backend, type(opened).__name__],) = loader
-    reference = made["torch", "Beton"]
+    for backend, engine in (("torch", "ffcv"), ("numba", "ffcv"), ("numba", "dali"), ("numba", "torchvision")):
+        maker = ViewMaker(
+            recipes=recipes,
+            grids=(6, 6),
+            directions=directions,
+            mirror_flips=True,
+            seed=7,
+            device=torch.device("cpu"),
+            backend=backend,
+            threads=2,
+        )
+        opened = OpenedStore(engine, (open_beton if engine == "ffcv" else open_jpegs)(store))
+        feed = open_feed(opened, maker, FeedOptions(len(files), workers=2))
+        with feed.loader([indices], 1) as loader:
+            (made[backend, engine],) = loader
+    reference = made["torch", "ffcv"]
     assert len(made) == 4
-    for (_, kind), batch in made.items():
+    for (_, engine), batch in made.items():
         for view, right in zip(batch.views, reference.views, strict=True):
             apart = (view - right).abs().mean(dim=(1, 2, 3)) / LEVEL
-            assert apart.max() <= (6 if kind == "StoredJpegs" else 0.3), (kind, apart)
+            assert apart.max() <= (6 if engine == "torchvision" else 0.3), (engine, apart)
         for direction, pairs in reference.matches.items():
-            assert all(map(torch.equal, batch.matches[direction], pairs)), kind
-    for view, right in zip(made["numba", "JpegStore"].views, made["numba", "Beton"].views, strict=True):
+            assert all(map(torch.equal, batch.matches[direction], pairs)), engine
+    for view, right in zip(made["numba", "dali"].views, made["numba", "ffcv"].views, strict=True):
         assert torch.equal(view, right)

@@ -10,7 +10,7 @@ import torch.distributed as dist
 
 from dataprep.errors import UserError
 from tests.two_processes import on_two_processes
-from vicregl_fast.training.processes import join_processes, leave_processes
+from vicregl_fast.training.processes import join_processes
 
 SHORT = timedelta(seconds=2)
 
@@ -23,7 +23,7 @@ def _wait_longer_than_the_group_does(folder: Path) -> None:
         time.sleep(3 * SHORT.total_seconds())
     processes.wait()
     (folder / f"waited-{processes.rank}").touch()
-    leave_processes(processes)
+    processes.leave()
 
 
 def _rank_0_fails(folder: Path) -> None:
@@ -36,7 +36,7 @@ def _rank_0_fails(folder: Path) -> None:
     with pytest.raises(UserError, match="refused by 0"):
         processes.first(refuse)
     (folder / f"told-{processes.rank}").touch()
-    leave_processes(processes)
+    processes.leave()
 
 
 def test_what_rank_0_refuses_every_process_refuses(tmp_path: Path) -> None:

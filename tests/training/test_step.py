@@ -1,13 +1,15 @@
-"""One step does what its parts say, and nothing when loss or gradients are no numbers."""
+"""One step does what its parts say, and nothing when loss or gradients are not finite."""
 
 import numpy as np
 import pytest
 import torch
 
 from vicregl_fast.data.batches import ViewBatch
+from vicregl_fast.geometry.matches import Matches
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.vicregl import VICRegLLoss
-from vicregl_fast.models.network import ModelConfig, VICRegLNetwork
+from vicregl_fast.models.config import ModelConfig
+from vicregl_fast.models.network import NetworkOutputs, VICRegLNetwork
 from vicregl_fast.training.precision import Precision
 from vicregl_fast.training.step import TrainingStep
 
@@ -36,7 +38,7 @@ def batch(step: TrainingStep, labels: bool = True) -> ViewBatch:
     generator = torch.Generator().manual_seed(1)
     views = tuple(torch.randn(4, 3, 64, 64, generator=generator) for _ in range(2))
     cells = torch.tensor([[0, 3]] * 4)
-    matches = {direction: (cells, cells) for direction in step.criterion.plan.location}
+    matches = {direction: Matches(cells, cells) for direction in step.criterion.plan.location}
     return ViewBatch(np.arange(4), views, torch.tensor([0, 1, 2, 0]) if labels else None, matches)
 
 
@@ -51,16 +53,16 @@ def test_parameters_move_by_the_given_rate_against_the_gradient(network: VICRegL
 
 def test_the_classifier_is_trained_but_not_counted(network: VICRegLNetwork) -> None:
     step = build(network)
-    loss, named, objective = step.losses(batch(step))
-    torch.testing.assert_close(objective.detach() - loss, named["online_loss"])
-    terms = {k: v for k, v in named.items() if k.startswith(("global", "local"))}
+    losses = step.losses(batch(step))
+    torch.testing.assert_close(losses.objective - losses.terms.total, losses.online["online_loss"])
+    terms = losses.terms.by_name
     total = sum(v * (0.75 if k.startswith("global") else 0.25) for k, v in terms.items())
-    torch.testing.assert_close(torch.as_tensor(total), loss)
-    assert "online_loss" not in step.losses(batch(step, labels=False))[1]
+    torch.testing.assert_close(torch.as_tensor(total), losses.terms.total.detach())
+    assert step.losses(batch(step, labels=False)).online == {}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_step_that_is_no_number_changes_nothing(network: VICRegLNetwork, precision: str) -> None:
+def test_a_step_that_is_not_finite_changes_nothing(network: VICRegLNetwork, precision: str) -> None:
     step = build(network, precision)
     while not step(batch(step), 0.0).finite:
         assert precision == "fp16"  # whose scaler finds its scale first
@@ -77,28 +79,33 @@ def test_a_step_that_is_no_number_changes_nothing(network: VICRegLNetwork, preci
 def test_gradients_are_clipped_to_the_norm_without_the_classifier(network: VICRegLNetwork) -> None:
     free, clipped = build(network), build(network, clip=1e-3)
     network.eval()  # the same BatchNorm twice
-    norm = free(batch(free), 0.0).named["gradient_norm"]
+    norm = free(batch(free), 0.0).figures["gradient_norm"]
     classifier = [parameter.grad.clone() for parameter in network.classifier.parameters()]
     result = clipped(batch(clipped), 0.0)
-    assert norm > 1e-2 and result.named["gradient_norm"] == norm
+    assert norm > 1e-2 and result.figures["gradient_norm"] == norm
     rest = [p.grad for name, p in network.named_parameters() if not name.startswith("classifier")]
     torch.testing.assert_close(torch.nn.utils.get_total_norm(rest), torch.tensor(1e-3), rtol=1e-3, atol=0)
     for before, parameter in zip(classifier, network.classifier.parameters(), strict=True):
         assert torch.equal(before, parameter.grad)
 
 
-def test_a_gradient_of_the_classifier_that_is_no_number_is_seen(network: VICRegLNetwork) -> None:
+def test_a_non_finite_gradient_of_the_classifier_is_seen(network: VICRegLNetwork) -> None:
     step = build(network)
     with torch.no_grad():
         network.classifier.bias[0] = float("inf")
     result = step(batch(step), RATE)
-    assert not result.finite and result.named["gradient_norm"].isfinite()
+    assert not result.finite and result.figures["gradient_norm"].isfinite()
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_is_near_single(network: VICRegLNetwork, precision: str) -> None:
     network.eval()  # BatchNorm over four samples would magnify the rounding
-    exact = build(network).losses(batch(build(network)))[0]
-    half = build(network, precision).losses(batch(build(network)))[0]
-    assert half.dtype == torch.float32
+    exact = build(network).losses(batch(build(network))).terms.total
+    outputs: list[NetworkOutputs] = []
+    network.register_forward_hook(lambda module, arguments, made: outputs.append(made))
+    half = build(network, precision).losses(batch(build(network))).terms.total
+    wanted = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    (made,) = outputs
+    assert {each.dtype for each in (*made.embeddings, *made.maps, made.logits)} == {wanted}
+    assert half.dtype == torch.float32 and half != exact
     torch.testing.assert_close(half, exact, rtol=0.03, atol=0)

@@ -16,9 +16,9 @@ from dataprep.sources import list_images
 from tests.conftest import drawn_image
 from tests.tiny_run import ALONE, rows, tiny_options, tiny_trainer
 from vicregl_fast.config import parse_config
+from vicregl_fast.runs.folder import RunFolder
 from vicregl_fast.training import trainer
 from vicregl_fast.training.learner import build_learner
-from vicregl_fast.training.run_folder import RunFolder
 
 
 def test_a_validation_that_was_cut_off_is_made_up_for(
@@ -97,9 +97,11 @@ def test_leaving_broken_images_out_may_be_decided_later(tmp_path: Path) -> None:
     """The error of an image that does not decode advises it, and it comes in the middle of a run."""
     folder = RunFolder(tmp_path / "run")
     for more in ({}, {"data__on_error": "skip", "data__workers": 2}):
-        folder.claim(parse_config(tiny_options(Path("train.beton"), folder.path, **more)))
+        config = parse_config(tiny_options(Path("train.beton"), folder.path, **more))
+        folder.check(config)
+        folder.claim(config)
     with pytest.raises(UserError, match=r"model.expander was 32 and now is 33"):
-        folder.claim(parse_config(tiny_options(Path("train.beton"), folder.path, model__expander=33)))
+        folder.check(parse_config(tiny_options(Path("train.beton"), folder.path, model__expander=33)))
 
 
 def test_a_checkpoint_of_another_format_of_numbers_goes_on_in_this_one() -> None:

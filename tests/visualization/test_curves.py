@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from dataprep.errors import UserError
-from vicregl_fast.visualization.curves import draw_curves, read_metrics, running_mean
+from vicregl_fast.runs.metrics import read_curves
+from vicregl_fast.visualization.curves import draw_curves, running_mean
 from vicregl_fast.visualize import main
 
 ROWS = [
@@ -37,7 +38,7 @@ def write_run(folder: Path, rows: list[dict]) -> Path:
 
 
 def test_every_metric_is_read_with_its_steps(tmp_path: Path) -> None:
-    curves = read_metrics(write_run(tmp_path, ROWS))
+    curves = read_curves(write_run(tmp_path, ROWS))
     assert set(curves) == {
         "loss", "global_invariance", "local_feature_variance", "novel", "val_loss", "val_accuracy"
     }  # fmt: skip
@@ -49,11 +50,11 @@ def test_a_step_written_twice_counts_once_and_a_torn_line_not_at_all(tmp_path: P
     write_run(tmp_path, [*ROWS[:2], {"step": 10, "loss": 9.0}])
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 30, "lo')
-    assert read_metrics(tmp_path)["loss"].values.tolist() == [9.0, 3.0]
+    assert read_curves(tmp_path)["loss"].values.tolist() == [9.0, 3.0]
 
 
 def test_panels_hold_their_metrics(tmp_path: Path) -> None:
-    figure = draw_curves(read_metrics(write_run(tmp_path, ROWS)), "a run")
+    figure = draw_curves(read_curves(write_run(tmp_path, ROWS)), "a run")
     drawn = {axes.get_title(): [line.get_ydata().tolist() for line in axes.lines] for axes in figure.axes}
     assert drawn == {
         "loss": [[4.0, 3.0], [3.5]],
@@ -66,14 +67,14 @@ def test_panels_hold_their_metrics(tmp_path: Path) -> None:
 
 def test_single_directions_are_left_out_and_health_is_drawn(tmp_path: Path) -> None:
     details = {"location/0to1_kept20/invariance": 1.0, "health/global_std": 0.5, "health/local_std": 0.7}
-    figure = draw_curves(read_metrics(write_run(tmp_path, [{"step": 10, "loss": 4.0, **details}])), "a run")
+    figure = draw_curves(read_curves(write_run(tmp_path, [{"step": 10, "loss": 4.0, **details}])), "a run")
     drawn = {axes.get_title(): [line.get_ydata().tolist() for line in axes.lines] for axes in figure.axes}
     assert drawn == {"loss": [[4.0]], "standard deviation of features": [[0.5], [0.7]]}
 
 
 def test_a_long_curve_is_drawn_with_its_running_mean(tmp_path: Path) -> None:
     rows = [{"step": step, "loss": float(step % 2)} for step in range(500)]
-    (axes,) = draw_curves(read_metrics(write_run(tmp_path, rows)), "a run").axes
+    (axes,) = draw_curves(read_curves(write_run(tmp_path, rows)), "a run").axes
     raw, smooth = (line.get_ydata() for line in axes.lines)
     assert np.ptp(raw) == 1
     assert np.abs(smooth[20:-20] - 0.5).max() < 0.05
@@ -89,7 +90,7 @@ def test_a_run_without_metrics_ends_in_a_sentence(tmp_path: Path, capsys: pytest
     assert ended.value.code == 2
     assert "has no metrics.jsonl" in capsys.readouterr().err
     with pytest.raises(UserError, match="no metrics yet"):
-        read_metrics(write_run(tmp_path, []))
+        read_curves(write_run(tmp_path, []))
 
 
 def test_the_picture_lies_in_the_run_folder(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -9,7 +9,8 @@ from vicregl_fast.config import RunConfig
 from vicregl_fast.geometry.cells import cell_centres
 from vicregl_fast.geometry.matches import Matches
 from vicregl_fast.losses.config import LossConfig
-from vicregl_fast.models.network import ModelConfig, VICRegLNetwork
+from vicregl_fast.models.config import ModelConfig
+from vicregl_fast.models.network import VICRegLNetwork
 from vicregl_fast.visualization.matches import GAP, MatchedImage, View, centres_in_image, centres_in_view, draw_matches
 from vicregl_fast.visualization.network_matches import select_matches
 

@@ -5,7 +5,7 @@ import numpy as np
 from ffcv.libffcv import imdecode
 
 from dataprep.errors import UserError
-from vicregl_fast.data.jpegs import JpegStore
+from vicregl_fast.data.stored_images import StoredImages
 
 _decode_jpeg = numba.njit(nogil=True)(imdecode)
 
@@ -19,7 +19,7 @@ class BareDecoding:
         workers: threads.
     """
 
-    def __init__(self, store: JpegStore, batch_size: int, workers: int):
+    def __init__(self, store: StoredImages, batch_size: int, workers: int):
         (self._mapped,) = store.files
         self._store, self._workers = store, workers
         largest = int((store.heights * store.widths * 3).max())

@@ -6,15 +6,15 @@ from pathlib import Path
 from dataprep.errors import UserError
 from dataprep.manifest import read_manifest
 from dataprep.sources import list_images
-from vicregl_fast.data.engine import EngineName, Store
-from vicregl_fast.data.ffcv_engine.beton import Beton
-from vicregl_fast.data.jpegs import JpegStore, jpegs_of_beton
+from vicregl_fast.data.config import EngineName
+from vicregl_fast.data.engine_table import OpenedStore, open_store
+from vicregl_fast.data.image_folder import ImageFolder
 from vicregl_fast.data.side_by_side import open_each
-from vicregl_fast.data.source import is_shard_folder, open_source
-from vicregl_fast.data.torchvision_engine.folder import ImageFolder
+from vicregl_fast.data.source import Source, is_shard_folder
+from vicregl_fast.data.stored_images import StoredImages, open_jpegs
 
 
-def open_all(path: Path, cache: Path, engines: Sequence[EngineName]) -> dict[str, Store]:
+def open_all(path: Path, cache: Path, engines: Sequence[EngineName]) -> dict[EngineName, OpenedStore]:
     """The images as each engine reads them; an engine that cannot is left out with a note.
 
     Args:
@@ -28,8 +28,10 @@ def open_all(path: Path, cache: Path, engines: Sequence[EngineName]) -> dict[str
     if is_shard_folder(path):
         raise UserError(f"{path} holds WebDataset shards: give the .beton of these images, or their folder")
 
-    def open_one(engine: EngineName) -> Store:
-        return open_files(path) if engine == "torchvision" else open_source(path, cache, engine=engine)
+    def open_one(engine: EngineName) -> OpenedStore:
+        if engine == "torchvision":
+            return OpenedStore(engine, open_files(path))
+        return open_store(Source(path, cache), engine)
 
     return open_each(path, engines, open_one)
 
@@ -50,8 +52,6 @@ def open_files(path: Path) -> ImageFolder:
     return folder
 
 
-def open_bytes(path: Path, cache: Path) -> JpegStore:
+def open_bytes(path: Path, cache: Path) -> StoredImages:
     """The stored JPEGs, for bare decoding."""
-    store = open_source(path, cache)
-    assert isinstance(store, Beton)
-    return jpegs_of_beton(store)
+    return open_jpegs(Source(path, cache).beton())

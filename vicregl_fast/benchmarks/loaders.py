@@ -1,6 +1,5 @@
 """The engines side by side: what they decode, and the views that they feed, in images a second."""
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 
 from dataprep.errors import UserError
+from dataprep.notes import note
 from vicregl_fast.augment.backends import choose_backend
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.benchmarks.bare_decoding import BareDecoding
@@ -18,14 +18,16 @@ from vicregl_fast.benchmarks.loader_sources import open_all, open_bytes
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.pil_decoding import PilDecoding
 from vicregl_fast.benchmarks.timing import time_side_by_side
-from vicregl_fast.data.engine import EngineName, Feed, Store
-from vicregl_fast.data.feed import EngineFeed
+from vicregl_fast.data.config import EngineName
+from vicregl_fast.data.engine import Feed
+from vicregl_fast.data.engine_feed import EngineFeed
+from vicregl_fast.data.engine_table import FeedOptions, OpenedStore, open_feed
+from vicregl_fast.data.image_folder import ImageFolder
 from vicregl_fast.data.order import GlobalBatches
-from vicregl_fast.data.torchvision_engine.folder import ImageFolder
+from vicregl_fast.data.store import Store
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.plan import plan_directions
-from vicregl_fast.training.feeds import open_feed
 
 Call = Callable[[], object]
 
@@ -67,9 +69,16 @@ class LoaderBench:
     def maker(self) -> ViewMaker:
         """The fastest backend, in float32, and the matches that the default loss needs."""
         recipes = view_recipes(self.views)
-        directions = plan_directions(LossConfig(), len(recipes)).location
-        backend = choose_backend("auto", self.device)
-        return ViewMaker(recipes, self.grids, directions, True, 0, self.device, backend, self.workers)
+        return ViewMaker(
+            recipes=recipes,
+            grids=self.grids,
+            directions=plan_directions(LossConfig(), len(recipes)).location,
+            mirror_flips=True,
+            seed=0,
+            device=self.device,
+            backend=choose_backend("auto", self.device),
+            threads=self.workers,
+        )
 
     def batches(self, store: Store) -> list[np.ndarray]:
         """The sample indices of every batch that is measured, drawn."""
@@ -88,14 +97,14 @@ def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
     """
     with TemporaryDirectory(prefix="bench-loader-") as cache:
         calls: dict[str, Call] = {}
-        for engine, store in open_all(bench.path, Path(cache), bench.engines).items():
-            batches = bench.batches(store)
-            calls |= {f"{engine}.{stage}": call for stage, call in _calls(bench, store, batches).items()}
+        for engine, opened in open_all(bench.path, Path(cache), bench.engines).items():
+            batches = bench.batches(opened.store)
+            calls |= {f"{engine}.{stage}": call for stage, call in _calls(bench, opened, batches).items()}
         if "decode" in bench.stages:
             try:
                 calls = {"bare.decode": _bare(bench, Path(cache), batches), **calls}
             except UserError as error:
-                print(f"note: bare is left out: {error}", file=sys.stderr)
+                note(f"bare is left out: {error}")
         # Those with processes go first: they are forked while there are no threads yet.
         turns = sorted(calls, key=lambda name: not name.startswith("torchvision"))
         seconds = time_side_by_side({name: calls[name] for name in turns}, bench.device, repeats)
@@ -119,13 +128,13 @@ def _bare(bench: LoaderBench, cache: Path, batches: Sequence[np.ndarray]) -> Cal
     return lambda: bare.decode(indices)
 
 
-def _calls(bench: LoaderBench, store: Store, batches: Sequence[np.ndarray]) -> dict[str, Call]:
+def _calls(bench: LoaderBench, opened: OpenedStore, batches: Sequence[np.ndarray]) -> dict[str, Call]:
     """All batches through the engine that reads this store, by stage."""
-    feed = open_feed(store, bench.maker(), bench.batch_size, bench.workers)
+    feed = open_feed(opened, bench.maker(), FeedOptions(bench.batch_size, bench.workers))
     calls: dict[str, Call] = {}
     if "decode" in bench.stages:
-        if isinstance(store, ImageFolder):
-            calls["decode"] = PilDecoding(store, batches, bench.workers).decode
+        if isinstance(opened.store, ImageFolder):
+            calls["decode"] = PilDecoding(opened.store, batches, bench.workers).decode
         else:
             assert isinstance(feed, EngineFeed)
             calls["decode"] = lambda: _decode(feed, batches)

@@ -1,13 +1,13 @@
 """What a benchmark says: a table for people and a file for programs."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from dataprep.atomic import write_text
 from dataprep.errors import UserError
 
 
@@ -52,12 +52,7 @@ def format_measurements(measurements: Sequence[Measurement]) -> str:
 def write_measurements(path: Path, environment: Mapping[str, Any], measurements: Iterable[Measurement]) -> None:
     """Writes ``{"environment": {...}, "results": [...]}``, replacing the file at once."""
     content = {"environment": dict(environment), "results": [asdict(measurement) for measurement in measurements]}
-    unfinished = path.with_name(f".{path.name}.partial")
-    try:
-        unfinished.write_text(json.dumps(content, indent=2) + "\n")
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; choose another --json") from error
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def read_measurements(path: Path) -> list[Measurement]:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.timing import time_calls
-from vicregl_fast.models.network import ModelConfig, VICRegLNetwork
+from vicregl_fast.models.config import ModelConfig
+from vicregl_fast.models.network import VICRegLNetwork
 from vicregl_fast.optim.lars import LARS, lars_step_reference
 
 RATE, DECAY, MOMENTUM = 1e-4, 1e-6, 0.9

@@ -7,7 +7,7 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from dataprep.errors import UserError
-from vicregl_fast.data.torchvision_engine.folder import ImageFolder
+from vicregl_fast.data.image_folder import ImageFolder
 
 
 class PilDecoding:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dataprep.errors import UserError
 from vicregl_fast.benchmarks.measurements import Measurement
-from vicregl_fast.visualization.curves import read_metrics
+from vicregl_fast.runs.metrics import read_curves
 
 
 def bench_run(run: Path) -> Iterator[Measurement]:
@@ -14,7 +14,7 @@ def bench_run(run: Path) -> Iterator[Measurement]:
     Raises:
         UserError: the folder holds no run that has logged a training step.
     """
-    curves = read_metrics(run)
+    curves = read_curves(run)
     if not {"images_per_second", "loss"} <= curves.keys():
         raise UserError(f"{run} has logged no training step with a finite loss: wait for the first ones")
     for name, unit in (("images_per_second", "images/s"), ("data_wait_share", "x")):

@@ -17,8 +17,10 @@ from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.vicregl import VICRegLLoss
 from vicregl_fast.models.backbone import feature_grid
-from vicregl_fast.models.network import ModelConfig, VICRegLNetwork
-from vicregl_fast.optim.build import OptimConfig, build_optimizer
+from vicregl_fast.models.config import ModelConfig
+from vicregl_fast.models.network import VICRegLNetwork
+from vicregl_fast.optim.build import build_optimizer
+from vicregl_fast.optim.config import OptimConfig
 from vicregl_fast.training.precision import Precision
 from vicregl_fast.training.step import TrainingStep
 
@@ -90,7 +92,9 @@ def _prepare(
     recipes = view_recipes(views)
     grids = [feature_grid(network.backbone, recipe.size) for recipe in recipes]  # type: ignore[arg-type]
     criterion = VICRegLLoss(LossConfig(), len(recipes))
-    maker = ViewMaker(recipes, grids, criterion.plan.location, mirror_flips=True, seed=0, device=device)
+    maker = ViewMaker(
+        recipes=recipes, grids=grids, directions=criterion.plan.location, mirror_flips=True, seed=0, device=device
+    )
     made = maker.make(drawn_batch(batch_size), epoch=0)
     batch = ViewBatch(
         made.indices, tuple(view.contiguous(memory_format=layout) for view in made.views), None, made.matches

@@ -4,8 +4,8 @@ import hashlib
 
 import numpy as np
 
-from vicregl_fast.data.engine import SizedStore, Store
-from vicregl_fast.data.torchvision_engine.folder import ImageFolder
+from vicregl_fast.data.image_folder import ImageFolder
+from vicregl_fast.data.store import SizedStore, Store
 
 
 def store_fingerprint(store: Store) -> str:

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from dataprep.notes import note
 from vicregl_fast.augment.decoded_batch import DecodedBatch
-from vicregl_fast.data.engine import Engine, Undecodable
+from vicregl_fast.data.engine import Engine
+from vicregl_fast.data.store import Undecodable
 
 
 class LeavingOut:
@@ -33,7 +35,7 @@ class LeavingOut:
             except Undecodable as error:
                 self._broken.update(error.indices)
                 names = ", ".join(map(str, error.indices))
-                print(f"note: image {names} of {self.store.path} does not decode and is left out")
+                note(f"image {names} of {self.store.path} does not decode and is left out", every_process=True)
         if sound.all():
             return batch
         places = np.zeros(len(indices), np.int64)

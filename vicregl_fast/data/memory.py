@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dataprep.errors import UserError
+from dataprep.notes import note
 
 GIB = 2**30
 _MEMINFO = Path("/proc/meminfo")
@@ -35,11 +36,11 @@ def check_memory(buffers: int, store: Path, in_blocks: bool) -> None:
     if buffers > available:
         raise UserError(
             f"decoding needs buffers of {buffers / GIB:.1f} GiB and {available / GIB:.1f} GiB of memory are available; "
-            "choose a smaller --batch_size, or convert the images with a smaller --max-side"
+            "choose a smaller --batch_size, or convert the images with a smaller --max_side"
         )
     size = sum(file.stat().st_size for file in (store.iterdir() if store.is_dir() else (store,)))
     if size + buffers > available and not in_blocks:
-        print(
-            f"note: {store} has {size / GIB:.1f} GiB, and {(available - buffers) / GIB:.1f} GiB of memory are left to "
+        note(
+            f"{store} has {size / GIB:.1f} GiB, and {(available - buffers) / GIB:.1f} GiB of memory are left to "
             "hold it: every epoch will read it from all over the disk; --data.order blocks reads some places at a time"
         )

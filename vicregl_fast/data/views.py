@@ -18,7 +18,7 @@ from vicregl_fast.geometry.directions import Direction
 from vicregl_fast.geometry.matches import Matches
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ViewMaker:
     """A pure function from (seed, epoch, sample) to views and matches.
 

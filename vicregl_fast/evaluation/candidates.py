@@ -8,7 +8,7 @@ import torch
 
 from vicregl_fast.devices import choose_device
 from vicregl_fast.models.backbone import Backbone
-from vicregl_fast.models.load import load_backbone
+from vicregl_fast.runs.networks import load_backbone
 
 
 @dataclass(frozen=True)

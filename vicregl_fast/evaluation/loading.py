@@ -1,6 +1,5 @@
 """Reading a data set with PIL in worker processes, the ordinary way, in an order that the caller gives."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -10,11 +9,6 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from dataprep.errors import UserError
 
 Collate = Callable[[list[Any]], Any]
-
-
-def default_workers() -> int:
-    """Four worker processes, or as many as this process has cores."""
-    return min(4, len(os.sched_getaffinity(0)))
 
 
 def read_batches(

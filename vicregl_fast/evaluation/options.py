@@ -1,5 +1,6 @@
-"""A settings dataclass as command line options: each field is one flag, with the field's default and help."""
+"""A settings dataclass as command line options: each field is an option, with the field's default and help."""
 
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import field, fields
@@ -10,16 +11,21 @@ from dataprep.errors import UserError
 Settings = TypeVar("Settings")
 
 
+def default_workers() -> int:
+    """Four worker processes, or as many as this process has cores."""
+    return min(4, len(os.sched_getaffinity(0)))
+
+
 def option(default: Any, description: str, choices: Sequence[str] | None = None) -> Any:
-    """A dataclass field that ``add_options`` makes a flag of; ``description`` is its help."""
+    """A dataclass field that ``add_options`` makes an option of; ``description`` is its help."""
     return field(default=default, metadata={"help": description, "choices": choices})
 
 
 def add_options(parser: ArgumentParser, settings: type[Any]) -> None:
-    """Adds a flag ``--field-name`` for every field of the dataclass ``settings``, of its default's type."""
+    """Adds an option ``--field_name`` for every field of the dataclass ``settings``, of its default's type."""
     for each in fields(settings):
         parser.add_argument(
-            "--" + each.name.replace("_", "-"),
+            f"--{each.name}",
             type=type(each.default),
             default=each.default,
             choices=each.metadata["choices"],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataprep.errors import UserError
+from dataprep.atomic import write_text
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,4 @@ def write_json(path: Path, evaluation: str, settings: Mapping[str, Any], rows: S
         for figure, value in row.figures.items()
     ]
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in settings.items()}
-    path.write_text(json.dumps({"settings": settings, "results": results}, indent=2) + "\n")
-
-
-def check_output(path: Path | None) -> None:
-    """Finds out before the work that its result could not be written.
-
-    Raises:
-        UserError: the folder of ``path`` does not exist, or ``path`` is a folder.
-    """
-    if path is not None and not path.parent.is_dir():
-        raise UserError(f"{path} cannot be written: make the folder {path.parent} first")
-    if path is not None and path.is_dir():
-        raise UserError(f"{path} cannot be written: it is a folder, and a file name is needed")
+    write_text(path, json.dumps({"settings": settings, "results": results}, indent=2) + "\n")

@@ -23,20 +23,32 @@ from vicregl_fast.losses.terms import names_of, with_gradient
 class LossTerms:
     """The loss of one step.
 
-    total: scalar with gradient; its value is the global batch's, the same on every rank.
-    named: detached scalars, likewise of the global batch, with the criterion's coefficients applied:
-        ``global_invariance``, ``global_variance``, ``global_covariance``, and the same three after
-        ``local_location_`` and ``local_feature_``, summed over directions with their weights; under SimCLR's criterion
-        ``..._contrast`` in place of the three. So total = alpha * (sum of global_*) + (1 - alpha) * (sum of local_*).
-        The terms of what is switched off are absent.
-    details: detached scalars, where asked for: ``location/0to1_kept20/invariance`` and so on, every direction's terms
-        before its weight; ``health/global_std``, ``health/global_correlation`` of the first view's embeddings
-        (``health.spread_and_correlation``), and the same for ``local``, in the mean over its cells.
+    Attributes:
+        total: scalar with gradient; its value is the global batch's, the same on every rank.
+        by_name: detached scalars, likewise of the global batch, with the criterion's coefficients applied:
+            ``global_invariance``, ``global_variance``, ``global_covariance``, and the same three after
+            ``local_location_`` and ``local_feature_``, summed over directions with their weights; under SimCLR's
+            criterion ``..._contrast`` in place of the three. So total = alpha * (sum of global_*) + (1 - alpha) * (sum
+            of local_*). The terms of what is switched off are absent.
     """
 
     total: Tensor
-    named: dict[str, Tensor]
-    details: dict[str, Tensor]
+    by_name: dict[str, Tensor]
+    _criteria: Sequence["_Findings"]
+
+    @torch.no_grad()
+    def details(self) -> dict[str, Tensor]:
+        """More scalars of the global batch, which take some work; where one rank asks for them, all must.
+
+        Returns: ``location/0to1_kept20/invariance`` and so on, the terms of every direction before its weight;
+            ``health/global_std``, ``health/global_correlation`` of the first view's embeddings
+            (``health.spread_and_correlation``), and the same for ``local``, in the mean over its cells.
+        """
+        details: dict[str, Tensor] = {}
+        with full_precision(self.total.device):
+            for each in self._criteria:
+                details |= each.by_direction() | each.health()
+        return details
 
 
 class VICRegLLoss(nn.Module):
@@ -47,7 +59,7 @@ class VICRegLLoss(nn.Module):
 
     Attributes:
         plan: the directions that ``forward`` needs location matches for, and those it matches by features
-        itself.
+            itself.
     """
 
     def __init__(self, config: LossConfig, num_views: int) -> None:
@@ -61,7 +73,6 @@ class VICRegLLoss(nn.Module):
         embeddings: Sequence[Tensor] | None,
         maps: Sequence[Tensor] | None,
         location: Mapping[Direction, Matches[Tensor]],
-        details: bool = False,
     ) -> LossTerms:
         """The loss of one batch, in float32 under any autocast; float64 stays float64.
 
@@ -69,45 +80,43 @@ class VICRegLLoss(nn.Module):
             embeddings: global embeddings [n, D], one per view; unused at alpha 0.
             maps: local embeddings [n, c, d], one per view, cells in row-major order; unused at alpha 1.
             location: the matches of each of ``plan.location``.
-            details: also give ``LossTerms.details``; every rank must ask alike.
 
         Raises:
             ValueError: if views are missing, or VICReg's statistics are asked of a single sample.
         """
-        alpha, parts = self.config.alpha, []
+        alpha, criteria = self.config.alpha, []
         if alpha > 0:
-            parts.append(self._global(self._per_view("embeddings", embeddings), alpha))
+            criteria.append(self._global(self._per_view("embeddings", embeddings), alpha))
         if alpha < 1:
-            parts.append(self._local(self._per_view("maps", maps), location, 1 - alpha))
-        parts = _averaged(parts)
-        named: dict[str, Tensor] = {}
-        more: dict[str, Tensor] = {}
-        with full_precision(parts[0].inputs[0].device):
-            total = torch.stack([part.add_to(named) for part in parts]).sum()
-            if details:
-                for part in parts:
-                    more |= part.by_direction() | part.health()
-        return LossTerms(total, named, more)
+            criteria.append(self._local(self._per_view("maps", maps), location, 1 - alpha))
+        criteria = _averaged(criteria)
+        with full_precision(criteria[0].findings.first_view.device):
+            parts, terms_of = zip(*(each.part_and_terms() for each in criteria), strict=True)
+            total = torch.stack(parts).sum()
+        by_name = {name: term for terms in terms_of for name, term in terms.items()}
+        return LossTerms(total, by_name, [each.findings for each in criteria])
 
-    def _global(self, z_views: Sequence[Tensor], weight: float) -> "_Part":
+    def _global(self, z_views: Sequence[Tensor], weight: float) -> "_Criterion":
         criterion = self.config.of_global()
         with full_precision(z_views[0].device):
             z_vnd = widen(torch.stack(list(z_views)).detach())
-            terms = global_terms(z_vnd, self.plan.pairs, criterion, torch.is_grad_enabled())
-        return _Part(weight, z_views, names_of(criterion), terms.values[None], terms.gradients, {"global": (None,)})
+            formed = global_terms(z_vnd, self.plan.pairs, criterion, torch.is_grad_enabled())
+        findings = _Findings(names_of(criterion), formed.values[None], {"global": (None,)}, z_views[0].detach())
+        return _Criterion(weight, z_views, formed.gradients, findings)
 
     def _local(
         self, map_views: Sequence[Tensor], location: Mapping[Direction, Matches[Tensor]], weight: float
-    ) -> "_Part":
+    ) -> "_Criterion":
         criterion = self.config.of_local()
         with full_precision(map_views[0].device):
             maps = [map_ncd.detach() for map_ncd in map_views]
             feature = match_features(maps, self.plan.feature)
             compared = [(each, location[each]) for each in self.plan.location]
             compared += [(each, feature[each]) for each in self.plan.feature]
-            terms = local_terms(maps, compared, criterion, torch.is_grad_enabled())
+            formed = local_terms(maps, compared, criterion, torch.is_grad_enabled())
         rows = {"local_location": self.plan.location, "local_feature": self.plan.feature}
-        return _Part(weight, map_views, names_of(criterion), terms.values, terms.gradients, rows)
+        findings = _Findings(names_of(criterion), formed.values, rows, maps[0])
+        return _Criterion(weight, map_views, formed.gradients, findings)
 
     def _per_view(self, name: str, tensors: Sequence[Tensor] | None) -> Sequence[Tensor]:
         given = 0 if tensors is None else len(tensors)
@@ -117,32 +126,30 @@ class VICRegLLoss(nn.Module):
 
 
 @dataclass(frozen=True)
-class _Part:
-    """The global or the local criterion.
+class _Findings:
+    """The values of the global or of the local criterion.
 
-    values: [k, t], a row for everything in ``rows``, in its order: for the directions of each way of matching, or for
-        the one global comparison (None).
+    Attributes:
+        names: of the criterion's terms.
+        values: [k, t], a row for everything in ``rows``, in its order.
+        rows: what was compared, by the way of matching: directions, or None for the one global comparison.
+        first_view: its embeddings [n, D], or its map [n, c, d].
     """
 
-    weight: float
-    inputs: Sequence[Tensor]
     names: tuple[str, ...]
     values: Tensor
-    gradients: Sequence[Tensor]
     rows: Mapping[str, Sequence[Direction | None]]
+    first_view: Tensor
 
-    def add_to(self, named: dict[str, Tensor]) -> Tensor:
-        """Enters the terms by name, and gives this part of the total, with its gradient."""
-        total = self.values.new_zeros(())
+    def weighted(self) -> dict[str, Tensor]:
+        """The terms [t] of every way of matching, summed over directions with their weights."""
+        weighted: dict[str, Tensor] = {}
         values_by_kind = self.values.split([len(rows) for rows in self.rows.values()])
         for (kind, rows), values_kt in zip(self.rows.items(), values_by_kind, strict=True):
             if rows:
                 weights = tuple(1.0 if row is None else row.weight for row in rows)
-                weights_k = constant(weights, values_kt.dtype, values_kt.device)
-                terms_t = weights_k @ values_kt
-                named |= {f"{kind}_{name}": term for name, term in zip(self.names, terms_t.unbind(), strict=True)}
-                total = total + terms_t.sum()
-        return self.weight * with_gradient(total, self.inputs, self.gradients)
+                weighted[kind] = constant(weights, values_kt.dtype, values_kt.device) @ values_kt
+        return weighted
 
     def by_direction(self) -> dict[str, Tensor]:
         """The terms of every direction, before its weight."""
@@ -155,16 +162,45 @@ class _Part:
         }
 
     def health(self) -> dict[str, Tensor]:
-        """Of the first view, whose cells are slots."""
+        """Whether the first view's features have collapsed; cells count as slots."""
         of = "global" if "global" in self.rows else "local"
-        first = widen(self.inputs[0].detach())
+        first = widen(self.first_view)
         z_snd = first[None] if of == "global" else first.transpose(0, 1)
         std, correlation = spread_and_correlation(z_snd)
         return {f"health/{of}_std": std, f"health/{of}_correlation": correlation}
 
 
-def _averaged(parts: Sequence[_Part]) -> list[_Part]:
+@dataclass(frozen=True)
+class _Criterion:
+    """The global or the local criterion: its part of the loss, and the gradient of that.
+
+    Attributes:
+        weight: alpha, or 1 - alpha.
+        inputs: what ``gradients`` are with respect to, one tensor a view.
+        gradients: of the sum of the terms, before ``weight``; empty where none are wanted.
+        findings: the terms.
+    """
+
+    weight: float
+    inputs: Sequence[Tensor]
+    gradients: Sequence[Tensor]
+    findings: _Findings
+
+    def part_and_terms(self) -> tuple[Tensor, dict[str, Tensor]]:
+        """This criterion's part of the loss, with its gradient, and its terms by name."""
+        total = self.findings.values.new_zeros(())
+        terms: dict[str, Tensor] = {}
+        for kind, terms_t in self.findings.weighted().items():
+            terms |= {f"{kind}_{name}": term for name, term in zip(self.findings.names, terms_t.unbind(), strict=True)}
+            total = total + terms_t.sum()
+        return self.weight * with_gradient(total, self.inputs, self.gradients), terms
+
+
+def _averaged(criteria: Sequence[_Criterion]) -> list[_Criterion]:
     """With values of the global batch in place of this rank's shares; one small sum over ranks for all."""
-    values = mean_over_ranks(torch.cat([part.values.flatten() for part in parts]))
-    split = values.split([part.values.numel() for part in parts])
-    return [replace(part, values=own.view_as(part.values)) for part, own in zip(parts, split, strict=True)]
+    shares = [each.findings.values for each in criteria]
+    means = mean_over_ranks(torch.cat([share.flatten() for share in shares])).split([share.numel() for share in shares])
+    return [
+        replace(each, findings=replace(each.findings, values=mean.view_as(share)))
+        for each, share, mean in zip(criteria, shares, means, strict=True)
+    ]

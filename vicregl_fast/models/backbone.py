@@ -1,7 +1,6 @@
 """A backbone is any timm model with a spatial feature map."""
 
 import difflib
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import timm
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dataprep.errors import UserError
+from vicregl_fast.models.config import BackboneConfig
 
 
 class FeatureMaps(NamedTuple):
@@ -16,28 +16,6 @@ class FeatureMaps(NamedTuple):
 
     map: Tensor
     pooled: Tensor
-
-
-@dataclass(frozen=True)
-class BackboneConfig:
-    """Which network to build (method, section 4).
-
-    Attributes:
-        name: a timm model name.
-        output_stride: pixels per cell of the last map: 32, or 16 and 8 by dilation where the model knows how.
-        drop_path: stochastic depth rate; ``None`` means 0.1 for a ConvNeXt and 0 otherwise.
-        zero_init: a ResNet's residual branches start at zero, by the scale of their last norm.
-    """
-
-    name: str = "resnet50"
-    output_stride: int = 32
-    drop_path: float | None = None
-    zero_init: bool = True
-
-    @property
-    def is_convnext(self) -> bool:
-        """Whether the published settings for ConvNeXts apply."""
-        return self.name.startswith("convnext")
 
 
 class Backbone(nn.Module):

@@ -1,48 +1,13 @@
 """Backbone, heads and online classifier as one module, so that one DistributedDataParallel wraps them all."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from dataprep.errors import UserError
-from vicregl_fast.models.backbone import Backbone, BackboneConfig, build_backbone
+from vicregl_fast.models.backbone import Backbone, build_backbone
+from vicregl_fast.models.config import ModelConfig
 from vicregl_fast.models.heads import LocalProjector, mlp
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The network (method, section 4).
-
-    Attributes:
-        backbone: a timm model name.
-        output_stride: pixels per cell of the last map (32, 16 or 8).
-        drop_path: stochastic depth rate; null means 0.1 for a ConvNeXt and 0 otherwise.
-        zero_init: start a ResNet's residual branches at zero, as published; false draws them open.
-        expander: width of the three layers on the pooled vector.
-        projector: width of the three layers on every cell.
-        head_norm: norm of both heads; auto means layer for a ConvNeXt and batch otherwise.
-    """
-
-    backbone: str = "resnet50"
-    output_stride: int = 32
-    drop_path: float | None = None
-    zero_init: bool = True
-    expander: int = 8192
-    projector: int = 512
-    head_norm: Literal["auto", "batch", "layer"] = "auto"
-
-    def __post_init__(self) -> None:
-        if min(self.expander, self.projector) < 1:
-            raise UserError("model.expander and model.projector are widths and must be at least 1")
-        if self.drop_path is not None and not 0 <= self.drop_path < 1:
-            raise UserError(f"model.drop_path is {self.drop_path}; give a rate of at least 0 and below 1")
-
-    @property
-    def backbone_config(self) -> BackboneConfig:
-        """The part that the backbone needs."""
-        return BackboneConfig(self.backbone, self.output_stride, self.drop_path, self.zero_init)
 
 
 class NetworkOutputs(NamedTuple):

@@ -1,57 +1,10 @@
 """The optimiser of a run from its options."""
 
-import math
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from torch import nn
 
-from dataprep.errors import UserError
+from vicregl_fast.optim.config import OptimConfig
 from vicregl_fast.optim.lars import LARS
-
-
-@dataclass(frozen=True)
-class OptimConfig:
-    """Optimiser and schedule.
-
-    Args:
-        name: lars (ResNets) or adamw (ConvNeXts).
-        base_lr: learning rate for a global batch of 256; the peak scales with the batch.
-        end_factor: the last step's learning rate as a share of the peak.
-        warmup_epochs: epochs of linear warm-up; scale it for short runs.
-        weight_decay: for tensors of two or more dimensions.
-        momentum: of LARS; AdamW keeps torch's two.
-
-    Raises:
-        UserError: for an option outside its range.
-    """
-
-    name: Literal["lars", "adamw"] = "lars"
-    base_lr: float = 0.2
-    end_factor: float = 0.001
-    warmup_epochs: float = 10.0
-    weight_decay: float = 1e-6
-    momentum: float = 0.9
-
-    def __post_init__(self) -> None:
-        if self.name not in ("lars", "adamw"):
-            raise UserError(f"optim.name is {self.name!r}: set it to lars or adamw")
-        if not (math.isfinite(self.base_lr) and self.base_lr > 0):
-            raise UserError(f"optim.base_lr is {self.base_lr}: set it to a finite number above 0")
-        for name in ("warmup_epochs", "weight_decay"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise UserError(f"optim.{name} is {value}: set it to 0 or a finite number above")
-        if not 0 <= self.end_factor <= 1:
-            raise UserError(f"optim.end_factor is {self.end_factor}: set it between 0 and 1")
-        if not 0 <= self.momentum < 1:
-            raise UserError(f"optim.momentum is {self.momentum}: set it to at least 0 and below 1")
-
-
-def peak_lr(config: OptimConfig, batch_size: int) -> float:
-    """The learning rate at the end of the warm-up, for a global batch of ``batch_size`` images."""
-    return config.base_lr * batch_size / 256
 
 
 def build_optimizer(config: OptimConfig, module: nn.Module) -> torch.optim.Optimizer:

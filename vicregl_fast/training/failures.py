@@ -1,4 +1,4 @@
-"""Steps whose loss or gradients are no numbers: how many there were, and when the run should go back."""
+"""Steps whose loss or gradients are not finite: how many there were, and when the run should go back."""
 
 import math
 
@@ -19,20 +19,23 @@ class Failures:
 
     Attributes:
         skipped: all steps skipped so far.
-        in_a_row: failures since the last good step, or since the run went back.
-        proven: whether the weights gave numbers when last used, so that they are worth a checkpoint.
+        in_a_row: failures since the last finite step, or since the run went back.
     """
 
     def __init__(self, patience: int):
-        self.patience, self.skipped, self.in_a_row, self.proven = patience, 0, 0, True
+        self.patience, self.skipped, self.in_a_row = patience, 0, 0
 
     def count(self, result: StepResult, scaler: torch.amp.GradScaler) -> bool:
         """Takes note of a step, and of its scaler after it; true at too many failures in a row."""
         if result.finite:
-            self.in_a_row, self.proven = 0, True
+            self.in_a_row = 0
             return False
-        self.skipped, self.proven = self.skipped + 1, False
+        self.skipped += 1
         if scaler.is_enabled() and scaler.get_scale() >= 1 and math.isfinite(result.loss):
             return False
         self.in_a_row += 1
         return self.in_a_row >= self.patience
+
+    def forgive(self) -> None:
+        """The run went back: the failures before that no longer count as in a row."""
+        self.in_a_row = 0

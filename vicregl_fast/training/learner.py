@@ -1,6 +1,5 @@
 """Network, loss and optimiser of a run, and their state between two runs of the same command."""
 
-import sys
 from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
@@ -10,6 +9,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from dataprep.errors import UserError
+from dataprep.notes import note
 from vicregl_fast.augment.recipe import ViewRecipe, view_recipes
 from vicregl_fast.config import RunConfig
 from vicregl_fast.losses.vicregl import VICRegLLoss
@@ -73,11 +73,10 @@ def build_learner(config: RunConfig, classes: int, processes: Processes) -> Lear
         classes: of the online classifier; 0 for none.
         processes: this process and its device.
     """
-    if processes.leads and config.views.recipe == "multicrop" and not config.model.backbone_config.is_convnext:
-        print(
-            "note: multi-crop is published for ConvNeXts, and its authors could not make it work with a ResNet; "
-            f"for {config.model.backbone} rather take --views.recipe two",
-            file=sys.stderr,
+    if config.views.recipe == "multicrop" and not config.model.backbone_config.is_convnext:
+        note(
+            "multi-crop is published for ConvNeXts, and its authors could not make it work with a ResNet; "
+            f"for {config.model.backbone} rather take --views.recipe two"
         )
     torch.manual_seed(config.seed)
     alpha, device = config.loss.alpha, processes.device

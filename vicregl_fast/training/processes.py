@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 
 from dataprep.errors import UserError
+from dataprep.notes import mute_notes
 from vicregl_fast.devices import DeviceName, choose_device
 
 Result = TypeVar("Result")
@@ -83,6 +84,11 @@ class Processes:
         dist.all_gather_object(values, value)
         return values
 
+    def leave(self) -> None:
+        """Ends the group, if there is one."""
+        if self.world > 1:
+            dist.destroy_process_group()
+
 
 def join_processes(device: DeviceName) -> Processes:
     """Reads what torchrun sets (RANK, WORLD_SIZE, LOCAL_RANK) and joins the group, if there is one.
@@ -98,6 +104,7 @@ def join_processes(device: DeviceName) -> Processes:
     chosen = choose_device(device, local)
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
+    mute_notes(rank != 0)
     patient = None
     if world > 1:
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
@@ -105,9 +112,3 @@ def join_processes(device: DeviceName) -> Processes:
         assert not isinstance(group, int)  # which stands for processes outside the group
         patient = group
     return Processes(rank, world, chosen, int(os.environ.get("LOCAL_WORLD_SIZE", world)), patient)
-
-
-def leave_processes(processes: Processes) -> None:
-    """Ends the group, if there is one."""
-    if processes.world > 1:
-        dist.destroy_process_group()

@@ -1,13 +1,29 @@
 """One training step: forward, loss, backward, update."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from vicregl_fast.data.batches import ViewBatch
-from vicregl_fast.losses.vicregl import VICRegLLoss
+from vicregl_fast.losses.vicregl import LossTerms, VICRegLLoss
 from vicregl_fast.training.precision import Precision
+
+
+@dataclass(frozen=True)
+class BatchLosses:
+    """What a batch costs.
+
+    Attributes:
+        terms: the VICRegL loss, without the online classifier's.
+        online: ``online_loss`` and ``online_accuracy`` of the classifier, detached; empty where there are no labels.
+        objective: the sum of both losses, which is differentiated.
+    """
+
+    terms: LossTerms
+    online: dict[str, Tensor]
+    objective: Tensor
 
 
 @dataclass(frozen=True)
@@ -16,13 +32,15 @@ class StepResult:
 
     Attributes:
         loss: the VICRegL loss, without the online classifier's.
-        named: its terms, and the classifier's loss and accuracy where there are labels; scalars on the device.
-        finite: whether loss and gradients were numbers; if not, nothing was updated.
+        figures: its terms, those of the online classifier, and ``gradient_norm``; scalars on the device.
+        finite: whether loss and gradients were finite; if not, nothing was updated.
+        details: gives more figures of the batch (``LossTerms.details``).
     """
 
     loss: float
-    named: dict[str, Tensor]
+    figures: dict[str, Tensor]
     finite: bool
+    details: Callable[[], dict[str, Tensor]] = dict
 
 
 class TrainingStep:
@@ -56,19 +74,17 @@ class TrainingStep:
         self._buffers = [[b for b in buffers if b.dtype == dtype] for dtype in {b.dtype for b in buffers}]
         self._buffers_before = [[buffer.clone() for buffer in group] for group in self._buffers]
 
-    def __call__(self, batch: ViewBatch, learning_rate: float, details: bool = False) -> StepResult:
-        """One step at this learning rate. Where it is not finite, parameters and buffers stay as they are.
-
-        With ``details`` the result's ``named`` holds those of the loss, too (``LossTerms.details``).
-        """
+    def __call__(self, batch: ViewBatch, learning_rate: float) -> StepResult:
+        """One step at this learning rate. Where it is not finite, parameters and buffers stay as they are."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.zero_grad(set_to_none=True)
         _copy(self._buffers, self._buffers_before)
-        loss, named, objective = self.losses(batch, details)
-        self.scaler.scale(objective).backward()
+        losses = self.losses(batch)
+        self.scaler.scale(losses.objective).backward()
         self.scaler.unscale_(self.optimizer)
         norm = _gradient_norm(self._learning)
+        loss = losses.terms.total.detach()
         value = loss.item()
         # The same on every rank: the loss is the whole batch's, and gradients are averaged.
         finite = bool(torch.isfinite(loss + norm + _gradient_norm(self._online).to(norm)))
@@ -76,24 +92,24 @@ class TrainingStep:
             if self.clip_norm is not None:
                 torch.nn.utils.clip_grads_with_norm_(self._learning, self.clip_norm, norm)
             self.scaler.step(self.optimizer)
-        else:  # a running average never gets rid of what is no number
+        else:  # one non-finite value would stay in a running average for ever
             _copy(self._buffers_before, self._buffers)
         self.scaler.update()
-        return StepResult(value, {**named, "gradient_norm": norm}, finite)
+        figures = {**losses.terms.by_name, **losses.online, "gradient_norm": norm}
+        return StepResult(value, figures, finite, losses.terms.details)
 
-    def losses(self, batch: ViewBatch, details: bool = False) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """The VICRegL loss, its named terms, and what is differentiated (the classifier's loss included)."""
+    def losses(self, batch: ViewBatch) -> BatchLosses:
+        """The VICRegL loss of a batch, and the online classifier's where there are one and labels."""
         with self.precision.autocast():
             outputs = self.network(batch.views)
-        terms = self.criterion(outputs.embeddings, outputs.maps, batch.matches, details)
-        named, objective = terms.named | terms.details, terms.total
-        if outputs.logits is not None and batch.labels is not None:
-            logits = outputs.logits.float()
-            classifier_loss = nn.functional.cross_entropy(logits, batch.labels)
-            objective = objective + classifier_loss
-            named["online_loss"] = classifier_loss.detach()
-            named["online_accuracy"] = (logits.argmax(1) == batch.labels).float().mean()
-        return terms.total.detach(), named, objective
+        terms = self.criterion(outputs.embeddings, outputs.maps, batch.matches)
+        if outputs.logits is None or batch.labels is None:
+            return BatchLosses(terms, {}, terms.total)
+        logits = outputs.logits.float()
+        online_loss = nn.functional.cross_entropy(logits, batch.labels)
+        online_accuracy = (logits.argmax(1) == batch.labels).float().mean()
+        online = {"online_loss": online_loss.detach(), "online_accuracy": online_accuracy}
+        return BatchLosses(terms, online, terms.total + online_loss)
 
 
 def _gradient_norm(parameters: list[nn.Parameter]) -> Tensor:

@@ -1,7 +1,11 @@
 """The validation pass: the loss on views of held-out images, and the online classifier on their centre crops."""
 
+import json
+from pathlib import Path
+
 import torch
 
+from dataprep.atomic import write_text
 from vicregl_fast.data.engine import BatchLoader
 from vicregl_fast.training.learner import Learner
 from vicregl_fast.training.processes import Processes
@@ -22,7 +26,7 @@ def validate(learner: Learner, loader: BatchLoader, processes: Processes) -> dic
     batches = images = 0
     with loader:
         for batch in loader:
-            loss_sum += step.losses(batch)[0].item()
+            loss_sum += step.losses(batch).terms.total.item()
             batches += 1
             if network.classifier is not None and batch.labels is not None and batch.whole is not None:
                 with step.precision.autocast():
@@ -36,3 +40,16 @@ def validate(learner: Learner, loader: BatchLoader, processes: Processes) -> dic
     if images:
         values["val_accuracy"] = correct / images
     return values
+
+
+def record_validation(file: Path, step: int, values: dict[str, float]) -> None:
+    """Notes that the run was validated after ``step`` steps, for a resumed run to know."""
+    write_text(file, json.dumps({"step": step, **values}) + "\n")
+
+
+def validated_step(file: Path) -> int:
+    """After which step ``record_validation`` was last called; 0 where it never was, or what it wrote is damaged."""
+    try:
+        return int(json.loads(file.read_text())["step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0

@@ -1,28 +1,17 @@
 """A run's metrics as one picture: loss and its terms, accuracy, learning rate, throughput."""
 
-import json
-from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dataprep.errors import UserError
+from vicregl_fast.runs.metrics import Curve
 
 COLUMNS = 3
 SMOOTHED_FROM = 150
 """Curves of more points are drawn pale, with their running mean over a fiftieth of them on top."""
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One metric: its values at optimiser steps, in ascending order."""
-
-    steps: np.ndarray
-    values: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -54,31 +43,8 @@ PANELS = (
     Panel("share of time spent waiting for data", ("data_wait_share",), from_zero=True),
     Panel("skipped steps, counted up", ("skipped_steps",), from_zero=True),
 )
-POSITIONS = ("step", "epoch")
 TOO_MANY = ("location/", "feature/")
 """Terms of single directions: some hundred with multi-crop, left to TensorBoard."""
-
-
-def read_metrics(run: Path) -> dict[str, Curve]:
-    """The curves in ``metrics.jsonl`` of a run folder, by metric.
-
-    A step that occurs twice counts as it was last written; a line that a killed run left half written is
-    skipped.
-
-    Raises:
-        UserError: there is no such file, or no number in it.
-    """
-    file = run / "metrics.jsonl"
-    if not file.is_file():
-        raise UserError(f"{run} has no metrics.jsonl: give the folder of a run (--run_dir of vicregl_fast.train)")
-    points: dict[str, dict[int, float]] = defaultdict(dict)
-    for line in file.read_text().splitlines():
-        for name, value in _row(line).items():
-            if name not in POSITIONS and isinstance(value, int | float):
-                points[name][int(_row(line)["step"])] = float(value)
-    if not points:
-        raise UserError(f"{file} has no metrics yet: wait until the run has logged its first steps")
-    return {name: _curve(by_step) for name, by_step in points.items()}
 
 
 def draw_curves(curves: dict[str, Curve], title: str) -> Figure:
@@ -103,19 +69,6 @@ def running_mean(values: np.ndarray, window: int) -> np.ndarray:
     """Mean over the ``window`` values around each, fewer at the ends; ``window`` is odd."""
     kernel = np.ones(window)
     return np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")
-
-
-def _row(line: str) -> dict:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return {}
-    return row if isinstance(row, dict) and "step" in row else {}
-
-
-def _curve(by_step: dict[int, float]) -> Curve:
-    steps = sorted(by_step)
-    return Curve(np.array(steps), np.array([by_step[step] for step in steps]))
 
 
 def _draw_panel(axes: Axes, panel: Panel, curves: dict[str, Curve]) -> None:

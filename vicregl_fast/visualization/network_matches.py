@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from operator import itemgetter
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,12 +13,35 @@ from vicregl_fast.augment.normalisation import levels_of
 from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
 from vicregl_fast.augment.recipe import view_recipes
 from vicregl_fast.config import RunConfig
+from vicregl_fast.data.open_images import open_images
 from vicregl_fast.geometry.directions import LARGE_VIEWS, Direction
 from vicregl_fast.geometry.matching import match_cells
 from vicregl_fast.losses.feature_matching import match_features
 from vicregl_fast.models.backbone import feature_grid
 from vicregl_fast.models.network import VICRegLNetwork
+from vicregl_fast.philox import permutation
+from vicregl_fast.runs.networks import load_network
 from vicregl_fast.visualization.matches import MatchedImage, View
+
+
+def matches_of_run(run: Path, images: Path, count: int, gamma: int | None, seed: int) -> list[MatchedImage]:
+    """The matches that a run's network selects on some images of a folder or store.
+
+    Args:
+        run: a run's folder, or one of its checkpoint files.
+        images: a folder of images, or a store.
+        count: images drawn.
+        gamma: matches kept; None: as in training.
+        seed: which images, and which crops of them.
+
+    Raises:
+        UserError: no such run or images, or an image that does not decode.
+    """
+    network, config = load_network(run)
+    found = open_images(images)
+    chosen = permutation(seed, 0, len(found))[:count].tolist()
+    pixels = [np.array(found.open(index)) for index in chosen]
+    return select_matches(network, config, pixels, gamma or config.loss.gamma_large, seed)
 
 
 @torch.inference_mode()

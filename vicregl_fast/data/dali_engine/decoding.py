@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from vicregl_fast.data.dali_engine.pipeline import JPEGS, decoding_pipeline
-from vicregl_fast.data.engine import Undecodable
-from vicregl_fast.data.jpegs import JpegStore
+from vicregl_fast.data.store import Undecodable
+from vicregl_fast.data.stored_images import StoredImages
 
 
 class StorePipeline:
@@ -19,7 +19,7 @@ class StorePipeline:
         device: what decodes.
     """
 
-    def __init__(self, store: JpegStore, batch_size: int, workers: int, device: torch.device):
+    def __init__(self, store: StoredImages, batch_size: int, workers: int, device: torch.device):
         self._store, self._options = store, (batch_size, workers, device)
         self._pipeline = decoding_pipeline(*self._options)
 
@@ -30,7 +30,7 @@ class StorePipeline:
             Undecodable: images that do not decode.
         """
         try:
-            (images,) = self._pipeline.run(**{JPEGS: [self._store.jpeg(k) for k in indices]})
+            (images,) = self._pipeline.run(**{JPEGS: [self._store.stored(k) for k in indices]})
         except RuntimeError as error:
             self._pipeline = decoding_pipeline(*self._options)
             broken = [index for index in indices.tolist() if not self._decodes(index)]
@@ -42,7 +42,7 @@ class StorePipeline:
     def _decodes(self, index: int) -> bool:
         """Tries one image alone: of some failures only does DALI say which image it was."""
         try:
-            decoding_pipeline(1, 1, self._options[2]).run(**{JPEGS: [self._store.jpeg(index)]})
+            decoding_pipeline(1, 1, self._options[2]).run(**{JPEGS: [self._store.stored(index)]})
         except RuntimeError:
             return False
         return True

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.data.dali_engine.decoding import StorePipeline
-from vicregl_fast.data.engine import BATCHES_HELD, Undecodable, largest_batch
-from vicregl_fast.data.jpegs import JpegStore
+from vicregl_fast.data.engine import BATCHES_HELD
+from vicregl_fast.data.store import Undecodable, largest_batch
+from vicregl_fast.data.stored_images import StoredImages
 
 
 class DaliEngine:
@@ -22,7 +23,7 @@ class DaliEngine:
         device: what decodes, and where the pixels are then.
     """
 
-    def __init__(self, store: JpegStore, batch_size: int, workers: int, device: torch.device):
+    def __init__(self, store: StoredImages, batch_size: int, workers: int, device: torch.device):
         self.store = store
         self._pipeline = StorePipeline(store, batch_size, workers, device)
         size = largest_batch(store.heights, store.widths, batch_size)

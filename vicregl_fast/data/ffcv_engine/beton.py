@@ -9,6 +9,7 @@ from ffcv.memory_managers import OSCacheManager
 from ffcv.pipeline.operation import Operation
 from ffcv.reader import Reader
 
+from dataprep.beton import stored_sizes
 from dataprep.errors import UserError
 from dataprep.manifest import read_manifest
 
@@ -70,8 +71,8 @@ def open_beton(path: Path) -> Beton:
         raise UserError(f"{path} has the fields {reader.field_names}, not image and label; {CONVERT}")
     if len(reader.metadata) != reader.num_samples or not len(reader.alloc_table):
         raise UserError(f"{path} is cut short: it announces {reader.num_samples} images; convert it again")
-    _check_addresses(path, reader)
     fields = {name: reader.metadata[f"f{k}"] for k, name in enumerate(reader.field_names)}
+    stored_sizes(path, fields["image"]["data_ptr"], reader.alloc_table)  # checks the tables before they are read by
     labels = fields["label"].astype(np.int64).reshape(-1)
     return Beton(
         path,
@@ -82,23 +83,6 @@ def open_beton(path: Path) -> Beton:
         reader,
         OSCacheManager(reader),
     )
-
-
-def stored_bytes(records: np.ndarray, allocations: np.ndarray) -> np.ndarray:
-    """How many bytes of the file each image takes, int64 [n]; -1 where no allocation begins at its address."""
-    order = np.argsort(allocations["ptr"])
-    starts = allocations["ptr"][order]
-    found = np.minimum(np.searchsorted(starts, records["data_ptr"]), len(starts) - 1)
-    return np.where(starts[found] == records["data_ptr"], allocations["size"][order[found]].astype(np.int64), -1)
-
-
-def _check_addresses(path: Path, reader: Reader) -> None:
-    """What is wrong in a table would be read from wherever it points to."""
-    records = reader.metadata[f"f{reader.field_names.index('image')}"]
-    sizes = stored_bytes(records, reader.alloc_table)
-    ends = records["data_ptr"].astype(np.int64) + sizes
-    if (sizes < 0).any() or (ends > path.stat().st_size).any():
-        raise UserError(f"the tables of {path} contradict each other; convert the images again")
 
 
 @numba.njit(nogil=True)

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from vicregl_fast.augment.decoded_batch import DecodedBatch
-from vicregl_fast.data.engine import BATCHES_HELD, Undecodable, largest_batch
+from vicregl_fast.data.engine import BATCHES_HELD
 from vicregl_fast.data.ffcv_engine.beton import Beton
 from vicregl_fast.data.ffcv_engine.decoder import PackedDecoder
+from vicregl_fast.data.store import Undecodable, largest_batch
 
 # A store's memory map is an argument of the decoder, so that a compiled one serves all stores.
 _decoders: dict[bool, Callable] = {}

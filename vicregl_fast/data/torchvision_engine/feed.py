@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 
 from dataprep.errors import UserError
 from vicregl_fast.data.batches import ViewBatch
+from vicregl_fast.data.store import Images
 from vicregl_fast.data.torchvision_engine.byte_batch import ByteBatch, to_device
-from vicregl_fast.data.torchvision_engine.folder import ImageFolder
 from vicregl_fast.data.torchvision_engine.worker import BatchKey, ViewDataset
 from vicregl_fast.data.views import ViewMaker
 
@@ -26,7 +26,7 @@ class TorchvisionFeed:
         workers: processes.
     """
 
-    def __init__(self, store: ImageFolder, maker: ViewMaker, workers: int):
+    def __init__(self, store: Images, maker: ViewMaker, workers: int):
         self.store = store
         self.maker = maker
         self.dataset = ViewDataset(store, maker, workers)
@@ -130,8 +130,8 @@ def _ignore_interrupts(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
 
 
-def _death(samples: Sequence[int], folder: ImageFolder) -> UserError:
-    images = ", ".join(f"{sample} ({folder.path / folder.files[sample]})" for sample in samples)
+def _death(samples: Sequence[int], store: Images) -> UserError:
+    images = ", ".join(f"{sample} ({store.name(sample)})" for sample in samples)
     return UserError(
         f"a loading process died after it had begun to read image {images}; look at that file, or at the memory: "
         "fewer --data.workers need less"

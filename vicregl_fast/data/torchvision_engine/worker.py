@@ -15,8 +15,8 @@ from vicregl_fast.augment.centre import centre_parameters
 from vicregl_fast.augment.parameters import ViewParameters
 from vicregl_fast.augment.recipe import ViewRecipe
 from vicregl_fast.data.matches import match_views
+from vicregl_fast.data.store import Images
 from vicregl_fast.data.torchvision_engine.byte_batch import ByteBatch
-from vicregl_fast.data.torchvision_engine.folder import ImageFolder
 from vicregl_fast.data.torchvision_engine.transforms import make_view
 from vicregl_fast.data.views import ViewMaker
 
@@ -30,14 +30,13 @@ class ViewDataset(Dataset):
     """Makes whole batches: a DataLoader asks for them by key.
 
     Args:
-        folder: the images.
+        store: the images.
         maker: what the views are; of its own it makes none here.
         workers: how many processes there are.
-
     """
 
-    def __init__(self, folder: ImageFolder, maker: ViewMaker, workers: int):
-        self._folder, self._maker = folder, maker
+    def __init__(self, store: Images, maker: ViewMaker, workers: int):
+        self._store, self._maker = store, maker
         # Each worker's process id, 0 before it begins, and the sample that it is at.
         self._at_work = torch.zeros((workers, 2), dtype=torch.int64).share_memory_()
 
@@ -64,7 +63,7 @@ class ViewDataset(Dataset):
             images = [self._decode(index) for index in indices.tolist()]
         except UserError as error:
             return error
-        maker, labels = self._maker, self._folder.labels
+        maker, labels = self._maker, self._store.labels
         heights, widths = np.array([image.shape[1:] for image in images], np.int64).T
         drawn = maker.draw(indices, heights, widths, epoch)
         matches = match_views(drawn, maker.grids, maker.directions, maker.mirror_flips)
@@ -80,7 +79,7 @@ class ViewDataset(Dataset):
         worker = get_worker_info()
         assert worker is not None
         self._at_work[worker.id] = torch.tensor([os.getpid(), index])
-        return functional.pil_to_tensor(self._folder.open(index))
+        return functional.pil_to_tensor(self._store.open(index))
 
 
 def _views(images: Sequence[Tensor], recipe: ViewRecipe, parameters: ViewParameters) -> Tensor:

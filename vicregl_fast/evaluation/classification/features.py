@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from dataprep.errors import UserError
 from vicregl_fast.augment.normalisation import normalise_bytes
+from vicregl_fast.data.store import Images
 from vicregl_fast.evaluation.loading import chunks, read_batches
-from vicregl_fast.evaluation.stored_images import StoredImages
 from vicregl_fast.models.backbone import Backbone, checked_maps
 
 
@@ -25,7 +25,7 @@ class CentreCrops(Dataset):
     Items are float32 [3, size, size], normalised.
     """
 
-    def __init__(self, images: StoredImages, resize: int, size: int):
+    def __init__(self, images: Images, resize: int, size: int):
         if not 0 < size <= resize:
             raise UserError(f"a centre crop of {size} pixels does not fit a short side of {resize}: lower --size")
         self.images = images

@@ -1,6 +1,5 @@
 """Checkpoints that are whole or not there: written aside, synced, renamed; the last good one always stays."""
 
-import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,7 +8,9 @@ from typing import Any
 
 import torch
 
+from dataprep.atomic import atomic_file
 from dataprep.errors import UserError
+from dataprep.notes import note
 
 _NAME = re.compile(r"step-(\d{9})\.pt")
 _KEEP = 2
@@ -23,15 +24,9 @@ class Checkpoints:
 
     def save(self, state: dict[str, Any], step: int) -> Path:
         """Writes ``state`` (tensors, numbers, strings, and lists and dicts of them) after ``step`` steps."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.path(step)
-        partial = path.with_suffix(".partial")
-        with open(partial, "wb") as file:
+        with atomic_file(path) as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        _sync_folder(self.folder)
         for old in self.paths()[_KEEP:]:
             old.unlink()
         return path
@@ -58,7 +53,7 @@ class Checkpoints:
             try:
                 return load_checkpoint(path)
             except UserError as error:
-                print(f"{error}; trying the one before")
+                note(f"{error}; trying the one before")
         if paths:
             raise UserError(f"no checkpoint in {self.folder} can be read; choose another --run_dir")
         return None
@@ -76,11 +71,3 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"there is no checkpoint at {path}") from None
     except Exception as error:  # torch raises half a dozen kinds for a damaged file
         raise UserError(f"the checkpoint {path} cannot be read ({type(error).__name__})") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

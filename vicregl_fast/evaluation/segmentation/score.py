@@ -3,7 +3,7 @@
 from torch import Tensor
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from vicregl_fast.evaluation.masks import Labels
+from vicregl_fast.evaluation.segmentation.config import Labels
 
 
 class SegmentationScore:

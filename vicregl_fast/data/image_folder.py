@@ -36,14 +36,26 @@ class ImageFolder:
     def __len__(self) -> int:
         return len(self.files)
 
+    def name(self, index: int) -> str:
+        """What a message calls an image."""
+        return str(self.path / self.files[index])
+
     def open(self, index: int) -> Image.Image:
         """The image, decoded: RGB and upright.
 
         Raises:
             UserError: it does not decode.
         """
-        path = self.path / self.files[index]
-        try:
-            return load_rgb(path)
-        except UnreadableImage as error:
-            raise UserError(f"image {index}, {path}, does not decode: {error}; mend it or take it out") from error
+        return open_image(self.path / self.files[index])
+
+
+def open_image(path: Path) -> Image.Image:
+    """Decodes one file: RGB and upright.
+
+    Raises:
+        UserError: it does not decode.
+    """
+    try:
+        return load_rgb(path)
+    except UnreadableImage as error:
+        raise UserError(f"the image {path} does not decode: {error}; mend it or take it out") from error

@@ -10,10 +10,12 @@ from PIL import Image
 from dataprep.errors import UserError
 from tests.evaluation.stand_in import MeanColour
 from vicregl_fast.evaluation.candidates import Candidate
-from vicregl_fast.evaluation.feature_batches import CachedMaps, same_size_batches
-from vicregl_fast.evaluation.linear_segmentation import SegmentationConfig, evaluate_segmentation
-from vicregl_fast.evaluation.masks import Labels, MaskedImages, class_pixels
-from vicregl_fast.evaluation.segmentation_score import SegmentationScore, majority_figures
+from vicregl_fast.evaluation.comparison import compare
+from vicregl_fast.evaluation.segmentation.config import Labels, SegmentationConfig
+from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge
+from vicregl_fast.evaluation.segmentation.map_batches import CachedMaps, same_size_batches
+from vicregl_fast.evaluation.segmentation.masks import MaskedImages, class_pixels
+from vicregl_fast.evaluation.segmentation.score import SegmentationScore, majority_figures
 
 IGNORED = 9
 LABELS = Labels(3, IGNORED)
@@ -68,13 +70,13 @@ def test_a_linear_head_learns_colours(tmp_path: Path, protocol: str) -> None:
     train, val = write_masked(tmp_path / "train", 12, seed=0), write_masked(tmp_path / "val", 4, seed=1)
     config = SegmentationConfig(protocol, iterations=60, batch_size=4, lr=0.5, crop=40, workers=0)
     candidates = [Candidate("trained", MeanColour().eval()), Candidate("random", MeanColour().eval(), False)]
-    rows = evaluate_segmentation(candidates, train, val, config)
+    rows = compare(candidates, SegmentationJudge(train, val, config))
     assert [row.name for row in rows] == ["trained", "random", "majority class"]
     assert rows[0].figures["mIoU"] > 90 and rows[0].figures["pixel accuracy"] > 90
     assert rows[1].figures["mIoU"] > 90
     assert rows[2].figures["mIoU"] < 25
 
-    again = evaluate_segmentation([Candidate("trained", MeanColour().eval())], train, val, config)
+    again = compare([Candidate("trained", MeanColour().eval())], SegmentationJudge(train, val, config))
     assert again[0] == rows[0]
 
 
@@ -147,7 +149,7 @@ def test_a_bad_mask_is_named_before_the_work_begins(
         yield
 
     with pytest.raises(UserError, match=sentence) as raised:
-        evaluate_segmentation(candidates(), train, val, SegmentationConfig(workers=workers))
+        compare(candidates(), SegmentationJudge(train, val, SegmentationConfig(workers=workers)))
     assert "\n" not in str(raised.value)
 
 

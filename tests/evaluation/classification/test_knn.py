@@ -11,11 +11,13 @@ from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
 from tests.evaluation.stand_in import MeanColour
+from vicregl_fast.data.open_images import open_images
 from vicregl_fast.evaluation.candidates import Candidate
-from vicregl_fast.evaluation.features import CentreCrops, Standardisation, pooled_features
-from vicregl_fast.evaluation.knn import KnnConfig, evaluate_knn, knn_classify
+from vicregl_fast.evaluation.classification.config import KnnConfig
+from vicregl_fast.evaluation.classification.features import CentreCrops, Standardisation, pooled_features
+from vicregl_fast.evaluation.classification.knn import KnnJudge, knn_classify
+from vicregl_fast.evaluation.comparison import compare
 from vicregl_fast.evaluation.report import Row
-from vicregl_fast.evaluation.stored_images import open_images
 
 COLOURS = {"blue": (0, 0, 230), "green": (0, 230, 0), "red": (230, 0, 0)}
 
@@ -99,7 +101,7 @@ def test_colour_classes_are_told_apart_and_the_majority_class_is_shown(tmp_path:
     train = open_images(write_class_folders(tmp_path / "train", {"red": 5, "green": 4, "blue": 3}))
     test = open_images(write_class_folders(tmp_path / "test", {"red": 1, "green": 2, "blue": 1}))
     candidates = [Candidate("trained", MeanColour().eval()), Candidate("random", MeanColour().eval(), False)]
-    assert evaluate_knn(candidates, train, test, small()) == [
+    assert compare(candidates, KnnJudge(train, test, small())) == [
         Row("trained", {"accuracy": 100.0}),
         Row("random", {"accuracy": 100.0}),
         Row("majority class", {"accuracy": 25.0}),
@@ -109,7 +111,7 @@ def test_colour_classes_are_told_apart_and_the_majority_class_is_shown(tmp_path:
 def test_only_the_untrained_network_is_re_estimated(tmp_path: Path) -> None:
     images = open_images(write_class_folders(tmp_path, {"red": 4, "blue": 4}))
     trained, untrained = MeanColour().eval(), MeanColour().eval()
-    evaluate_knn([Candidate("a", trained), Candidate("b", untrained, trained=False)], images, images, small())
+    compare([Candidate("a", trained), Candidate("b", untrained, trained=False)], KnnJudge(images, images, small()))
     assert trained.norm.running_mean.tolist() == [0, 0, 0]
     # Half the images are red (230), half are not (0), in normalised units.
     expected = ((230 + 6) / 2 / 255 - 0.485) / 0.229
@@ -132,13 +134,13 @@ def test_wrong_inputs_end_in_a_sentence(tmp_path: Path) -> None:
     other = write_class_folders(tmp_path / "other", {"red": 2, "blue": 2})
     candidates = [Candidate("trained", MeanColour().eval())]
     with pytest.raises(UserError, match=r"other has the class 'blue', which .*train lacks"):
-        evaluate_knn(candidates, open_images(train), open_images(other), small())
+        compare(candidates, KnnJudge(open_images(train), open_images(other), small()))
     with pytest.raises(UserError, match=r"--k is 9, but there are only 4 training images"):
-        evaluate_knn(candidates, open_images(train), open_images(train), small(k=9))
+        compare(candidates, KnnJudge(open_images(train), open_images(train), small(k=9)))
     with pytest.raises(UserError, match=r"a centre crop of 16 pixels does not fit a short side of 8"):
-        evaluate_knn(candidates, open_images(train), open_images(train), small(resize=8))
+        compare(candidates, KnnJudge(open_images(train), open_images(train), small(resize=8)))
     with pytest.raises(UserError, match=r"red has no labels"):
-        evaluate_knn(candidates, open_images(train / "red"), open_images(train), small())
+        compare(candidates, KnnJudge(open_images(train / "red"), open_images(train), small()))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -147,6 +149,6 @@ def test_a_broken_image_is_named_without_a_traceback(tmp_path: Path, workers: in
     (folder / "green" / "1.jpg").write_bytes(b"no image")
     images = open_images(folder)
     with pytest.raises(UserError) as raised:
-        evaluate_knn([Candidate("trained", MeanColour().eval())], images, images, small(workers=workers))
+        compare([Candidate("trained", MeanColour().eval())], KnnJudge(images, images, small(workers=workers)))
     assert "green/1.jpg" in str(raised.value)
     assert "\n" not in str(raised.value)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from vicregl_fast.draws import SEGMENTATION_VIEW
-from vicregl_fast.evaluation.masks import MaskedImage
+from vicregl_fast.evaluation.segmentation.masks import MaskedImage
 from vicregl_fast.philox import sample_uniforms
 
 _SCALE_DRAW, _DISTORTION_DRAW, _WHETHER_DRAW, _FIRST_CROP_DRAW = range(4)

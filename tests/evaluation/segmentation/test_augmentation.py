@@ -5,8 +5,8 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional
 
-from vicregl_fast.evaluation.masks import MaskedImage
-from vicregl_fast.evaluation.segmentation_augment import SegmentationAugmentation, distort
+from vicregl_fast.evaluation.segmentation.augmentation import SegmentationAugmentation, distort
+from vicregl_fast.evaluation.segmentation.masks import MaskedImage
 
 IGNORED = 255
 

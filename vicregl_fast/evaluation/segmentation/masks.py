@@ -14,20 +14,9 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from dataprep.errors import UserError
 from dataprep.sources import list_images
+from vicregl_fast.data.image_folder import open_image
 from vicregl_fast.evaluation.loading import chunks, read_batches
-from vicregl_fast.evaluation.stored_images import open_image
-
-
-@dataclass(frozen=True)
-class Labels:
-    """What mask pixels mean: 0 to ``classes`` - 1 are classes, ``ignore_index`` is nothing."""
-
-    classes: int
-    ignore_index: int
-
-    def __post_init__(self) -> None:
-        if self.classes < 2:
-            raise UserError(f"segmentation into {self.classes} classes is no task: --classes must be 2 or more")
+from vicregl_fast.evaluation.segmentation.config import Labels
 
 
 @dataclass(frozen=True)
@@ -93,7 +82,7 @@ def open_mask(path: Path, labels: Labels) -> Tensor:
     if len(wrong):
         raise UserError(
             f"the mask {path} holds the label {int(wrong[0])}, but classes are 0 to {labels.classes - 1} and "
-            f"{labels.ignore_index} is ignored: set --classes and --ignore-index to what the masks hold"
+            f"{labels.ignore_index} is ignored: set --classes and --ignore_index to what the masks hold"
         )
     return mask
 

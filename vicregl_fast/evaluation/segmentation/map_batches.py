@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from vicregl_fast.augment.normalisation import normalise_bytes
 from vicregl_fast.evaluation.loading import chunks, read_batches
-from vicregl_fast.evaluation.masks import MaskedImage, MaskedImages
-from vicregl_fast.evaluation.segmentation_augment import SegmentationAugmentation
+from vicregl_fast.evaluation.segmentation.augmentation import SegmentationAugmentation
+from vicregl_fast.evaluation.segmentation.masks import MaskedImage, MaskedImages
 from vicregl_fast.models.backbone import Backbone, checked_maps
 from vicregl_fast.philox import permutation
 

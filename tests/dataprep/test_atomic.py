@@ -1,0 +1,112 @@
+"""A file or a folder has its name when it is whole, and an older one stays until then."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from dataprep.atomic import atomic_file, put_folder_in_place, sync, unfinished, write_text
+from dataprep.errors import UserError
+
+
+def folder_of(path: Path, content: str) -> Path:
+    path.mkdir()
+    (path / "file").write_text(content)
+    return path
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143), ValueError()], ids=repr)
+def test_what_is_interrupted_is_removed(tmp_path: Path, error: BaseException) -> None:
+    for name, make in (("file", Path.touch), ("folder", Path.mkdir)):
+        with pytest.raises(type(error)), unfinished(tmp_path / "new" / name) as partial:
+            make(partial)
+            if partial.is_dir():
+                (partial / "inside").touch()
+            assert len(names(tmp_path / "new")) == 1 and name not in names(tmp_path / "new")
+            raise error
+    assert names(tmp_path / "new") == []
+
+
+def test_what_the_system_refuses_is_said(tmp_path: Path) -> None:
+    says = r"cannot write .*out: No space left on device; free space or choose another place"
+    with pytest.raises(UserError, match=says), unfinished(tmp_path / "out") as partial:
+        partial.mkdir()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert names(tmp_path) == []
+
+
+def test_a_folder_is_replaced_by_a_new_one(tmp_path: Path) -> None:
+    old, new = folder_of(tmp_path / "out", "old"), folder_of(tmp_path / "new", "new")
+    put_folder_in_place(new, old)
+    assert (old / "file").read_text() == "new" and names(tmp_path) == ["out"]
+
+
+def test_an_old_folder_comes_back_where_the_new_one_cannot_be_moved(tmp_path: Path) -> None:
+    old = folder_of(tmp_path / "out", "old")
+    with pytest.raises(FileNotFoundError):
+        put_folder_in_place(tmp_path / "gone", old)
+    assert (old / "file").read_text() == "old" and names(tmp_path) == ["out"]
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    folder_of(tmp_path / "elsewhere", "old")
+    (tmp_path / "out").symlink_to(tmp_path / "elsewhere")
+    put_folder_in_place(folder_of(tmp_path / "new", "new"), tmp_path / "out")
+    assert (tmp_path / "out" / "file").read_text() == "new"
+    assert (tmp_path / "elsewhere" / "file").read_text() == "old" and names(tmp_path) == ["elsewhere", "out"]
+
+
+def test_a_file_is_replaced_at_once_or_stays(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    write_text(out, "grün")
+    with atomic_file(out) as file:
+        file.write(b"second")
+        assert out.read_text() == "grün" and len(names(out.parent)) == 2
+    assert out.read_text() == "second"
+    with pytest.raises(UserError, match="No space left on device"), atomic_file(out) as file:
+        file.write(b"third")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert out.read_text() == "second" and names(out.parent) == ["out"]
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, synced, fsync = tmp_path / "out", [], os.fsync
+
+    def watched(number: int) -> None:
+        synced.append((os.readlink(f"/proc/self/fd/{number}"), out.exists()))
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    write_text(out, "text")
+    (content, before), (folder, after) = synced
+    assert Path(content).parent == tmp_path and Path(content) != out and not before
+    assert folder == str(tmp_path) and after
+
+
+@pytest.mark.parametrize("error", [errno.EINVAL, errno.ENOTSUP])
+def test_what_a_file_system_cannot_sync_is_left_at_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    def refuse(number: int) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    write_text(tmp_path / "out", "text")
+    assert (tmp_path / "out").read_text() == "text"
+
+
+def test_a_disk_that_fails_is_not_left_at_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(number: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(UserError, match="Input/output error"):
+        write_text(tmp_path / "out", "text")
+    with pytest.raises(OSError, match="Input/output error"):
+        sync(tmp_path)
+    assert names(tmp_path) == []

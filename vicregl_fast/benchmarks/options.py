@@ -1,0 +1,69 @@
+"""The command line of ``bench``: its parts, and what can be set of each."""
+
+import argparse
+from pathlib import Path
+
+from dataprep.command_line import SentenceParser, comma_list, count, output_file
+from vicregl_fast.benchmarks import parts
+from vicregl_fast.benchmarks.parts import GRIDS
+from vicregl_fast.data.config import ENGINES
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Its result has the chosen part as ``benchmark``, a function of the options."""
+    whole = SentenceParser(prog="python -m vicregl_fast.bench", description=description)
+    commands = whole.add_subparsers(dest="command", required=True)
+    shown = commands.add_parser("show", help="print what --json files hold")
+    shown.add_argument("files", type=Path, nargs="+")
+    views = commands.add_parser("augment", help="cropping and distorting, in every backend")
+    copies = commands.add_parser("copy", help="memory bandwidth")
+    loaders = commands.add_parser("loader", help="decoding and views of every engine")
+    losses = commands.add_parser("loss", help="forward and backward of the loss")
+    optimizers = commands.add_parser("optimizer", help="LARS over a whole network")
+    steps = commands.add_parser("step", help="training steps on drawn pictures")
+    runs = commands.add_parser("run", help="what a run's log says of its speed")
+    for command, benchmark in (
+        (views, parts.augment), (copies, parts.copy), (loaders, parts.loader), (losses, parts.loss),
+        (optimizers, parts.optimizer), (steps, parts.step), (runs, parts.run),
+    ):  # fmt: skip
+        command.set_defaults(benchmark=benchmark)
+        command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="(auto)")
+        command.add_argument("--repeats", type=count, default=10, help="samples of each duration (10)")
+        command.add_argument("--json", type=output_file, help="write the figures to this file, too")
+    views.add_argument("--batch", type=count, default=64, help="images (64)")
+    views.add_argument("--views", choices=list(GRIDS), default="two", help="views of an image (two)")
+    views.add_argument("--workers", type=count, help="threads on the CPU (all available cores)")
+    copies.add_argument("--mib", type=count, default=256, help="bytes copied at a time (256 MiB)")
+    runs.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    _add_loading(loaders)
+    _add_sizes(losses, optimizers, steps)
+    return whole
+
+
+def _add_loading(loaders: argparse.ArgumentParser) -> None:
+    loaders.add_argument("--path", type=Path, required=True, help="a .beton store or a folder of images")
+    loaders.add_argument("--engines", type=comma_list(ENGINES), default=list(ENGINES), help=f"({','.join(ENGINES)})")
+    loaders.add_argument("--views", choices=list(GRIDS), default="two", help="views of an image (two)")
+    loaders.add_argument("--stage", choices=["decode", "views"], help="one of them only")
+    loaders.add_argument("--workers", type=count, help="threads or processes (one a core)")
+    loaders.add_argument("--batch", type=count, default=64, help="images (64)")
+
+
+def _add_sizes(
+    losses: argparse.ArgumentParser, optimizers: argparse.ArgumentParser, steps: argparse.ArgumentParser
+) -> None:
+    for command in (losses, steps):
+        command.add_argument("--batch", type=count, default=256, help="images (256)")
+        command.add_argument("--views", choices=list(GRIDS), default="two", help="views of an image (two)")
+    for command in (losses, optimizers, steps):
+        command.add_argument("--expander", type=count, default=8192, help="width of the expander (8192)")
+        command.add_argument("--projector", type=count, default=512, help="width of the local projector (512)")
+    for command in (optimizers, steps):
+        command.add_argument("--backbone", default="resnet50", help="a timm model (resnet50)")
+    steps.add_argument("--size", type=count, default=224, help="pixels of a side of the large views (224)")
+    steps.add_argument(
+        "--compile", nargs="?", const="also", choices=["also", "only"], help="through torch.compile, too, or only so"
+    )
+    steps.add_argument(
+        "--precisions", nargs="+", choices=["fp32", "bf16", "fp16"], default=["bf16", "fp16"], help="(bf16 fp16)"
+    )

@@ -1,0 +1,83 @@
+"""What each part of ``bench`` measures, from its options.
+
+Each imports what it needs when it is asked for, so that a missing package costs that part alone.
+"""
+
+import argparse
+from collections.abc import Iterator
+
+from vicregl_fast.augment.recipe import ViewsConfig
+from vicregl_fast.benchmarks.measurements import Measurement
+from vicregl_fast.models.config import ModelConfig
+
+GRIDS = {"two": (7, 7), "multicrop": (7, 7, 3, 3, 3, 3, 3, 3)}
+"""Cells along a side of the views' maps at output stride 32: 224 pixels, and for multi-crop 96 pixels besides."""
+
+
+def augment(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Cropping and distorting."""
+    from vicregl_fast.benchmarks.augmentation import bench_augmentation
+    from vicregl_fast.data.threads import decoding_threads
+
+    threads = decoding_threads(options.workers, world=1)
+    return bench_augmentation(options.device, ViewsConfig(options.views), options.batch, threads, options.repeats)
+
+
+def copy(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Memory bandwidth."""
+    from vicregl_fast.benchmarks.copying import bench_copy
+
+    return bench_copy(options.device, options.mib, options.repeats)
+
+
+def loader(options: argparse.Namespace) -> Iterator[Measurement]:
+    """The engines side by side."""
+    from vicregl_fast.benchmarks.loaders import LoaderBench, bench_loaders
+    from vicregl_fast.data.threads import decoding_threads
+
+    bench = LoaderBench(
+        options.path,
+        options.engines,
+        ("decode", "views") if options.stage is None else (options.stage,),
+        ViewsConfig(options.views),
+        GRIDS[options.views],
+        decoding_threads(options.workers, world=1),
+        options.batch,
+        options.device,
+    )
+    return bench_loaders(bench, options.repeats)
+
+
+def loss(options: argparse.Namespace) -> Iterator[Measurement]:
+    """The two criteria and spatial matching, each beside its definition."""
+    from vicregl_fast.benchmarks.losses import LossSizes, bench_loss
+    from vicregl_fast.benchmarks.matching import bench_matching
+
+    sizes = LossSizes(options.batch, GRIDS[options.views], options.expander, options.projector)
+    yield from bench_loss(options.device, sizes, options.repeats)
+    yield from bench_matching(options.repeats)
+
+
+def optimizer(options: argparse.Namespace) -> Iterator[Measurement]:
+    """LARS."""
+    from vicregl_fast.benchmarks.optimizers import bench_optimizer
+
+    model = ModelConfig(options.backbone, expander=options.expander, projector=options.projector)
+    return bench_optimizer(options.device, model, options.repeats)
+
+
+def step(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Training steps."""
+    from vicregl_fast.benchmarks.steps import all_variants, bench_steps
+
+    model = ModelConfig(options.backbone, expander=options.expander, projector=options.projector)
+    views = ViewsConfig(options.views, large_size=options.size)
+    variants = all_variants(options.precisions, options.compile)
+    return bench_steps(options.device, model, views, options.batch, variants, options.repeats)
+
+
+def run(options: argparse.Namespace) -> Iterator[Measurement]:
+    """A run that is over."""
+    from vicregl_fast.benchmarks.run_metrics import bench_run
+
+    return bench_run(options.run)

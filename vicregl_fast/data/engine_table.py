@@ -1,0 +1,127 @@
+"""How each engine opens a source, and makes view batches of what it opened. A new engine is entered here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dataprep.errors import OnError, UserError
+from vicregl_fast.data.config import EngineChoice, EngineName
+from vicregl_fast.data.engine import Engine, Feed
+from vicregl_fast.data.engine_feed import EngineFeed
+from vicregl_fast.data.image_folder import ImageFolder
+from vicregl_fast.data.leaving_out import LeavingOut
+from vicregl_fast.data.source import Source, is_shard_folder
+from vicregl_fast.data.store import Images, Store
+from vicregl_fast.data.stored_images import StoredImages, open_jpegs
+from vicregl_fast.data.views import ViewMaker
+from vicregl_fast.devices import choose_device
+
+
+@dataclass(frozen=True)
+class FeedOptions:
+    """How an engine works.
+
+    Attributes:
+        batch_size: the most images of a batch.
+        workers: decoding threads or processes.
+        on_error: at an image that does not decode.
+    """
+
+    batch_size: int
+    workers: int
+    on_error: OnError = "fail"
+
+
+@dataclass(frozen=True)
+class OpenedStore:
+    """A store, and the engine that reads it."""
+
+    engine: EngineName
+    store: Store
+
+
+class _Engine(NamedTuple):
+    open: Callable[[Source], Store]
+    feed: Callable[[Store, ViewMaker, FeedOptions], Feed]
+
+
+def open_store(source: Source, engine: EngineChoice = "auto") -> OpenedStore:
+    """Opens a source for an engine; most convert a folder of images first.
+
+    Args:
+        source: where the images are.
+        engine: what will read them; ``auto`` takes dali for shards, else ffcv.
+
+    Raises:
+        UserError: nothing there, nothing that can be converted, or nothing that this engine reads.
+    """
+    shards = is_shard_folder(source.path)
+    if engine == "auto":
+        engine = "dali" if shards else "ffcv"
+    if shards and engine != "dali":
+        raise UserError(
+            f"{source.path} holds WebDataset shards, which the {engine} engine cannot read: use --data.engine dali"
+        )
+    return OpenedStore(engine, _ENGINES[engine].open(source))
+
+
+def open_feed(opened: OpenedStore, maker: ViewMaker, options: FeedOptions) -> Feed:
+    """What makes view batches of a store's images, by the engine that it was opened for.
+
+    Raises:
+        UserError: images are to be left out by an engine that cannot.
+    """
+    return _ENGINES[opened.engine].feed(opened.store, maker, options)
+
+
+def _open_ffcv(source: Source) -> Store:
+    from vicregl_fast.data.ffcv_engine.beton import open_beton  # imports ffcv, which the other engines do without
+
+    return open_beton(source.beton())
+
+
+def _feed_ffcv(store: Store, maker: ViewMaker, options: FeedOptions) -> Feed:
+    from vicregl_fast.data.ffcv_engine.beton import Beton
+    from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
+
+    assert isinstance(store, Beton)
+    engine = FfcvEngine(store, options.batch_size, options.workers, pin=maker.device.type == "cuda")
+    return _engine_feed(engine, maker, options)
+
+
+def _open_dali(source: Source) -> Store:
+    import vicregl_fast.data.dali_engine  # noqa: F401  # that DALI is missing is said before anything is converted
+
+    return open_jpegs(source.path if is_shard_folder(source.path) else source.beton())
+
+
+def _feed_dali(store: Store, maker: ViewMaker, options: FeedOptions) -> Feed:
+    from vicregl_fast.data.dali_engine.engine import DaliEngine
+
+    assert isinstance(store, StoredImages)
+    device = choose_device("cpu") if maker.backend == "numba" else maker.device
+    return _engine_feed(DaliEngine(store, options.batch_size, options.workers, device), maker, options)
+
+
+def _open_torchvision(source: Source) -> Store:
+    return ImageFolder.of(source.folder())
+
+
+def _feed_torchvision(store: Store, maker: ViewMaker, options: FeedOptions) -> Feed:
+    from vicregl_fast.data.torchvision_engine.feed import TorchvisionFeed
+
+    if options.on_error == "skip":
+        raise UserError("--data.on_error skip goes with stores: the torchvision engine stops at a broken file")
+    images: Images = store  # type: ignore[assignment]  # a folder, or the images of a store
+    return TorchvisionFeed(images, maker, options.workers)
+
+
+def _engine_feed(engine: Engine, maker: ViewMaker, options: FeedOptions) -> EngineFeed:
+    return EngineFeed(LeavingOut(engine) if options.on_error == "skip" else engine, maker)
+
+
+_ENGINES: dict[EngineName, _Engine] = {
+    "ffcv": _Engine(_open_ffcv, _feed_ffcv),
+    "dali": _Engine(_open_dali, _feed_dali),
+    "torchvision": _Engine(_open_torchvision, _feed_torchvision),
+}

@@ -1,0 +1,1 @@
+"""Judging a backbone by the classes of pixels."""

@@ -1,0 +1,86 @@
+"""Linear segmentation of frozen features: the paper's measure of local quality (method, section 6)."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from vicregl_fast.augment.normalisation import normalise_bytes
+from vicregl_fast.evaluation.segmentation.augmentation import SegmentationAugmentation
+from vicregl_fast.evaluation.segmentation.config import SegmentationConfig
+from vicregl_fast.evaluation.segmentation.linear_head import LinearHead, resize_logits, train_head
+from vicregl_fast.evaluation.segmentation.map_batches import (
+    Batch,
+    CachedMaps,
+    augmented_batches,
+    map_of,
+    same_size_batches,
+    whole_images,
+)
+from vicregl_fast.evaluation.segmentation.masks import MaskedImages, class_pixels
+from vicregl_fast.evaluation.segmentation.score import SegmentationScore, majority_figures
+from vicregl_fast.models.backbone import Backbone
+from vicregl_fast.philox import permutation
+
+BATCHNORM_IMAGES = 64
+"""Whole training images on which an untrained network's BatchNorm statistics are re-estimated."""
+
+
+class SegmentationJudge:
+    """Judges by the segmentation that a linear head makes of frozen features.
+
+    Args:
+        train, val: images with masks; all are read once, so that what is wrong with one is said before the work begins.
+        config: how the head is trained.
+
+    Raises:
+        UserError: an image or mask is bad.
+    """
+
+    def __init__(self, train: MaskedImages, val: MaskedImages, config: SegmentationConfig):
+        self._train, self._val, self._config = train, val, config
+        self._train_pixels, self._val_pixels = (class_pixels(data, config.workers) for data in (train, val))
+
+    def training_images(self) -> Iterator[Tensor]:
+        """Batches of some whole training images, each of one size."""
+        config = self._config
+        chosen = permutation(config.seed, 0, len(self._train))[:BATCHNORM_IMAGES].tolist()
+        images = [item.pixels for item in whole_images(self._train, config.workers, chosen)]
+        for batch in same_size_batches([image.shape for image in images], 8, range(len(images))):
+            yield normalise_bytes(torch.stack([images[index] for index in batch]))
+
+    def figures(self, backbone: Backbone) -> dict[str, float]:
+        """mIoU and pixel accuracy in percent."""
+        head = fit_head(backbone, self._train, self._config)
+        return score_head(backbone, head, self._val, self._config.workers)
+
+    def majority_figures(self) -> dict[str, float]:
+        """Those of predicting the commonest training class everywhere."""
+        return majority_figures(self._train_pixels, self._val_pixels)
+
+
+def fit_head(backbone: Backbone, train: MaskedImages, config: SegmentationConfig) -> LinearHead:
+    """A head trained on ``backbone`` by the protocol of ``config``; in eval mode, on the same device."""
+    if config.protocol == "cached":
+        maps = CachedMaps(backbone, train, config.workers)
+        batches: Iterator[Batch] = maps.batches(config.batch_size, config.iterations, config.seed)
+    else:
+        augmentation = SegmentationAugmentation(config.crop, train.labels.ignore_index, config.seed)
+        batches = augmented_batches(backbone, train, augmentation, config.batch_size, config.iterations, config.workers)
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        head = LinearHead(backbone.channels, train.labels.classes)
+        head.to(next(backbone.parameters()).device)
+        train_head(head, batches, config.iterations, config.lr, train.labels.ignore_index)
+    return head
+
+
+@torch.inference_mode()
+def score_head(backbone: Backbone, head: LinearHead, val: MaskedImages, workers: int) -> dict[str, float]:
+    """Segments every image whole, at the size of its mask."""
+    score = SegmentationScore(val.labels)
+    for item in tqdm(whole_images(val, workers), "segmentation", len(val), leave=False):
+        mask = item.mask[None]
+        score.update(resize_logits(head(map_of(backbone, item)), mask).argmax(1), mask)
+    return score.figures()

@@ -1,0 +1,62 @@
+"""Which network is trained: the settings ``--model.*``."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dataprep.errors import UserError
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """Which network to build (method, section 4).
+
+    Attributes:
+        name: a timm model name.
+        output_stride: pixels per cell of the last map: 32, or 16 and 8 by dilation where the model knows how.
+        drop_path: stochastic depth rate; ``None`` means 0.1 for a ConvNeXt and 0 otherwise.
+        zero_init: a ResNet's residual branches start at zero, by the scale of their last norm.
+    """
+
+    name: str = "resnet50"
+    output_stride: int = 32
+    drop_path: float | None = None
+    zero_init: bool = True
+
+    @property
+    def is_convnext(self) -> bool:
+        """Whether the published settings for ConvNeXts apply."""
+        return self.name.startswith("convnext")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network (method, section 4).
+
+    Attributes:
+        backbone: a timm model name.
+        output_stride: pixels per cell of the last map (32, 16 or 8).
+        drop_path: stochastic depth rate; null means 0.1 for a ConvNeXt and 0 otherwise.
+        zero_init: start a ResNet's residual branches at zero, as published; false draws them open.
+        expander: width of the three layers on the pooled vector.
+        projector: width of the three layers on every cell.
+        head_norm: norm of both heads; auto means layer for a ConvNeXt and batch otherwise.
+    """
+
+    backbone: str = "resnet50"
+    output_stride: int = 32
+    drop_path: float | None = None
+    zero_init: bool = True
+    expander: int = 8192
+    projector: int = 512
+    head_norm: Literal["auto", "batch", "layer"] = "auto"
+
+    def __post_init__(self) -> None:
+        if min(self.expander, self.projector) < 1:
+            raise UserError("model.expander and model.projector are widths and must be at least 1")
+        if self.drop_path is not None and not 0 <= self.drop_path < 1:
+            raise UserError(f"model.drop_path is {self.drop_path}; give a rate of at least 0 and below 1")
+
+    @property
+    def backbone_config(self) -> BackboneConfig:
+        """The part that the backbone needs."""
+        return BackboneConfig(self.backbone, self.output_stride, self.drop_path, self.zero_init)

@@ -1,0 +1,60 @@
+"""Reads ``metrics.jsonl``: one JSON object a line, each with the step after which it was logged."""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dataprep.errors import UserError
+from vicregl_fast.runs.folder import RunFolder
+
+POSITIONS = ("step", "epoch")
+"""Names in a row that say where it stands, and are no metrics."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One metric: its values at optimiser steps, in ascending order."""
+
+    steps: np.ndarray
+    values: np.ndarray
+
+
+def read_rows(file: Path) -> list[dict[str, Any]]:
+    """The rows in their order; a line that a killed run left half written is passed over."""
+    rows = []
+    for line in file.read_text().splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            rows.append(row)
+    return rows
+
+
+def read_curves(run: Path) -> dict[str, Curve]:
+    """The curves of a run folder, by metric. A step that occurs twice counts as it was last written.
+
+    Raises:
+        UserError: there are no metrics, or no number in them.
+    """
+    file = RunFolder(run).metrics
+    if not file.is_file():
+        raise UserError(f"{run} has no {file.name}: give the folder of a run (--run_dir of vicregl_fast.train)")
+    points: dict[str, dict[int, float]] = defaultdict(dict)
+    for row in read_rows(file):
+        for name, value in row.items():
+            if name not in POSITIONS and isinstance(value, int | float):
+                points[name][row["step"]] = float(value)
+    if not points:
+        raise UserError(f"{file} has no metrics yet: wait until the run has logged its first steps")
+    return {name: _curve(by_step) for name, by_step in points.items()}
+
+
+def _curve(by_step: dict[int, float]) -> Curve:
+    steps = sorted(by_step)
+    return Curve(np.array(steps), np.array([by_step[step] for step in steps]))
