@@ -117,10 +117,10 @@ def test_a_plain_folder_is_converted_once_beside_the_run(image_folder: Path, tmp
     run = tmp_path / "run"
     first = train(image_folder, run, "--epochs", "1")
     assert first.returncode == 0, first.stderr
-    assert "converting its 48 images once" in first.stdout
+    assert "its 48 images are converted once" in first.stderr
     assert len(list((run / "stores").glob("*.beton"))) == 1
     again = train(image_folder, run, "--epochs", "1")
-    assert again.returncode == 0 and "converting" not in again.stdout
+    assert again.returncode == 0 and "are converted" not in again.stderr
 
 
 def test_a_stop_while_a_folder_is_converted_leaves_no_half_store(image_folder: Path, tmp_path: Path) -> None:

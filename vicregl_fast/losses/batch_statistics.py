@@ -35,15 +35,7 @@ import torch
 from torch import Tensor
 
 from dataprep.errors import UserError
-from vicregl_fast.losses.collectives import (
-    from_own_slots,
-    gather_samples,
-    own_rows,
-    own_slots,
-    sum_over_ranks,
-    to_own_slots,
-    world_size,
-)
+from vicregl_fast.losses.collectives import gather_samples, over_own_slots, own_rows, sum_over_ranks, world_size
 
 STD_TARGET = 1.0
 VARIANCE_FLOOR = 1e-4
@@ -183,18 +175,17 @@ def _variance_only(z_snd: Tensor, weights: SpreadWeights | None, ranks: int) -> 
 
 def _by_slots(z_snd: Tensor, weights: SpreadWeights | None) -> Spread:
     """Each rank takes some slots whole, and sends their gradients back."""
-    slots, ranks = len(z_snd), world_size()
-    mine = own_slots(slots)
-    z_sNd = to_own_slots(z_snd)
-    if weights is not None:
-        weights = SpreadWeights(ranks * weights.variance_s[mine], ranks * weights.covariance_s[mine])
-    if z_sNd.shape[1] <= z_sNd.shape[2]:
-        whole = _from_samples(z_sNd, slice(None), weights)
-    else:
-        whole = _from_channels(z_sNd, weights, 1, lambda own: own)
-    variance_s, covariance_s = z_snd.new_zeros(2, slots)
-    variance_s[mine], covariance_s[mine] = ranks * whole.variance_s, ranks * whole.covariance_s
-    gradient_snd = None if whole.gradient_snd is None else from_own_slots(whole.gradient_snd, slots)
+
+    def form(z_sNd: Tensor, weights_2s: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        own = None if weights_2s is None else SpreadWeights(*weights_2s.unbind())
+        if z_sNd.shape[1] <= z_sNd.shape[2]:
+            whole = _from_samples(z_sNd, slice(None), own)
+        else:
+            whole = _from_channels(z_sNd, own, 1, lambda sums: sums)
+        return torch.stack([whole.variance_s, whole.covariance_s]), whole.gradient_snd
+
+    weights_2s = None if weights is None else torch.stack([weights.variance_s, weights.covariance_s])
+    (variance_s, covariance_s), gradient_snd = over_own_slots(z_snd, weights_2s, form)
     return Spread(variance_s, covariance_s, gradient_snd)
 
 

@@ -4,7 +4,7 @@ Every rank holds the same number of samples. Without ``torch.distributed`` every
 carries gradients: the criteria form their own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -108,6 +108,29 @@ def from_own_slots(z_sn: Tensor, slots: int) -> Tensor:
     dist.all_to_all_single(received, by_rank.flatten(0, 1), shares(slots), [mine] * world)
     _count(max(received.nbytes - received[:mine].nbytes, by_rank.nbytes - by_rank[0].nbytes))
     return received
+
+
+def over_own_slots(
+    z_sn: Tensor, weights_ks: Tensor | None, form: Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
+) -> tuple[Tensor, Tensor | None]:
+    """Lets each rank form some slots whole, with the samples of all ranks, and sends their gradients back.
+
+    Args:
+        z_sn: this rank's samples [s, n, ...].
+        weights_ks: of k terms of every slot, in the sum that is differentiated; None for no gradient.
+        form: from samples [own, W*n, ...] and weights [k, own] the terms [k, own] of these slots, and the gradient with
+            respect to the samples.
+
+    Returns: this rank's shares of the terms [k, s], whose means over ranks are the terms, and the gradient with respect
+        to its samples, times W.
+    """
+    slots, ranks = len(z_sn), world_size()
+    mine = own_slots(slots)
+    # Shares are averaged over ranks afterwards, and so are gradients: hence W.
+    values_ko, gradient = form(to_own_slots(z_sn), None if weights_ks is None else ranks * weights_ks[:, mine])
+    values_ks = z_sn.new_zeros(len(values_ko), slots)
+    values_ks[:, mine] = ranks * values_ko
+    return values_ks, None if gradient is None else from_own_slots(gradient, slots)
 
 
 def _count(moved: int) -> None:

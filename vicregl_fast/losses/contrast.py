@@ -9,14 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vicregl_fast.losses.collectives import (
-    from_own_slots,
-    gather_samples,
-    own_rows,
-    own_slots,
-    to_own_slots,
-    world_size,
-)
+from vicregl_fast.losses.collectives import gather_samples, over_own_slots, own_rows, world_size
 
 SMALLEST_NORM = 1e-4  # shorter vectors are not stretched to 1, so that gradients stay finite
 
@@ -50,13 +43,13 @@ def contrast(z_sn2d: Tensor, temperature: float, weights_s: Tensor | None) -> Co
     ranks = world_size()
     if slots < ranks:
         return _by_rows(gather_samples(z_sn2d), own_rows(samples), temperature, weights_s)
-    mine = own_slots(slots)
-    z_sN2d = to_own_slots(z_sn2d)
-    whole = _by_rows(z_sN2d, slice(None), temperature, None if weights_s is None else ranks * weights_s[mine])
-    values_s = z_sn2d.new_zeros(slots)
-    values_s[mine] = ranks * whole.values_s
-    gradient = None if whole.gradient_sn2d is None else from_own_slots(whole.gradient_sn2d, slots)
-    return Contrast(values_s, gradient)
+
+    def form(z_sN2d: Tensor, weights_1s: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        whole = _by_rows(z_sN2d, slice(None), temperature, None if weights_1s is None else weights_1s[0])
+        return whole.values_s[None], whole.gradient_sn2d
+
+    (values_s,), gradient_sn2d = over_own_slots(z_sn2d, None if weights_s is None else weights_s[None], form)
+    return Contrast(values_s, gradient_sn2d)
 
 
 def _by_rows(z_sN2d: Tensor, own: slice, temperature: float, weights_s: Tensor | None) -> Contrast:
