@@ -40,7 +40,7 @@ def maker(whole: bool = False, seed: int = 11) -> ViewMaker:
         mirror_flips=True,
         seed=seed,
         device=CPU,
-        whole=whole,
+        with_centre_crops=whole,
     )
 
 
@@ -58,7 +58,9 @@ def test_views_are_those_of_the_fast_engine(image_folder: Path, beton: Path) -> 
     for batch in batches:
         expected = maker(whole=True).make(engine.decode(batch.indices), 3)
         assert batch.labels is not None and torch.equal(batch.labels, expected.labels)
-        assert batch.whole is not None and (batch.whole - expected.whole).abs().mean() < 2.5 * LEVEL
+        assert (
+            batch.centre_crops is not None and (batch.centre_crops - expected.centre_crops).abs().mean() < 2.5 * LEVEL
+        )
         for view, right in zip(batch.views, expected.views, strict=True):
             assert view.shape == right.shape and view.is_contiguous(memory_format=torch.channels_last)
             # Flips and boxes are the same; decoders, PIL's hue in bytes and its approximate blur differ a little.

@@ -36,7 +36,7 @@ def maker(backend: Backend = "numba", whole: bool = False) -> ViewMaker:
         device=CPU,
         backend=backend,
         threads=2,
-        whole=whole,
+        with_centre_crops=whole,
     )
 
 
@@ -85,9 +85,9 @@ def test_another_epoch_gives_other_views(beton: Path) -> None:
 def test_whole_images_are_undistorted_centre_crops(beton: Path) -> None:
     decoded = FfcvEngine(open_beton(beton), 2, 1).decode(np.array([3, 4]))
     batch = maker(whole=True).make(decoded, 0)
-    assert batch.whole is not None
+    assert batch.centre_crops is not None
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    for image, whole in zip(decoded.images(), batch.whole, strict=True):
+    for image, whole in zip(decoded.images(), batch.centre_crops, strict=True):
         height, width = image.shape[:2]
         side = round(min(height, width) * 224 / 256)
         top, left = (height - side) // 2, (width - side) // 2

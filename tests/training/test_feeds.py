@@ -82,7 +82,9 @@ def test_every_engine_feeds_the_same(
             assert batch.indices.tolist() == other.indices.tolist()
             assert batch.labels is not None and other.labels is not None
             assert batch.labels.tolist() == other.labels.tolist() == (other.indices // 16).tolist()
-            for view, right_view in zip((*batch.views, batch.whole), (*other.views, other.whole), strict=True):
+            for view, right_view in zip(
+                (*batch.views, batch.centre_crops), (*other.views, other.centre_crops), strict=True
+            ):
                 assert (view is None) == (right_view is None)
                 if view is not None and right_view is not None:
                     assert (view - right_view).abs().mean(dim=(1, 2, 3)).max() <= levels * LEVEL

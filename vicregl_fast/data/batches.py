@@ -19,11 +19,11 @@ class ViewBatch:
         views: one tensor [b, 3, S, S] a view, normalised, channels_last.
         labels: int64 [b], or None where the store has none.
         matches: the location matches of every direction that the loss compares.
-        whole: the centre crop of each image, [b, 3, S, S], where asked for.
+        centre_crops: of the images, undistorted, [b, 3, S, S]; None unless asked for.
     """
 
     indices: np.ndarray
     views: tuple[Tensor, ...]
     labels: Tensor | None
     matches: Mapping[Direction, Matches[Tensor]]
-    whole: Tensor | None = None
+    centre_crops: Tensor | None = None

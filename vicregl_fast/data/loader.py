@@ -115,6 +115,6 @@ def _hand_over(batch: ViewBatch, done: torch.cuda.Event) -> None:
     stream = torch.cuda.current_stream()
     stream.wait_event(done)
     tensors = [*batch.views, *(tensor for kept in batch.matches.values() for tensor in kept)]
-    for tensor in [*tensors, batch.labels, batch.whole]:
+    for tensor in [*tensors, batch.labels, batch.centre_crops]:
         if tensor is not None:
             tensor.record_stream(stream)

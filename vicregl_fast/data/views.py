@@ -32,7 +32,7 @@ class ViewMaker:
         backend: what makes them; ``numba`` on the CPU, the others on ``device``.
         threads: of the ``numba`` backend.
         dtype: of the views.
-        whole: also give the centre crop of every image, for the online classifier's validation.
+        with_centre_crops: also make the centre crop of every image, for the online classifier's validation.
     """
 
     recipes: Sequence[ViewRecipe]
@@ -44,7 +44,7 @@ class ViewMaker:
     backend: Backend = "torch"
     threads: int = 1
     dtype: torch.dtype = torch.float32
-    whole: bool = False
+    with_centre_crops: bool = False
 
     def make(self, batch: DecodedBatch, epoch: int) -> ViewBatch:
         """Crops, distorts and matches one batch."""
@@ -52,11 +52,11 @@ class ViewMaker:
         if self.backend != "numba":
             batch = batch.to(self.device)
         views = tuple(self._view(*each, batch) for each in zip(self.recipes, drawn, strict=True))
-        whole = None
-        if self.whole:
-            whole = self._view(self.recipes[0], centre_parameters(batch.heights, batch.widths), batch)
+        centre_crops = None
+        if self.with_centre_crops:
+            centre_crops = self._view(self.recipes[0], centre_parameters(batch.heights, batch.widths), batch)
         labels = None if (batch.labels < 0).any() else self._to_device(batch.labels)
-        return ViewBatch(batch.indices, views, labels, self._match(drawn), whole)
+        return ViewBatch(batch.indices, views, labels, self._match(drawn), centre_crops)
 
     def draw(self, indices: np.ndarray, heights: np.ndarray, widths: np.ndarray, epoch: int) -> list[ViewParameters]:
         """What is done to every view of the samples int64 [b], whose images have these sizes in pixels."""

@@ -179,10 +179,10 @@ def _by_slots(z_snd: Tensor, weights: SpreadWeights | None) -> Spread:
     def form(z_sNd: Tensor, weights_2s: Tensor | None) -> tuple[Tensor, Tensor | None]:
         own = None if weights_2s is None else SpreadWeights(*weights_2s.unbind())
         if z_sNd.shape[1] <= z_sNd.shape[2]:
-            whole = _from_samples(z_sNd, slice(None), own)
+            formed = _from_samples(z_sNd, slice(None), own)
         else:
-            whole = _from_channels(z_sNd, own, 1, lambda sums: sums)
-        return torch.stack([whole.variance_s, whole.covariance_s]), whole.gradient_snd
+            formed = _from_channels(z_sNd, own, 1, lambda sums: sums)
+        return torch.stack([formed.variance_s, formed.covariance_s]), formed.gradient_snd
 
     weights_2s = None if weights is None else torch.stack([weights.variance_s, weights.covariance_s])
     (variance_s, covariance_s), gradient_snd = over_own_slots(z_snd, weights_2s, form)

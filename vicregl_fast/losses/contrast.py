@@ -45,8 +45,8 @@ def contrast(z_sn2d: Tensor, temperature: float, weights_s: Tensor | None) -> Co
         return _by_rows(gather_samples(z_sn2d), own_rows(samples), temperature, weights_s)
 
     def form(z_sN2d: Tensor, weights_1s: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        whole = _by_rows(z_sN2d, slice(None), temperature, None if weights_1s is None else weights_1s[0])
-        return whole.values_s[None], whole.gradient_sn2d
+        formed = _by_rows(z_sN2d, slice(None), temperature, None if weights_1s is None else weights_1s[0])
+        return formed.values_s[None], formed.gradient_sn2d
 
     (values_s,), gradient_sn2d = over_own_slots(z_sn2d, None if weights_s is None else weights_s[None], form)
     return Contrast(values_s, gradient_sn2d)

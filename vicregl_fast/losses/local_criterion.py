@@ -19,7 +19,7 @@ from vicregl_fast.losses.blocks import block_bytes, widen
 from vicregl_fast.losses.collectives import world_size
 from vicregl_fast.losses.config import Criterion, SimCLR, VICReg
 from vicregl_fast.losses.contrast import contrast
-from vicregl_fast.losses.slots import SlotTable, WholeView, lay_out
+from vicregl_fast.losses.slots import EveryCellView, SlotTable, lay_out
 from vicregl_fast.losses.terms import Terms, names_of
 
 
@@ -43,7 +43,7 @@ def local_terms(
     gradients = [torch.zeros_like(rows_rd, dtype=dtype) for rows_rd in flat] if gradient else []
     values_pt = flat[0].new_empty((len(table.weights_p), len(names_of(criterion))), dtype=dtype)
     longest = _longest_block(criterion, samples, channels, values_pt)
-    for block, whole in table.blocks(longest):
+    for block, every_cell in table.blocks(longest):
         z_2pnd = values_pt.new_empty((2, block.stop - block.start, samples, channels))
         for side in (0, 1):
             for view, part in table.runs(side, block):
@@ -53,7 +53,7 @@ def local_terms(
         if isinstance(criterion, SimCLR):
             values_pt[block], gradient_2pnd = _simclr(z_2pnd, weights_p, criterion)
         else:
-            values_pt[block], gradient_2pnd = _vicreg(z_2pnd, weights_p, criterion, whole)
+            values_pt[block], gradient_2pnd = _vicreg(z_2pnd, weights_p, criterion, every_cell)
         for side in (0, 1) if gradient else ():
             for view, part in table.runs(side, block):
                 rows = rows_2pn[side, block][part].flatten()
@@ -61,9 +61,9 @@ def local_terms(
     values_kt = table.means_kp.to(dtype) @ values_pt
     gradients = [rows_rd.view_as(map_ncd) for rows_rd, map_ncd in zip(gradients, maps, strict=gradient)]
     if isinstance(criterion, VICReg) and _has_spread(criterion):
-        for each in table.whole:
+        for each in table.every_cell:
             own = gradients[each.view] if gradient else None
-            _add_whole_view(maps[each.view], each, criterion, 2 * longest, values_kt, own)
+            _add_every_cell_view(maps[each.view], each, criterion, 2 * longest, values_kt, own)
     return Terms(values_kt, gradients)
 
 
@@ -93,12 +93,12 @@ def _has_spread(criterion: VICReg) -> bool:
     return criterion.variance > 0 or criterion.covariance > 0
 
 
-def _vicreg(z_2pnd: Tensor, weights_p: Tensor | None, criterion: VICReg, whole: bool) -> tuple[Tensor, Tensor]:
-    """Terms [p, t] and gradient. Statistics of ``whole`` queries are left to ``_add_whole_view``."""
+def _vicreg(z_2pnd: Tensor, weights_p: Tensor | None, criterion: VICReg, every_cell: bool) -> tuple[Tensor, Tensor]:
+    """Terms [p, t] and gradient. Statistics of ``every_cell`` queries are left to ``_add_every_cell_view``."""
     differences = z_2pnd[0] - z_2pnd[1]
     values_pt = differences.new_zeros((len(differences), 3))
     values_pt[:, 0] = criterion.invariance * differences.square().mean((1, 2))
-    sides_2pnd = z_2pnd[1:] if whole else z_2pnd
+    sides_2pnd = z_2pnd[1:] if every_cell else z_2pnd
     if _has_spread(criterion):
         sides = len(sides_2pnd)
         formed = _spread(sides_2pnd.flatten(0, 1), None if weights_p is None else weights_p.repeat(sides), criterion)
@@ -111,7 +111,7 @@ def _vicreg(z_2pnd: Tensor, weights_p: Tensor | None, criterion: VICReg, whole: 
         return values_pt, gradient_2pnd
     pull_p11 = (2 * criterion.invariance / differences[0].numel() * weights_p)[:, None, None]
     gradient_2pnd[-1].addcmul_(differences, pull_p11, value=-1)
-    if whole:
+    if every_cell:
         return values_pt, torch.stack([differences * pull_p11, gradient_2pnd[0]])
     gradient_2pnd[0].addcmul_(differences, pull_p11)
     return values_pt, gradient_2pnd
@@ -132,9 +132,9 @@ def _simclr(z_2pnd: Tensor, weights_p: Tensor | None, criterion: SimCLR) -> tupl
     return formed.values_s[:, None], gradient
 
 
-def _add_whole_view(
+def _add_every_cell_view(
     map_ncd: Tensor,
-    whole: WholeView,
+    view: EveryCellView,
     criterion: VICReg,
     longest: int,
     values_kt: Tensor,
@@ -145,9 +145,9 @@ def _add_whole_view(
     for low in range(0, cells, longest):
         block = slice(low, low + longest)
         z_cnd = widen(map_ncd[:, block]).transpose(0, 1).clone()
-        weights_c = None if gradient_ncd is None else z_cnd.new_full((len(z_cnd),), whole.weight / cells)
+        weights_c = None if gradient_ncd is None else z_cnd.new_full((len(z_cnd),), view.weight / cells)
         formed = _spread(z_cnd, weights_c, criterion)
         share = torch.stack([formed.variance_s.sum(), formed.covariance_s.sum()]) / cells
-        values_kt[:, 1:].index_add_(0, whole.directions_k, share.expand(len(whole.directions_k), 2))
+        values_kt[:, 1:].index_add_(0, view.directions_k, share.expand(len(view.directions_k), 2))
         if gradient_ncd is not None and formed.gradient_snd is not None:
             gradient_ncd[:, block] += formed.gradient_snd.transpose(0, 1)

@@ -15,7 +15,7 @@ from vicregl_fast.geometry.directions import Direction
 
 
 @dataclass(frozen=True)
-class WholeView:
+class EveryCellView:
     """A view whose every cell is a query: the same queries for all directions that ask from it.
 
     directions_k: which ones they are, int64.
@@ -29,15 +29,15 @@ class WholeView:
 
 @dataclass(frozen=True)
 class SlotTable:
-    """The slots of ``order``'s directions, one behind the other; those whose queries are whole views come last.
+    """The slots of ``order``'s directions, one behind the other; those of views whose every cell is a query come last.
 
     order: the directions as they lie in the table.
-    selected: slots before those of whole views.
+    selected: slots before those of views whose every cell is a query.
     views_2p: the views that each slot's sides are of.
     cells_2p: how many cells these have, int64.
     weights_p: each slot's share in the local criterion, float64.
     means_kp: takes slots to the means of the directions, in the order in which these were given, float64.
-    whole: the views whose every cell is a query.
+    every_cell: the views whose every cell is a query.
     """
 
     order: tuple[int, ...]
@@ -46,13 +46,13 @@ class SlotTable:
     cells_2p: Tensor
     weights_p: Tensor
     means_kp: Tensor
-    whole: tuple[WholeView, ...]
+    every_cell: tuple[EveryCellView, ...]
 
     def blocks(self, longest: int) -> Iterator[tuple[slice, bool]]:
-        """Slots that are worked on together, and whether their queries are whole views."""
-        for start, stop, whole in ((0, self.selected, False), (self.selected, len(self.weights_p), True)):
+        """Slots that are worked on together, and whether their queries are every cell of a view."""
+        for start, stop, every_cell in ((0, self.selected, False), (self.selected, len(self.weights_p), True)):
             for low in range(start, stop, longest):
-                yield slice(low, min(low + longest, stop)), whole
+                yield slice(low, min(low + longest, stop)), every_cell
 
     def runs(self, side: int, block: slice) -> Iterator[tuple[int, slice]]:
         """The parts of a block whose cells on one side are of the same view: the view, and the slots in the block."""
@@ -71,9 +71,9 @@ def lay_out(
 
     Kept for the next step: making it anew would copy from the host, and so wait for the device, every time.
     """
-    whole = [count == cells[direction.query] for direction, count in zip(directions, kept, strict=True)]
+    every_cell = [count == cells[direction.query] for direction, count in zip(directions, kept, strict=True)]
     ends = [(direction.query, direction.neighbour) for direction in directions]
-    order = sorted(range(len(directions)), key=lambda k: (whole[k], ends[k]))
+    order = sorted(range(len(directions)), key=lambda k: (every_cell[k], ends[k]))
     direction_of_p = [k for k in order for _ in range(kept[k])]
     queries, neighbours = zip(*(ends[k] for k in direction_of_p), strict=True)
     means_kp = torch.zeros(len(directions), len(direction_of_p), dtype=torch.float64)
@@ -82,16 +82,18 @@ def lay_out(
     weights_k = torch.tensor([direction.weight for direction in directions], dtype=torch.float64)
     return SlotTable(
         tuple(order),
-        sum(count for count, is_whole in zip(kept, whole, strict=True) if not is_whole),
+        sum(count for count, has_all in zip(kept, every_cell, strict=True) if not has_all),
         (queries, neighbours),
         torch.tensor([[cells[view] for view in views_p] for views_p in (queries, neighbours)], device=device),
         (weights_k @ means_kp).to(device),
         means_kp.to(device),
-        tuple(_whole_views(directions, whole, device)),
+        tuple(_every_cell_views(directions, every_cell, device)),
     )
 
 
-def _whole_views(directions: Sequence[Direction], whole: Sequence[bool], device: torch.device) -> Iterator[WholeView]:
-    for view in sorted({direction.query for direction, is_whole in zip(directions, whole, strict=True) if is_whole}):
-        asking = [k for k, direction in enumerate(directions) if whole[k] and direction.query == view]
-        yield WholeView(view, torch.tensor(asking, device=device), sum(directions[k].weight for k in asking))
+def _every_cell_views(
+    directions: Sequence[Direction], every_cell: Sequence[bool], device: torch.device
+) -> Iterator[EveryCellView]:
+    for view in sorted({direction.query for direction, has_all in zip(directions, every_cell, strict=True) if has_all}):
+        asking = [k for k, direction in enumerate(directions) if every_cell[k] and direction.query == view]
+        yield EveryCellView(view, torch.tensor(asking, device=device), sum(directions[k].weight for k in asking))

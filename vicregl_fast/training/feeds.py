@@ -56,7 +56,7 @@ def build_feeds(
             backend=backend,
             threads=workers,
             dtype=learner.step.precision.dtype,
-            whole=validation,
+            with_centre_crops=validation,
         )
         share = min(config.batch_size, len(of.store)) // processes.world
         return open_feed(of, maker, FeedOptions(share, workers, config.data.on_error))

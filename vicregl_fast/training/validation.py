@@ -28,9 +28,9 @@ def validate(learner: Learner, loader: BatchLoader, processes: Processes) -> dic
         for batch in loader:
             loss_sum += step.losses(batch).terms.total.item()
             batches += 1
-            if network.classifier is not None and batch.labels is not None and batch.whole is not None:
+            if network.classifier is not None and batch.labels is not None and batch.centre_crops is not None:
                 with step.precision.autocast():
-                    logits = network.classify(batch.whole)
+                    logits = network.classify(batch.centre_crops)
                 correct += float((logits.argmax(1) == batch.labels).sum())
                 images += len(batch.labels)
     network.train()

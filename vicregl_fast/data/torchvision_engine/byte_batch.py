@@ -19,7 +19,7 @@ class ByteBatch(NamedTuple):
     views: tuple[Tensor, ...]
     labels: Tensor | None
     matches: dict[Direction, Matches[Tensor]]
-    whole: Tensor | None
+    centre_crops: Tensor | None
 
 
 def to_device(batch: ByteBatch, device: torch.device, dtype: torch.dtype) -> ViewBatch:
@@ -33,5 +33,5 @@ def to_device(batch: ByteBatch, device: torch.device, dtype: torch.dtype) -> Vie
         tuple(normalise_rows(moved(view)).to(dtype) for view in batch.views),
         None if batch.labels is None else moved(batch.labels),
         {direction: kept.map(moved) for direction, kept in batch.matches.items()},
-        None if batch.whole is None else normalise_rows(moved(batch.whole)).to(dtype),
+        None if batch.centre_crops is None else normalise_rows(moved(batch.centre_crops)).to(dtype),
     )

@@ -72,7 +72,7 @@ class ViewDataset(Dataset):
             tuple(_views(images, recipe, each) for recipe, each in zip(maker.recipes, drawn, strict=True)),
             None if labels is None else torch.from_numpy(labels[indices]),
             {direction: kept.map(torch.from_numpy) for direction, kept in matches.items()},
-            _views(images, maker.recipes[0], centre_parameters(heights, widths)) if maker.whole else None,
+            _views(images, maker.recipes[0], centre_parameters(heights, widths)) if maker.with_centre_crops else None,
         )
 
     def _decode(self, index: int) -> Tensor:
