@@ -1,1 +1,1 @@
-"""The VICRegL criterion: statistics of the global batch, directions between views, feature matching."""
+"""The VICRegL loss: which views are compared, statistics of the global batch, feature matching, the two criteria."""

@@ -1,4 +1,4 @@
-"""How much is worked on at a time, in what precision, and constants that are on the device already."""
+"""How much of the loss is worked on at a time, in what precision, and constants that lie on the device already."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,18 +9,18 @@ from torch import Tensor
 
 
 def block_bytes(device: torch.device) -> int:
-    """Bytes of a block: on a GPU enough to fill it, on a CPU what its caches and the allocator's free list hold."""
+    """Bytes of a block: enough to keep a GPU busy, or what a CPU's caches and the allocator's free list hold."""
     return (256 if device.type == "cuda" else 12) << 20
 
 
 def widen(x: Tensor) -> Tensor:
-    """``x`` in the precision of statistics: float64 as it is, everything else in float32."""
+    """``x`` in the precision of statistics: float64 stays float64, every other type becomes float32."""
     return x if x.dtype == torch.float64 else x.float()
 
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Products of float32 numbers in float32, whatever autocast is on and whether TF32 is allowed."""
+    """Within it, products of float32 values are formed in float32: without autocast, and without TF32."""
     matmul = torch.backends.cuda.matmul
     before, matmul.allow_tf32 = matmul.allow_tf32, False
     try:
@@ -32,5 +32,5 @@ def full_precision(device: torch.device) -> Iterator[None]:
 
 @lru_cache(maxsize=256)
 def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A vector of these values, made once: copying it anew from the host would wait for the device every time."""
+    """A vector of these values. It is made once, since a copy from the host would wait for the device every time."""
     return torch.tensor(values, dtype=dtype, device=device)

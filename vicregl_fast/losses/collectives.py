@@ -1,7 +1,9 @@
-"""The global batch across ranks: what the loss sends, and how much of it.
+"""The global batch across ranks: what the loss sends between them, and how much.
 
-Every rank holds the same number of samples. Without ``torch.distributed`` everything here is the identity. Nothing
-carries gradients: the criteria form their own.
+Every rank holds the same number of samples. Without ``torch.distributed`` every function here is the identity. None of
+them carries gradients, since the criteria form their own.
+
+Shape letters: s slots, n samples of this rank, W ranks, k terms, o the slots that this rank forms.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +16,11 @@ from torch import Tensor
 
 @dataclass
 class Traffic:
-    """Bytes that this rank's collectives moved: for each the larger of those sent and those received."""
+    """What this rank's collectives have moved.
+
+    Attributes:
+        moved: bytes; for each collective the larger of those sent and those received.
+    """
 
     moved: int = 0
 
@@ -24,7 +30,7 @@ _traffic: Traffic | None = None
 
 @contextmanager
 def count_traffic() -> Iterator[Traffic]:
-    """Counts the bytes of all collectives of the loss within it."""
+    """Counts the bytes that the collectives of the loss move within the ``with`` block."""
     global _traffic
     before, _traffic = _traffic, Traffic()
     try:
@@ -34,7 +40,7 @@ def count_traffic() -> Iterator[Traffic]:
 
 
 def world_size() -> int:
-    """Number of ranks that share the global batch."""
+    """W, the number of ranks that share the global batch; 1 without ``torch.distributed``."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
@@ -45,7 +51,7 @@ def own_rows(count: int) -> slice:
 
 
 def shares(total: int) -> list[int]:
-    """``total`` things dealt out to the ranks as evenly as they go, the first ranks taking the rest."""
+    """How many of ``total`` things each rank takes: as even as they go, the first ranks taking one more."""
     world = world_size()
     return [total // world + (rank < total % world) for rank in range(world)]
 
@@ -58,7 +64,7 @@ def own_slots(total: int) -> slice:
 
 
 def gather_samples(z_sn: Tensor) -> Tensor:
-    """All ranks' samples, in rank order: [s, n, ...] to [s, W*n, ...]."""
+    """The samples of all ranks, in the order of ranks: from [s, n, ...] to [s, W*n, ...]."""
     world = world_size()
     if world == 1:
         return z_sn
@@ -69,23 +75,23 @@ def gather_samples(z_sn: Tensor) -> Tensor:
 
 
 def sum_over_ranks(x: Tensor) -> Tensor:
-    """The sum of ``x`` over ranks, on each."""
+    """The sum of ``x`` over ranks, on every rank."""
     world = world_size()
     if world == 1:
         return x
     total = x.clone()
     dist.all_reduce(total)
-    _count(2 * total.nbytes * (world - 1) // world)  # in a ring: sums of parts, then the parts
+    _count(2 * total.nbytes * (world - 1) // world)  # of a ring, which passes on the parts' sums, then the sums
     return total
 
 
 def mean_over_ranks(values: Tensor) -> Tensor:
-    """The mean of ``values`` over ranks, the same on each."""
+    """The mean of ``values`` over ranks, on every rank."""
     return sum_over_ranks(values) / world_size()
 
 
 def to_own_slots(z_sn: Tensor) -> Tensor:
-    """This rank's share of the slots with the samples of all ranks: [s, n, ...] to [share, W*n, ...]."""
+    """This rank's slots (``own_slots``) with the samples of all ranks: from [s, n, ...] to [o, W*n, ...]."""
     world = world_size()
     if world == 1:
         return z_sn
@@ -98,7 +104,7 @@ def to_own_slots(z_sn: Tensor) -> Tensor:
 
 
 def from_own_slots(z_sn: Tensor, slots: int) -> Tensor:
-    """Takes ``to_own_slots`` back: all ``slots`` with this rank's samples."""
+    """The inverse of ``to_own_slots``: from [o, W*n, ...] to [s, n, ...], with s = ``slots``."""
     world = world_size()
     if world == 1:
         return z_sn
@@ -117,9 +123,9 @@ def over_own_slots(
 
     Args:
         z_sn: this rank's samples [s, n, ...].
-        weights_ks: of k terms of every slot, in the sum that is differentiated; None for no gradient.
-        form: from samples [own, W*n, ...] and weights [k, own] the terms [k, own] of these slots, and the gradient with
-            respect to the samples.
+        weights_ks: of every slot's terms in the sum that is differentiated; None for no gradient.
+        form: gives, from samples [o, W*n, ...] and weights [k, o] of some slots, their terms [k, o], and the gradient
+            of the weighted sum with respect to the samples (None without weights).
 
     Returns: this rank's shares of the terms [k, s], whose means over ranks are the terms, and the gradient with respect
         to its samples, times W.

@@ -15,10 +15,11 @@ CriterionName = Literal["vicreg", "simclr"]
 class Switches:
     """Three choices that the paper's text and the released code make differently.
 
-    gamma_by: the pairs a direction keeps depend on its query view (large or small), or on its position in the
-        ordered pair (i, j): i to j keeps gamma_large, j to i keeps gamma_small.
-    feature_keeps: feature matching keeps gamma pairs, or one for every cell of the query view.
-    mirror_flips: a flipped view's cell positions are mirrored before location matching.
+    Attributes:
+        gamma_by: what decides how many matches a direction keeps: its query view (large or small), or its position in
+            the ordered pair (i, j), where i to j keeps gamma_large and j to i keeps gamma_small.
+        feature_keeps: feature matching keeps gamma matches, or one for every cell of the query view.
+        mirror_flips: cell positions in a flipped view are mirrored before location matching.
     """
 
     gamma_by: GammaBy
@@ -34,7 +35,11 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class VICReg:
-    """VICReg's criterion, by the factors of its terms (lambda, mu and nu)."""
+    """VICReg's criterion.
+
+    Attributes:
+        invariance, variance, covariance: coefficients of its terms (the paper's lambda, mu and nu).
+    """
 
     invariance: float
     variance: float
@@ -43,7 +48,11 @@ class VICReg:
 
 @dataclass(frozen=True)
 class SimCLR:
-    """SimCLR's criterion NT-Xent in VICReg's place."""
+    """SimCLR's criterion NT-Xent, in VICReg's place (paper, Table 4).
+
+    Attributes:
+        temperature: by which similarities are divided.
+    """
 
     temperature: float
 
@@ -53,27 +62,28 @@ Criterion = VICReg | SimCLR
 
 @dataclass(frozen=True)
 class LossConfig:
-    """The VICRegL loss (Bardes, Ponce, LeCun 2022, equations 4 to 6).
+    """The VICRegL loss (paper, equations 4 to 6): the settings ``--loss.*``.
 
-    Args:
+    Attributes:
         preset: ``paper`` follows the text, ``official`` what the released code does by default.
         alpha: weight of the global criterion, in 0..1 (Figure 2); the local criterion has 1 - alpha.
         location: match cells by their positions (Table 3, L_s).
         feature: match cells by their embeddings (Table 3, L_d); with both off alpha must be 1.
         criterion: what compares embeddings: vicreg, or simclr's NT-Xent (Table 4).
-        local_criterion: the local part's own; None: as the global one.
+        local_criterion: what compares matched cells; null: the same as criterion.
         temperature: of simclr.
-        gamma_large: matches kept when a large view asks, clamped to its number of cells.
-        gamma_small: the same for small views; what "asks" means is the switch gamma_by.
+        gamma_large: matches kept of a direction whose query view is large, at most its cells (but see gamma_by).
+        gamma_small: matches kept of a direction whose query view is small, at most its cells (but see gamma_by).
         invariance: coefficient of vicreg's invariance term.
-        variance: coefficient of the variance term.
-        covariance: coefficient of the covariance term.
-        local_invariance: the local part's own; None: as the global one.
-        local_variance: likewise (Table 7 switches it off).
-        local_covariance: likewise.
-        gamma_by: overrides the preset's switch of that name; None: what the preset says.
-        feature_keeps: likewise.
-        mirror_flips: likewise.
+        variance: coefficient of vicreg's variance term.
+        covariance: coefficient of vicreg's covariance term.
+        local_invariance: coefficient of the invariance of matched cells; null: the same as invariance.
+        local_variance: coefficient of their variance; null: the same as variance (Table 7 switches it off).
+        local_covariance: coefficient of their covariance; null: the same as covariance (Table 7 switches it off).
+        gamma_by: whether the query view or the position in the pair decides between gamma_large and gamma_small; null:
+            what the preset says.
+        feature_keeps: whether feature matching keeps gamma matches or all cells; null: what the preset says.
+        mirror_flips: whether positions in a flipped view are mirrored; null: what the preset says.
 
     Raises:
         UserError: for an option outside its range.

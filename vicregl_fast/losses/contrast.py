@@ -1,7 +1,8 @@
 """SimCLR's criterion NT-Xent (Chen et al. 2020, equation 1) over the global batch, with its gradient.
 
-In place of VICReg's in Table 4 of the paper. Shape letters: s slots, n samples of this rank, N of the global batch, d
-channels, 2 the two sides of a pair.
+In place of VICReg's in Table 4 of the paper. Shape letters: s slots, n samples of this rank, N samples of the
+global batch, d channels, 2 the two sides of a pair, a anchors (all vectors of this rank), k keys (all vectors), 1 the
+one term.
 """
 
 from dataclasses import dataclass
@@ -18,9 +19,10 @@ SMALLEST_NORM = 1e-4  # shorter vectors are not stretched to 1, so that gradient
 class Contrast:
     """The term of every slot.
 
-    values_s: this rank's shares; their means over ranks are the terms.
-    gradient_sn2d: of the weighted sum of all terms with respect to this rank's samples, times W, since
-        DistributedDataParallel averages gradients; None where none was asked for.
+    Attributes:
+        values_s: this rank's shares; their means over ranks are the terms.
+        gradient_sn2d: of the weighted sum of all terms with respect to this rank's samples, times W, since
+            DistributedDataParallel averages gradients over ranks; None where none was asked for.
     """
 
     values_s: Tensor
@@ -28,11 +30,11 @@ class Contrast:
 
 
 def contrast(z_sn2d: Tensor, temperature: float, weights_s: Tensor | None) -> Contrast:
-    """Mean over the 2N vectors u of a slot of -log(exp(u·p/T) / sum over all others w of exp(u·w/T)).
+    """The mean over the 2N vectors u of a slot of -log(exp(u·p/T) / sum over all others w of exp(u·w/T)).
 
-    Vectors are L2-normalised and p is u's other side. With as many slots as ranks each rank takes some slots whole;
-    with fewer, the rows of its own samples, and what other ranks' terms add to its gradient follows from their
-    normalisers, which are gathered in place of gradients.
+    Vectors are L2-normalised, and p is the other side of u's pair. With at least as many slots as ranks, each rank
+    forms some slots from all samples. With fewer, it forms the rows of its own samples; what the terms of other ranks
+    add to its gradient follows from their normalisers, which are gathered in place of gradients.
 
     Args:
         z_sn2d: this rank's pairs in float32 or float64, the same number on every rank.
@@ -53,7 +55,7 @@ def contrast(z_sn2d: Tensor, temperature: float, weights_s: Tensor | None) -> Co
 
 
 def _by_rows(z_sN2d: Tensor, own: slice, temperature: float, weights_s: Tensor | None) -> Contrast:
-    """The similarities of the samples ``own`` with all."""
+    """Forms the similarities of the samples ``own`` with all samples."""
     batch = z_sN2d.shape[1]
     norms = torch.linalg.vector_norm(z_sN2d, dim=3, keepdim=True).clamp_min(SMALLEST_NORM)
     all_sN2d = z_sN2d / norms
@@ -70,7 +72,8 @@ def _by_rows(z_sN2d: Tensor, own: slice, temperature: float, weights_s: Tensor |
     values_s = normalisers_sa.mean(1) - positives_sn.mean(1)
     if weights_s is None:
         return Contrast(values_s, None)
-    # A vector is in its own term, and in every other's as a key: with exchanged roles, the same similarities.
+    # Vector a is the anchor of its own term and a key in the term of every other anchor k. The similarities of both are
+    # the same, so the gradient is sum_k (softmax_a(k) + softmax_k(a)) u_k - 2 p_a, up to factors.
     normalisers_sk = normalisers_sa
     if count < batch:
         normalisers_sk = gather_samples(normalisers_sa.unflatten(1, (2, count)).transpose(1, 2))

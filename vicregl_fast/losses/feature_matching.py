@@ -1,7 +1,7 @@
 """Feature matching: each cell's nearest neighbour in the other view, by distance between local embeddings.
 
-The feature-based matching of the paper (section 3). Shape letters: n samples, c cells of a map, o other views, g
-matches kept, d channels.
+Source: the paper's feature-based matching. Shape letters: n samples, c cells of a map, o other views, g matches kept, d
+channels.
 """
 
 from collections import defaultdict
@@ -21,7 +21,12 @@ EQUAL = 2.0**-44  # of the norms: smaller squared distances are rounding errors 
 
 @dataclass(frozen=True)
 class Nearest:
-    """Each query cell's squared distance [..., c] to its nearest neighbour and that one's index [..., c]."""
+    """The nearest neighbour of each query cell.
+
+    Attributes:
+        squares: squared distance to it, float32 or float64 [..., c].
+        indices: which cell it is, int64 [..., c].
+    """
 
     squares: Tensor
     indices: Tensor
@@ -29,9 +34,16 @@ class Nearest:
 
 @torch.no_grad()
 def nearest_both_ways(map_ncd: Tensor, others_nocd: Tensor) -> tuple[Nearest, Nearest]:
-    """Nearest neighbours [o, n, c] of the map's cells in each other map, and of each other's cells in this map.
+    """Nearest neighbours in both directions between one view's map and the maps of other views.
 
-    Of equally near ones the lower index.
+    Of equally near cells the one of lower index is taken.
+
+    Args:
+        map_ncd: of one view.
+        others_nocd: of the others, all with the same number of cells.
+
+    Returns: the neighbours [o, n, c] that the cells of ``map_ncd`` have in each other map, and those that the cells of
+        each other map have in ``map_ncd``.
     """
     others, cells = others_nocd.shape[1:3]
     squares_ncoc = squared_distances(map_ncd, others_nocd.flatten(1, 2)).unflatten(2, (others, cells))
@@ -43,10 +55,11 @@ def nearest_both_ways(map_ncd: Tensor, others_nocd: Tensor) -> tuple[Nearest, Ne
 
 
 def squared_distances(a_ncd: Tensor, b_ncd: Tensor) -> Tensor:
-    """Squared distances of all cells [n, c of a, c of b].
+    """Squared distances [n, c of a, c of b] between all cells of two maps.
 
-    Of float64 maps from differences. Of others as |a|^2 + |b|^2 - 2ab in float64, seen from b's first cell, and rounded
-    to float32: so equal distances come out equal, but for one in millions, and ties are seen.
+    Those of float64 maps are sums of squared differences. Others are formed as |a|^2 + |b|^2 - 2ab in float64, with b's
+    first cell as the origin, and rounded to float32. So distances that are equal come out equal, but for one in
+    millions, and ties are seen as ties.
     """
     if a_ncd.dtype == torch.float64:
         return torch.cdist(a_ncd, b_ncd.contiguous(), compute_mode="donot_use_mm_for_euclid_dist").square()
@@ -63,10 +76,9 @@ def squared_distances(a_ncd: Tensor, b_ncd: Tensor) -> Tensor:
 
 @torch.no_grad()
 def keep_nearest(nearest: Nearest, gamma: int | None) -> Matches[Tensor]:
-    """The ``gamma`` closest matches of each sample in the order of the query cells (None: all of them).
+    """The ``gamma`` closest matches of each sample, in the order of the query cells; all of them where it is None.
 
-    Returns:
-        queries and neighbours, int64 [..., g] with g = min(gamma, c). Of equally close matches the lower query stays.
+    Returns: int64 [..., g] with g = min(gamma, c). Of equally close matches the one of the lower query is kept.
     """
     cells = nearest.squares.shape[-1]
     if gamma is None or gamma >= cells:
@@ -77,9 +89,16 @@ def keep_nearest(nearest: Nearest, gamma: int | None) -> Matches[Tensor]:
 
 
 def match_features(maps: Sequence[Tensor], directions: Iterable[Direction]) -> dict[Direction, Matches[Tensor]]:
-    """The kept matches of every direction between views [n, c, d], batched over the directions that are alike.
+    """The kept matches of every direction between views.
 
-    Each unordered pair of views has its distances formed once, for both directions.
+    Directions with as many cells and matches are worked on together. The distances between two views are formed once
+    for both directions.
+
+    Args:
+        maps: local embeddings [n, c, d] of each view.
+        directions: which are matched.
+
+    Returns: int64 [n, g] for each direction.
     """
     alike: dict[tuple[int, int | None], list[Direction]] = defaultdict(list)
     for direction in directions:
@@ -95,7 +114,7 @@ def match_features(maps: Sequence[Tensor], directions: Iterable[Direction]) -> d
 
 
 def _nearest(maps: Sequence[Tensor], ends: set[tuple[int, int]]) -> dict[tuple[int, int], Nearest]:
-    """Nearest neighbours by (query view, neighbour view); one product for a view and all partners of one grid."""
+    """Nearest neighbours by (query view, neighbour view). One product serves a view and all partners of one grid."""
     partners: dict[tuple[int, int], list[int]] = defaultdict(list)
     for low, high in sorted({(min(pair), max(pair)) for pair in ends}):
         partners[low, maps[high].shape[1]].append(high)

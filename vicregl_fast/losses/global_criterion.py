@@ -1,6 +1,6 @@
 """The global part of the loss (paper, equations 4 to 6), with its gradient.
 
-Shape letters: v views, n samples of this rank, d channels.
+Shape letters: v views, n samples of this rank, d channels, p pairs of views, 2 the ends of a pair.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,9 +17,16 @@ from vicregl_fast.losses.terms import Terms
 
 
 def global_terms(z_vnd: Tensor, pairs: Sequence[ViewPair], criterion: Criterion, gradient: bool) -> Terms:
-    """The criterion's terms (``terms.names_of``), and the gradient of their sum [v, n, d].
+    """The criterion's terms [t] in the order of ``terms.names_of``, and the gradient of their sum.
 
-    VICReg: weighted sum of invariances over ``pairs``; means of variance and covariance over views.
+    VICReg's terms are the weighted sum of invariances over ``pairs``, and the means of variance and covariance over
+    views. SimCLR's is the weighted sum of contrasts over ``pairs``.
+
+    Args:
+        z_vnd: global embeddings of every view, in float32 or float64.
+        pairs: which views are compared.
+        criterion: what compares them.
+        gradient: whether to form the gradient, one [n, d] a view.
     """
     if isinstance(criterion, SimCLR):
         return _simclr(z_vnd, pairs, criterion, gradient)
@@ -47,7 +54,7 @@ def _vicreg(z_vnd: Tensor, pairs: Sequence[ViewPair], criterion: VICReg, gradien
 
 
 def _weights_by_first(z_vnd: Tensor, pairs: Sequence[ViewPair]) -> Iterator[tuple[int, Tensor]]:
-    """For every view that is the first of a pair, its weights with the views behind it."""
+    """For every view that is the first of a pair: the weights of its pairs with the views after it (0: no pair)."""
     for first in sorted({pair.first for pair in pairs}):
         weights = {pair.second: pair.weight for pair in pairs if pair.first == first}
         behind = tuple(weights.get(second, 0.0) for second in range(first + 1, len(z_vnd)))

@@ -1,4 +1,7 @@
-"""Whether features have collapsed: their spread and how much they repeat one another."""
+"""Whether features have collapsed: how far they spread, and how much they repeat one another.
+
+Shape letters: s slots, n samples of this rank, d channels.
+"""
 
 import torch
 from torch import Tensor
@@ -10,10 +13,16 @@ SMALLEST_STD = 1e-12  # below it a feature is constant, and correlates with none
 
 
 def spread_and_correlation(z_snd: Tensor) -> tuple[Tensor, Tensor]:
-    """Over the global batch, means over slots of [s, n, d]: standard deviation, and correlation between features.
+    """Standard deviation of features and correlation between them over the global batch, each the mean over slots.
 
-    The first is the mean over features. The second is the root mean square of the correlation coefficients of two
-    different features: 1 where all say the same, about 1/sqrt(n - 1) where they are independent: chance in n samples.
+    The first is the mean over channels. The second is the root mean square of the correlation coefficients of two
+    different channels: it is 1 where all channels say the same, and about 1/sqrt(n - 1) for independent ones, which
+    correlate that much by chance in a global batch of n samples.
+
+    Args:
+        z_snd: this rank's samples.
+
+    Returns: two scalars, the same on every rank.
     """
     batch = z_snd.shape[1] * world_size()
     mean = sum_over_ranks(z_snd.sum(1, keepdim=True)) / batch

@@ -1,10 +1,12 @@
 """The local part of the loss (paper, equations 4 to 6), with its gradient: the criterion between matched cells.
 
-A slot of a direction holds, for every sample, its t-th kept match in cell order: the query cell on one side and its
-neighbour on the other; statistics run over the samples of each side. All slots of all directions lie in one table,
-which is worked through in blocks; a block's gradient goes straight to the cells, so that no more than a block of
-matched embeddings is ever held. Shape letters: n samples of this rank, c cells, p slots, d channels, t terms, 2 the
-sides, r rows (cells of all samples) of a map.
+Slot number j of a direction holds the j-th kept match of every sample, in cell order: the query cell on one side and
+its neighbour on the other. Statistics are over the samples of each side. All slots of all directions lie in one table,
+which is worked through in blocks. The gradient of a block is added to the cells at once, so that no more than one block
+of matched embeddings is ever held.
+
+Shape letters: n samples of this rank, c cells, k directions, p slots, d channels, t terms, 2 the sides of a match, r
+rows (cells of all samples) of a map.
 """
 
 from collections.abc import Sequence
@@ -26,13 +28,13 @@ from vicregl_fast.losses.terms import Terms, names_of
 def local_terms(
     maps: Sequence[Tensor], compared: Sequence[tuple[Direction, Matches[Tensor]]], criterion: Criterion, gradient: bool
 ) -> Terms:
-    """The criterion's terms of every direction [k, t], and the gradient of their weighted sum, one [n, c, d] a view.
+    """The criterion's terms [k, t] of every direction, and the gradient of their weighted sum.
 
     Args:
         maps: local embeddings [n, c, d] of each view.
-        compared: directions with their matches, int64 [n, g] each.
+        compared: directions with their matches, int64 [n, g] with a g of its own for each direction.
         criterion: what compares matched cells.
-        gradient: whether to form the gradient.
+        gradient: whether to form the gradient, one [n, c, d] a view.
     """
     samples, _, channels = maps[0].shape
     dtype = widen(maps[0][:0]).dtype
@@ -68,7 +70,7 @@ def local_terms(
 
 
 def _select(flat_rd: Tensor, rows: Tensor, out: Tensor) -> None:
-    """Copies these rows, widened where ``out`` is wider."""
+    """Copies rows of a map into ``out`` [rows, d], whose type may be wider."""
     if flat_rd.dtype == out.dtype:
         torch.index_select(flat_rd, 0, rows, out=out)
     else:
@@ -76,14 +78,14 @@ def _select(flat_rd: Tensor, rows: Tensor, out: Tensor) -> None:
 
 
 def _rows(table: SlotTable, matches: Sequence[Matches[Tensor]]) -> Tensor:
-    """Where both sides of every slot lie among the cells of all samples of their views: [2, p, n]."""
+    """Where both sides of every slot lie among the rows of their views' maps, int64 [2, p, n]."""
     matched_2np = torch.stack([torch.cat([sides[side] for sides in matches], dim=1) for side in (0, 1)])
     counting_n = torch.arange(matched_2np.shape[1], device=matched_2np.device)
     return table.cells_2p[:, :, None] * counting_n + matched_2np.transpose(1, 2)
 
 
 def _longest_block(criterion: Criterion, samples: int, channels: int, like: Tensor) -> int:
-    """Slots whose embeddings, both sides, and products between samples fit into a block."""
+    """How many slots fit into a block, with the embeddings of both sides and the products between samples."""
     batch = samples * world_size()
     products = 4 * samples * batch if isinstance(criterion, SimCLR) else 2 * min(samples * batch, channels**2)
     return max(1, block_bytes(like.device) // ((2 * samples * channels + products) * like.dtype.itemsize))
@@ -94,7 +96,10 @@ def _has_spread(criterion: VICReg) -> bool:
 
 
 def _vicreg(z_2pnd: Tensor, weights_p: Tensor | None, criterion: VICReg, every_cell: bool) -> tuple[Tensor, Tensor]:
-    """Terms [p, t] and gradient. Statistics of ``every_cell`` queries are left to ``_add_every_cell_view``."""
+    """Terms [p, t] and gradient [2, p, n, d] of a block of slots.
+
+    Where the queries are ``every_cell`` of a view, their variance and covariance are left to ``_add_every_cell_view``.
+    """
     differences = z_2pnd[0] - z_2pnd[1]
     values_pt = differences.new_zeros((len(differences), 3))
     values_pt[:, 0] = criterion.invariance * differences.square().mean((1, 2))
@@ -118,7 +123,7 @@ def _vicreg(z_2pnd: Tensor, weights_p: Tensor | None, criterion: VICReg, every_c
 
 
 def _spread(z_snd: Tensor, weights_s: Tensor | None, criterion: VICReg) -> Spread:
-    """Variance and covariance of one side of slots, coefficients applied; each of the two sides counts half."""
+    """Variance and covariance of one side of slots, with coefficients. Each of the two sides counts half."""
     variance, covariance = criterion.variance / 2, criterion.covariance / 2
     weights = None if weights_s is None else SpreadWeights(variance * weights_s, covariance * weights_s)
     formed = spread(z_snd, weights, covariance=covariance > 0)
@@ -126,7 +131,7 @@ def _spread(z_snd: Tensor, weights_s: Tensor | None, criterion: VICReg) -> Sprea
 
 
 def _simclr(z_2pnd: Tensor, weights_p: Tensor | None, criterion: SimCLR) -> tuple[Tensor, Tensor]:
-    """Terms [p, 1] and gradient."""
+    """Terms [p, 1] and gradient [2, p, n, d] of a block of slots."""
     formed = contrast(z_2pnd.permute(1, 2, 0, 3), criterion.temperature, weights_p)
     gradient = z_2pnd if formed.gradient_sn2d is None else formed.gradient_sn2d.permute(2, 0, 1, 3)
     return formed.values_s[:, None], gradient
@@ -140,7 +145,18 @@ def _add_every_cell_view(
     values_kt: Tensor,
     gradient_ncd: Tensor | None,
 ) -> None:
-    """Adds the statistics of queries that are all cells of a view: the same for all that ask, so formed once."""
+    """Adds the variance and covariance of queries that are every cell of a view.
+
+    They are the same for all directions with these queries, and so are formed once.
+
+    Args:
+        map_ncd: the view's local embeddings.
+        view: which directions these are, and the sum of their weights.
+        criterion: its coefficients.
+        longest: cells of a block.
+        values_kt: terms of all directions, which are added to.
+        gradient_ncd: of the view, which is added to; None for no gradient.
+    """
     cells = map_ncd.shape[1]
     for low in range(0, cells, longest):
         block = slice(low, low + longest)

@@ -1,7 +1,7 @@
 """Which views are compared with which, each comparison once.
 
-The loss averages over ordered pairs (i, j) of views, i large, j any other (paper, equations 4 to 6). The
-ordered pairs of two large views share terms; those are merged here into one with the summed weight, so that
+The loss averages over ordered pairs (i, j) of views, i large, j any other (paper, equations 4 to 6). The two ordered
+pairs of two large views share terms. These are merged here into one term with the sum of their weights, so that
 nothing is formed twice.
 """
 
@@ -15,7 +15,12 @@ from vicregl_fast.losses.config import LossConfig, Switches
 
 @dataclass(frozen=True)
 class ViewPair:
-    """Two views, first < second, whose embeddings are drawn together by the global invariance."""
+    """Two views whose global embeddings are compared.
+
+    Attributes:
+        first, second: numbers of the views, first < second.
+        weight: the pair's share in the global invariance.
+    """
 
     first: int
     second: int
@@ -24,7 +29,13 @@ class ViewPair:
 
 @dataclass(frozen=True)
 class DirectionPlan:
-    """All comparisons of one step; those that the configuration switches off are absent."""
+    """All comparisons of one step; those that the configuration switches off are absent.
+
+    Attributes:
+        location: directions of location matching.
+        feature: directions of feature matching.
+        pairs: of the global criterion.
+    """
 
     location: tuple[Direction, ...]
     feature: tuple[Direction, ...]

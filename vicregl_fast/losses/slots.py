@@ -1,4 +1,4 @@
-"""Where the matched cells of all directions go: one table of slots, laid out once for every set of directions.
+"""One table of the slots of all directions, laid out once for every set of directions.
 
 Shape letters: p slots, k directions, 2 the sides of a match (query, neighbour).
 """
@@ -16,10 +16,12 @@ from vicregl_fast.geometry.directions import Direction
 
 @dataclass(frozen=True)
 class EveryCellView:
-    """A view whose every cell is a query: the same queries for all directions that ask from it.
+    """A view whose every cell is a query of some directions, all of which therefore have the same queries.
 
-    directions_k: which ones they are, int64.
-    weight: the sum of their weights.
+    Attributes:
+        view: its number.
+        directions_k: the numbers of these directions, int64.
+        weight: the sum of their weights.
     """
 
     view: int
@@ -31,13 +33,14 @@ class EveryCellView:
 class SlotTable:
     """The slots of ``order``'s directions, one behind the other; those of views whose every cell is a query come last.
 
-    order: the directions as they lie in the table.
-    selected: slots before those of views whose every cell is a query.
-    views_2p: the views that each slot's sides are of.
-    cells_2p: how many cells these have, int64.
-    weights_p: each slot's share in the local criterion, float64.
-    means_kp: takes slots to the means of the directions, in the order in which these were given, float64.
-    every_cell: the views whose every cell is a query.
+    Attributes:
+        order: the numbers of the directions as they lie in the table.
+        selected: how many slots lie before those of views whose every cell is a query.
+        views_2p: the view of each side of every slot.
+        cells_2p: how many cells that view has, int64.
+        weights_p: each slot's share in the local criterion, float64.
+        means_kp: the matrix from values of slots to means of directions, in the order given, float64.
+        every_cell: the views whose every cell is a query.
     """
 
     order: tuple[int, ...]
@@ -49,13 +52,13 @@ class SlotTable:
     every_cell: tuple[EveryCellView, ...]
 
     def blocks(self, longest: int) -> Iterator[tuple[slice, bool]]:
-        """Slots that are worked on together, and whether their queries are every cell of a view."""
+        """Blocks of at most ``longest`` slots, and whether their queries are every cell of a view."""
         for start, stop, every_cell in ((0, self.selected, False), (self.selected, len(self.weights_p), True)):
             for low in range(start, stop, longest):
                 yield slice(low, min(low + longest, stop)), every_cell
 
     def runs(self, side: int, block: slice) -> Iterator[tuple[int, slice]]:
-        """The parts of a block whose cells on one side are of the same view: the view, and the slots in the block."""
+        """The parts of a block whose cells on one side are of one view: that view, and the places in the block."""
         start = 0
         for view, alike in groupby(self.views_2p[side][block]):
             part = slice(start, start + len(list(alike)))
@@ -67,9 +70,13 @@ class SlotTable:
 def lay_out(
     directions: tuple[Direction, ...], kept: tuple[int, ...], cells: tuple[int, ...], device: torch.device
 ) -> SlotTable:
-    """The table of these directions, ``kept`` matches of each, between views of so many ``cells``.
+    """The table of some directions. It is kept, since making it anew would wait for the device at every step.
 
-    Kept for the next step: making it anew would copy from the host, and so wait for the device, every time.
+    Args:
+        directions: which.
+        kept: matches of each direction.
+        cells: of each view.
+        device: where the table's tensors are needed.
     """
     every_cell = [count == cells[direction.query] for direction, count in zip(directions, kept, strict=True)]
     ends = [(direction.query, direction.neighbour) for direction in directions]

@@ -1,4 +1,4 @@
-"""What a criterion gives back: its terms by value, and the gradient of their sum, which the forward pass forms."""
+"""What a criterion gives back: its terms, and the gradient of their sum, which it forms in the forward pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,12 @@ from vicregl_fast.losses.config import Criterion, VICReg
 
 @dataclass(frozen=True)
 class Terms:
-    """A criterion's terms on this rank, in the order of ``names_of``.
+    """A criterion's terms on this rank.
 
-    values: [..., t], coefficients applied; shares whose means over ranks are the terms of the global batch.
-    gradients: of their (weighted) sum with respect to this rank's embeddings, one a view; empty if none was asked for.
+    Attributes:
+        values: [..., t] in the order of ``names_of``, with coefficients; the means of these shares over ranks are the
+            terms of the global batch.
+        gradients: of their weighted sum with respect to this rank's embeddings, one a view; empty if not wanted.
     """
 
     values: Tensor
@@ -24,12 +26,12 @@ class Terms:
 
 
 def names_of(criterion: Criterion) -> tuple[str, ...]:
-    """What the terms of a criterion are called."""
+    """The names of a criterion's terms."""
     return ("invariance", "variance", "covariance") if isinstance(criterion, VICReg) else ("contrast",)
 
 
 def with_gradient(value: Tensor, tensors: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
-    """The scalar ``value``, whose gradient with respect to ``tensors`` is ``gradients`` (none: value alone)."""
+    """The scalar ``value``, whose gradient with respect to ``tensors`` is ``gradients``; without any, it has none."""
     return _Formed.apply(value, gradients, *tensors) if gradients else value
 
 
@@ -47,5 +49,5 @@ class _Formed(torch.autograd.Function):
             raise RuntimeError("the loss's gradient is gone after the first backward pass: form the loss again")
         scaled = []
         for dtype in ctx.dtypes:
-            scaled.append(ctx.gradients.pop(0).mul_(slope).to(dtype))  # in place: no copy of it
+            scaled.append(ctx.gradients.pop(0).mul_(slope).to(dtype))  # in place, so that it is not held twice
         return None, None, *scaled
