@@ -10,7 +10,7 @@ from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.vicregl import VICRegLLoss
 from vicregl_fast.models.config import ModelConfig
-from vicregl_fast.models.network import VICRegLNetwork
+from vicregl_fast.models.network import NetworkOutputs, VICRegLNetwork
 from vicregl_fast.optim.build import build_optimizer
 from vicregl_fast.optim.config import OptimConfig
 from vicregl_fast.training.precision import Precision
@@ -49,7 +49,13 @@ def test_every_number_format_learns(cuda: torch.device, precision: str, toleranc
     exact_step, exact_batch = prepared(torch.device("cpu"), "fp32")
     exact = exact_step.losses(exact_batch).terms.total.item()
     step, batch = prepared(cuda, precision)
-    results = [step(batch, RATE) for _ in range(25)]
+    made: list[NetworkOutputs] = []
+    hook = step.network.register_forward_hook(lambda module, arguments, outputs: made.append(outputs))
+    results = [step(batch, RATE)]
+    hook.remove()
+    (outputs,) = made
+    assert {each.dtype for each in (*outputs.embeddings, *outputs.maps)} == {step.precision.dtype}
+    results += [step(batch, RATE) for _ in range(24)]
     assert abs(results[0].loss - exact) <= tolerance * exact
     assert sum(result.finite for result in results) >= 20, "a scaler needs a few steps at most"
     assert results[-1].loss < 0.9 * results[0].loss
