@@ -19,6 +19,7 @@ from vicregl_fast.config import parse_config
 from vicregl_fast.runs.folder import RunFolder
 from vicregl_fast.training import trainer
 from vicregl_fast.training.learner import build_learner
+from vicregl_fast.training.step import StepResult, TrainingStep
 
 
 def test_a_validation_that_was_cut_off_is_made_up_for(
@@ -39,18 +40,18 @@ def test_a_validation_that_was_cut_off_is_made_up_for(
     assert len([row for row in rows(run) if "val_loss" in row]) == 1
 
 
-def test_a_stop_at_the_end_of_an_epoch_does_not_wait_for_the_validation(beton: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    stopped = tiny_trainer(beton, run, data__val_path=beton, epochs=2)
-    train_step = stopped._train_step
+def test_a_stop_at_the_end_of_an_epoch_does_not_wait_for_the_validation(
+    beton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, step, calls = tmp_path / "run", TrainingStep.__call__, iter(range(1, 100))
 
-    def stop_after_the_fourth(*batch: Any) -> None:
-        train_step(*batch)
-        if stopped.finished_steps == 4:
+    def stopped_in_the_fourth(self: TrainingStep, *arguments: Any) -> StepResult:
+        if next(calls) == 4:
             signal.raise_signal(signal.SIGTERM)
+        return step(self, *arguments)
 
-    stopped._train_step = stop_after_the_fourth  # type: ignore[method-assign]
-    assert stopped.run() == 75
+    monkeypatch.setattr(TrainingStep, "__call__", stopped_in_the_fourth)
+    assert tiny_trainer(beton, run, data__val_path=beton, epochs=2).run() == 75
     assert not any("val_loss" in row for row in rows(run))
     assert tiny_trainer(beton, run, data__val_path=beton, epochs=2).run() == 0
     assert [row["step"] for row in rows(run) if "val_loss" in row] == [4, 8]
@@ -91,6 +92,26 @@ def test_a_wrong_name_or_too_few_images_are_said_before_the_work(image_folder: P
     shutil.copy(next(image_folder.glob("*/*.jpg")), one)
     with pytest.raises(UserError, match="too few images for validation, 1"):
         tiny_trainer(image_folder, run, data__val_path=one.parent)
+
+
+def test_a_folder_of_another_run_is_refused_before_images_are_converted(image_folder: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.claim(parse_config(tiny_options(image_folder, folder.path)))
+    with pytest.raises(UserError, match=r"model.expander was 32 and now is 33"):
+        tiny_trainer(image_folder, folder.path, model__expander=33)
+    folder.checkpoints.save({"step": 4}, 4)
+    with pytest.raises(UserError, match="has checkpoints of format None"):
+        tiny_trainer(image_folder, folder.path)
+    assert not folder.stores.exists()
+
+
+def test_resuming_reads_no_metrics_back(beton: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert tiny_trainer(beton, run, data__val_path=beton, epochs=1).run() == 0
+    (run / "metrics.jsonl").unlink()
+    again = tiny_trainer(beton, run, data__val_path=beton, epochs=1)
+    assert again.finished_steps == 4 and again.run() == 0
+    assert rows(run) == []  # neither trained nor validated again
 
 
 def test_leaving_broken_images_out_may_be_decided_later(tmp_path: Path) -> None:
