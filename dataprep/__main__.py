@@ -8,7 +8,7 @@ from dataprep.stopping import clean_stop
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Does what the command line asks for."""
+    """Runs the command that ``arguments`` (by default ``sys.argv[1:]``) ask for."""
     with exit_on_user_error(), clean_stop():
         options = parser().parse_args(arguments)
         options.run(options)

@@ -1,6 +1,7 @@
-"""Files and folders that appear under their name only when they are whole and on the disk.
+"""Writes files and folders so that they appear under their name only once they are complete and on the disk.
 
-They are written under a hidden name in the same folder, synced, and renamed, which a file system does at once.
+They are written under a hidden name in the same folder, synced to the disk, and renamed, which a file system does in
+one step.
 """
 
 import errno
@@ -18,10 +19,12 @@ _NOT_SUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EROFS)
 
 @contextmanager
 def unfinished(out: Path) -> Iterator[Path]:
-    """A hidden name beside ``out`` to write a file or a folder under; whatever stands there at the end is removed.
+    """Yields a hidden path beside ``out`` at which to write a file or a folder.
+
+    Missing parent folders are made. Whatever still lies at the hidden path when the block ends is removed.
 
     Raises:
-        UserError: the system refused to write, as on a full disk.
+        UserError: the system refused to write, for example because the disk is full.
     """
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
@@ -35,10 +38,12 @@ def unfinished(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_file(out: Path) -> Iterator[BinaryIO]:
-    """A file to write into, which becomes ``out`` if the block ends well, in place of what stood there.
+    """Yields a binary file to write; when the block ends without an error, it becomes ``out``.
+
+    A file that is already at ``out`` stays there until then.
 
     Raises:
-        UserError: the system refused to write; what stood at ``out`` is still there.
+        UserError: the system refused to write.
     """
     with unfinished(out) as partial:
         with partial.open("wb") as file:
@@ -47,22 +52,23 @@ def atomic_file(out: Path) -> Iterator[BinaryIO]:
 
 
 def write_text(out: Path, text: str) -> None:
-    """Writes a whole text file, as ``atomic_file`` does."""
+    """Writes a text file in UTF-8, with the guarantees of ``atomic_file``."""
     with atomic_file(out) as file:
         file.write(text.encode())
 
 
 def put_in_place(partial: Path, out: Path) -> None:
-    """Renames a file to ``out``, once its content is on the disk."""
+    """Waits until the content of the file ``partial`` is on the disk, then renames it to ``out``."""
     sync(partial)
     partial.replace(out)
     sync(out.parent)
 
 
 def put_folder_in_place(partial: Path, out: Path) -> None:
-    """Renames a folder, whose files are synced, to ``out``; one that stands there goes when the new one has its name.
+    """Renames the folder ``partial``, whose files the caller has synced, to ``out``.
 
-    (A file can replace another in one step; of folders only an empty one can be replaced so.)
+    A rename can replace a file or an empty folder, but not a folder with content. A folder that is already at ``out``
+    is therefore moved aside first. It is removed once the new one has the name, and moved back if that fails.
     """
     sync(partial)
     old = out.with_name(f".{out.name}.{os.getpid()}.old")
@@ -78,12 +84,12 @@ def put_folder_in_place(partial: Path, out: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Waits until a file, or the list of a folder's entries, is on the disk, where the file system can tell."""
+    """Waits until a file's content, or a folder's list of entries, is on the disk, if the file system supports that."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in _NOT_SUPPORTED:  # some network and FUSE file systems sync no folders
+        if error.errno not in _NOT_SUPPORTED:  # some network and FUSE file systems cannot sync folders
             raise
     finally:
         os.close(descriptor)
@@ -96,4 +102,4 @@ def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError:
-        return  # its folder could not be made or entered, which has been reported
+        return  # its folder could not be made or entered, which ``unfinished`` reports

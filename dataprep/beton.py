@@ -1,8 +1,9 @@
-"""The ``.beton`` format: what FFCV's own DatasetWriter writes, byte for byte, without importing FFCV.
+"""Reads and writes the ``.beton`` format without importing FFCV: the bytes are those of FFCV's own DatasetWriter.
 
-That import takes ten seconds (it brings torch, and compiles with Numba), and FFCV's writer polls for ever when one of
-its processes dies. The file holds a header, a description of each field, a row a sample, from the next multiple of the
-page size on pages of image bytes, none of which crosses a page, and last a table of where each image lies.
+Importing FFCV takes ten seconds (it imports torch, and compiles with Numba), and FFCV's writer polls for ever when one
+of its processes dies. A file holds, in this order: a header; a description of each field; one row for each sample;
+pages of image bytes, the first at the next multiple of the page size, where no image crosses from one page to the next;
+a table of where each image lies.
 """
 
 import os
@@ -17,7 +18,7 @@ from dataprep.images import StoredImage
 from dataprep.manifest import JPEG_MODE, RAW_MODE
 
 VERSION = 2
-INT_FIELD, RGB_IMAGE_FIELD = 1, 2  # FFCV's numbers of field types
+INT_FIELD, RGB_IMAGE_FIELD = 1, 2  # FFCV's type ids of fields
 
 HEADER = np.dtype(
     [("version", "<u2"), ("num_fields", "<u2"), ("page_size", "<u4"), ("num_samples", "<u8"), ("alloc_table", "<u8")]
@@ -31,9 +32,16 @@ ROWS_START = HEADER.itemsize + FIELDS.nbytes
 
 
 def write_beton(path: Path, samples: Iterable[tuple[StoredImage, int]], capacity: int, page_size: int) -> int:
-    """Writes up to ``capacity`` images with labels (none larger than a page), and returns how many there were.
+    """Writes images with their labels to a store.
 
-    The rows of the images that did not come lie unused between the last row and the first page.
+    Args:
+        path: of the store.
+        samples: images, none larger than a page, and their labels (-1 without classes).
+        capacity: the largest number of images; if there are fewer, zeros fill the remaining rows.
+        page_size: in bytes.
+
+    Returns:
+        How many images were written.
 
     Raises:
         OSError: the disk is full, or the file cannot be written.
@@ -61,10 +69,13 @@ def write_beton(path: Path, samples: Iterable[tuple[StoredImage, int]], capacity
 
 
 def read_beton(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """ROW [n] of a store, in sample order, and how many bytes each image takes, int64 [n].
+    """Reads the tables of a store.
+
+    Returns:
+        ROW [n] in the order of the samples, and how many bytes each image takes, int64 [n].
 
     Raises:
-        UserError: it is of another version, has other fields, or its tables are damaged.
+        UserError: the store has another version or other fields, or its tables are damaged.
     """
     with path.open("rb") as file:
         header = _read(file, HEADER, 1, path)[0]
@@ -83,15 +94,15 @@ def read_beton(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def stored_sizes(path: Path, addresses: np.ndarray, allocations: np.ndarray) -> np.ndarray:
-    """How many bytes of the file each image takes, int64 [n].
+    """Looks up how many bytes of the file each image takes, int64 [n].
 
     Args:
         path: of the store.
-        addresses: where the images begin, uint64 [n].
-        allocations: ALLOCATION, in any order.
+        addresses: where the images begin, in bytes from the start of the file, uint64 [n].
+        allocations: ALLOCATION [n], in any order.
 
     Raises:
-        UserError: an image begins where no allocation does, or reaches beyond the file: it would be read from there.
+        UserError: an image begins where no allocation does, or ends beyond the end of the file.
     """
     order = np.argsort(allocations["ptr"])
     starts = allocations["ptr"][order]

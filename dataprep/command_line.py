@@ -1,4 +1,4 @@
-"""Command lines whose mistakes end as every other wrong input does: in one sentence."""
+"""Parsing of command lines, in which a mistake is reported in one sentence, like every other wrong input."""
 
 import argparse
 import sys
@@ -12,26 +12,26 @@ from dataprep.errors import UserError
 class SentenceParser(argparse.ArgumentParser):
     """An ``ArgumentParser`` that raises UserError instead of printing its usage and exiting.
 
-    Options are named with ``_``, are accepted with ``-`` in its place, and cannot be shortened.
+    Options are defined with ``_``, are also accepted with ``-`` in its place, and cannot be abbreviated.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{"allow_abbrev": False, **options})
 
     def parse_args(self, arguments: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        """As ``ArgumentParser.parse_args``."""
+        """Parses like ``ArgumentParser.parse_args``, after ``with_underscores``."""
         return super().parse_args(with_underscores(sys.argv[1:] if arguments is None else arguments), namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Raises a UserError."""
+        """Raises a UserError with argparse's message and a hint at ``--help``."""
         raise UserError(f"{message}; {self.prog} --help shows how it is used")
 
 
 def with_underscores(arguments: Sequence[str]) -> list[str]:
-    """The command line with every option spelt as it is defined: ``--batch_size=8`` becomes ``--batch_size=8``."""
+    """Spells the name of every option as it is defined: ``--batch-size=8`` becomes ``--batch_size=8``."""
     spelt: list[str] = []
     for number, argument in enumerate(arguments):
-        if argument == "--":  # what follows are no options
+        if argument == "--":  # only positional arguments follow
             return [*spelt, *arguments[number:]]
         name, equals, value = argument.partition("=")
         spelt.append("--" + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument)
@@ -39,7 +39,7 @@ def with_underscores(arguments: Sequence[str]) -> list[str]:
 
 
 def comma_list(choices: Sequence[str]) -> Callable[[str], list[str]]:
-    """An argument's type: some of the choices, with commas between them."""
+    """Makes an argparse type: names out of ``choices``, separated by commas."""
 
     def parse(text: str) -> list[str]:
         names = text.split(",")
@@ -52,7 +52,7 @@ def comma_list(choices: Sequence[str]) -> Callable[[str], list[str]]:
 
 
 def output_file(text: str) -> Path:
-    """An argument's type: a file that can be written, as far as its folder tells before the work."""
+    """An argparse type: the path of a file to write; its folder must exist, so that no work is done in vain."""
     path = Path(text)
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{path} cannot be written: make the folder {path.parent} first")
@@ -62,7 +62,7 @@ def output_file(text: str) -> Path:
 
 
 def count(text: str) -> int:
-    """An argument's type: a whole number from 1."""
+    """An argparse type: a whole number of at least 1."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is too few; give at least 1")

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Its result has the chosen command as ``run``, a function of the options."""
+    """Builds the parser. What it parses has the chosen command as ``run``, a function that takes these options."""
     whole = SentenceParser(
-        prog="python -m dataprep", description="Draws an image set, converts a folder of images to a store, checks one."
+        prog="python -m dataprep", description="Draws an image set, converts images to a store, or checks a store."
     )
     commands = whole.add_subparsers(required=True, metavar="COMMAND", parser_class=SentenceParser)
     _add_demo(commands.add_parser("demo", help="draw a labelled image set with masks"))
@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
 def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("out", type=Path, metavar="OUT", help="folder to make")
     demo.add_argument("--images", type=int, default=1200, help="pictures in all, one in six for validation (1200)")
-    demo.add_argument("--seed", type=int, default=0, help="the pictures are a function of it (0)")
+    demo.add_argument("--seed", type=int, default=0, help="another seed draws other pictures (0)")
     demo.set_defaults(run=_demo)
 
 
@@ -60,14 +60,14 @@ def _add_verify(verify: argparse.ArgumentParser) -> None:
 
 def _add_conversion(command: argparse.ArgumentParser) -> None:
     command.add_argument("--list", type=Path, metavar="FILE", help="only these images: one path in SOURCE a line")
-    command.add_argument("--max_side", type=int, default=500, help="reduce images to this many pixels (500)")
+    command.add_argument("--max_side", type=int, default=500, help="reduce images to this longer side in pixels (500)")
     command.add_argument("--quality", type=int, default=90, help="JPEG quality of what is encoded anew (90)")
-    command.add_argument("--on_error", choices=ON_ERROR, default="fail", help="at an unreadable image (fail)")
+    command.add_argument("--on_error", choices=ON_ERROR, default="fail", help="what to do at unreadable images (fail)")
     command.add_argument("--overwrite", action="store_true", help="replace an existing store, once the new is whole")
 
 
 def _demo(options: argparse.Namespace) -> None:
-    from dataprep.demo import write_demo  # OpenCV, which the other commands do without
+    from dataprep.demo import write_demo  # imports OpenCV, which the other commands do without
 
     write_demo(options.out, options.images, options.seed, options.workers)
     print(f"drew {options.images} pictures into {options.out}")

@@ -1,4 +1,4 @@
-"""What every store's conversion has in common: its options, its images in order, and the record of what was seen."""
+"""What conversions to all kinds of stores share: checking options, converting images in order, and the manifest."""
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
@@ -15,7 +15,7 @@ from dataprep.notes import note
 from dataprep.sources import ImageSource
 from dataprep.workers import ordered_map
 
-LARGEST_SIDE = 65500  # libjpeg's limit, within the uint16 of FFCV's metadata
+LARGEST_SIDE = 65500  # pixels: libjpeg's limit, which also fits the uint16 of FFCV's metadata
 UNLABELLED = -1
 
 Sample = tuple[StoredImage, int]
@@ -23,7 +23,14 @@ Sample = tuple[StoredImage, int]
 
 @dataclass
 class Record:
-    """What a conversion has seen so far."""
+    """What a conversion has seen so far.
+
+    Attributes:
+        labels: how many images of each label are in the store (-1 without classes).
+        originals: how many of them keep the bytes of their source file.
+        raw: how many of them are stored as pixels.
+        skipped: the images that were left out.
+    """
 
     labels: Counter[int] = field(default_factory=Counter)
     originals: int = 0
@@ -46,11 +53,18 @@ def check_options(options: StoreOptions, workers: int) -> None:
 def write_converted(
     write: Callable[[Iterable[Sample]], object], source: ImageSource, options: StoreOptions, workers: int, largest: int
 ) -> Record:
-    """Hands all images with labels (-1 without classes), in their order, to ``write``, and says what they were.
+    """Converts all images of a source in their order, and hands them to ``write``.
+
+    Args:
+        write: takes the converted images with their labels (-1 without classes), and writes them to a store.
+        source: the images.
+        options: how they are converted.
+        workers: number of worker processes.
+        largest: number of bytes that an image may take in the store.
 
     Raises:
-        UserError: an unreadable image, or one of more than ``largest`` bytes, where they are not to be skipped; a dead
-            worker; no image at all.
+        UserError: an image is unreadable or larger than ``largest``, and is not to be skipped; no image is left; or a
+            worker died.
     """
     record = Record()
     with closing(_samples(source, options, workers, largest, record)) as samples:
@@ -62,7 +76,7 @@ def write_converted(
 
 
 def describe(source: ImageSource, options: StoreOptions, record: Record, **store: object) -> Manifest:
-    """The manifest of what was written; ``store`` are its fields of kind, size and digest."""
+    """Builds the manifest of a written store; ``store`` gives its fields kind, size_bytes, sha256 and files."""
     return Manifest(
         count=record.labels.total(),
         originals=record.originals,

@@ -1,4 +1,4 @@
-"""The built-in image set: textured objects before dead leaves, with classes and masks, drawn from a seed."""
+"""Draws the demo's image set from a seed: textured objects before dead leaves, with classes and masks."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,20 +18,25 @@ from dataprep.objects import CLASSES, Pose, coverage, draw_object
 from dataprep.workers import available_cores, ordered_map
 
 CLASS_NAMES = tuple(CLASSES)
-FEWEST_IMAGES = 6 * len(CLASS_NAMES)  # every class in both parts
+FEWEST_IMAGES = 6 * len(CLASS_NAMES)  # so that both parts have every class
 VALIDATION_EVERY = 6
 JPEG_QUALITY = 92
-SIZES = ((160, 160), (144, 176), (176, 144))
-RADII = (0.3, 0.5)  # of the labelling object, least and largest, as shares of the shorter side
-COMPANIONS = (0.6, 0.25, 0.1, 0.05)  # how often 0, 1, 2 or 3 other objects are there
-LARGEST_MARGIN = 1.4  # the labelling object's visible area over the next one's
-LEAST_VISIBLE = 0.6  # share of the labelling object that nothing in front hides
+SIZES = ((160, 160), (144, 176), (176, 144))  # height and width in pixels
+RADII = (0.3, 0.5)  # smallest and largest of the object that gives the label, as shares of the shorter side
+COMPANIONS = (0.6, 0.25, 0.1, 0.05)  # probabilities of 0, 1, 2 or 3 other objects
+LARGEST_MARGIN = 1.4  # least ratio of the labelling object's visible area to that of any other object
+LEAST_VISIBLE = 0.6  # least share of the labelling object that is not hidden
 
 
 @dataclass(frozen=True)
 class Picture:
-    """Image uint8 RGB [h, w, 3]; mask uint8 [h, w] (0 background, k + 1 class k); label, the class index
-    of the object with the largest visible area."""
+    """A drawn picture.
+
+    Attributes:
+        image: uint8 RGB [height, width, 3].
+        mask: uint8 [height, width], 0 for the background and k + 1 for class k.
+        label: class index of the object with the largest visible area.
+    """
 
     image: np.ndarray
     mask: np.ndarray
@@ -40,7 +45,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Place:
-    """Where picture ``index`` of a set goes: its part ("train" or "val") and its class."""
+    """Where a picture of the set belongs.
+
+    Attributes:
+        index: of the picture in the set.
+        part: "train" or "val".
+        label: class index.
+    """
 
     index: int
     part: str
@@ -52,13 +63,20 @@ class Place:
 
 
 def write_demo(out: Path, images: int = 1200, seed: int = 0, workers: int | None = None) -> None:
-    """Writes ``out``/{train,val}/CLASS/NAME.jpg and the masks {train,val}_masks/CLASS/NAME.png.
+    """Writes ``out``/{train,val}/CLASS/NAME.jpg and the masks ``out``/{train,val}_masks/CLASS/NAME.png.
 
-    Every sixth picture is for validation; classes are balanced in both parts. The pictures depend on the seed
-    and their index only. The folder has another name until it is complete.
+    Every sixth picture is for validation; classes are balanced in both parts. A picture depends only on the seed and on
+    its index. The folder appears under its name once it is complete.
+
+    Args:
+        out: folder to make; an empty one may be there.
+        images: number of pictures in both parts together.
+        seed: at least 0.
+        workers: number of processes; by default one for each available core.
 
     Raises:
-        UserError: too few images, ``out`` exists and is not empty or cannot be written, a dead worker.
+        UserError: an argument is out of range, ``out`` exists and is not an empty folder or cannot be written, or a
+            worker died.
     """
     if images < FEWEST_IMAGES:
         raise UserError(f"--images {images} is too few; give at least {FEWEST_IMAGES}, so that every class appears")
@@ -79,7 +97,7 @@ def write_demo(out: Path, images: int = 1200, seed: int = 0, workers: int | None
 
 
 def places(images: int) -> Iterator[Place]:
-    """Parts and classes of all pictures of a set: both parts go through the classes in turn."""
+    """Yields the place of every picture of a set; each part goes through the classes in turn."""
     for index in range(images):
         group, position = divmod(index, VALIDATION_EVERY)
         if position == VALIDATION_EVERY - 1:
@@ -91,9 +109,9 @@ def places(images: int) -> Iterator[Place]:
 def draw_picture(seed: int, index: int, label: int) -> Picture:
     """Draws picture ``index`` of a set.
 
-    It has one to four objects of different classes, the largest to be seen being of class ``label``. All stand in
-    the same light: a light of its own would be the easiest thing to know a picture by, and a network trained
-    without labels would learn that first.
+    It has one to four objects of different classes; the one with the largest visible area is of class ``label``. No
+    picture has a tint or brightness of its own as a whole: that would be the easiest way to recognise a picture, and a
+    network trained without labels would learn it first.
     """
     generator = np.random.default_rng((seed, index))
     while True:
@@ -103,7 +121,7 @@ def draw_picture(seed: int, index: int, label: int) -> Picture:
 
 
 def _try_picture(generator: Generator, label: int) -> Picture | None:
-    """None if the object of class ``label`` came out hidden, or hardly larger than the next one."""
+    """Draws a picture; None if too much of the labelling object is hidden, or another one is nearly as large."""
     height, width = _size(generator)
     image = dead_leaves(generator, height, width)
     mask = np.zeros((height, width), np.uint8)
@@ -122,12 +140,15 @@ def _try_picture(generator: Generator, label: int) -> Picture | None:
 
 
 def _size(generator: Generator) -> tuple[int, int]:
-    """Height and width in pixels: square, lying or standing."""
+    """Draws height and width in pixels: square, landscape or portrait."""
     return SIZES[generator.integers(len(SIZES))]
 
 
 def _layout(generator: Generator, height: int, width: int, label: int) -> list[tuple[int, Pose]]:
-    """Classes and poses from back to front; the first drawn is large and central, the others are smaller."""
+    """Draws classes and poses, in order from back to front.
+
+    The object of class ``label`` is large and near the centre; the others are smaller and anywhere.
+    """
     others = np.delete(np.arange(len(CLASS_NAMES)), label)
     companions = generator.choice(others, generator.choice(4, p=COMPANIONS), replace=False)
     side = min(height, width)
@@ -145,7 +166,13 @@ def _pose(generator: Generator, centre: np.ndarray, radius: float) -> Pose:
 
 
 def drop_leaves(generator: Generator, image: np.ndarray, mask: np.ndarray) -> None:
-    """Up to three plain leaves in front of everything; they are background."""
+    """Draws up to three plain leaves in front of all objects; the mask calls them background.
+
+    Args:
+        generator: of the random numbers.
+        image: float32 RGB [height, width, 3] in levels 0 to 255, changed in place.
+        mask: uint8 [height, width], changed in place.
+    """
     height, width = mask.shape
     for colour in random_colours(generator, int(generator.integers(0, 4))):
         centre = generator.uniform(0, (width, height))
@@ -156,7 +183,7 @@ def drop_leaves(generator: Generator, image: np.ndarray, mask: np.ndarray) -> No
 
 
 def _write_picture(place: Place, folder: Path, seed: int) -> None:
-    cv2.setNumThreads(1)  # the processes share the cores out already
+    cv2.setNumThreads(1)  # the worker processes use all cores already
     picture = draw_picture(seed, place.index, place.label)
     bgr = cv2.cvtColor(picture.image, cv2.COLOR_RGB2BGR)
     _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])

@@ -1,4 +1,4 @@
-"""The one kind of error that a user can mend, and how a program ends on it."""
+"""The one kind of error that a user can correct, and how a program ends when it occurs."""
 
 import sys
 from collections.abc import Iterator
@@ -6,17 +6,17 @@ from contextlib import contextmanager
 from typing import Literal, get_args
 
 OnError = Literal["fail", "skip"]
-"""What happens at an image that does not decode: the work ends, or goes on without it."""
+"""What happens at an image that does not decode: the program ends with an error, or leaves the image out."""
 ON_ERROR: tuple[OnError, ...] = get_args(OnError)
 
 
 class UserError(ValueError):
-    """A wrong option, path, store, checkpoint or mask: one sentence that says what, where, and what to do."""
+    """A wrong option, path, store, checkpoint or mask. Its one sentence says what is wrong, where, and what to do."""
 
 
 @contextmanager
 def exit_on_user_error() -> Iterator[None]:
-    """Ends the program with code 2 and the error's sentence on stderr, without a traceback."""
+    """On a UserError, prints its sentence to stderr without a traceback, and ends the program with exit code 2."""
     try:
         yield
     except UserError as error:

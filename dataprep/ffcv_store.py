@@ -1,4 +1,4 @@
-"""A folder of images into one FFCV store, whole or not at all."""
+"""Converts a folder of images to one FFCV store, which appears only once it is complete."""
 
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from dataprep.manifest import Manifest, StoreOptions, manifest_path, sha256_of
 from dataprep.sources import ImageSource
 from dataprep.workers import available_cores
 
-SMALLEST_PAGE = 1 << 23  # FFCV's default
+SMALLEST_PAGE = 1 << 23  # bytes: FFCV's default
 LARGEST_PAGE = 1 << 28
 
 
@@ -27,15 +27,24 @@ def write_store(
     on_error: OnError = "fail",
     overwrite: bool = False,
 ) -> Manifest:
-    """Converts the images, in their order, to ``out`` (``.beton``) with its manifest beside it.
+    """Converts the images, in their order, to ``out``, and writes its manifest beside it.
 
-    Fields: ``image`` (its longer side at most ``max_side`` pixels) and ``label`` (-1 without classes). Mode "jpg"
-    stores JPEGs, "raw" pixels, and "mixed" pixels for a ``raw_share`` of the images, drawn by their place in the
-    source. ``on_error="skip"`` leaves unreadable images out and records them. The bytes do not depend on ``workers``.
-    Until the store is complete it has another name, and an interruption leaves nothing.
+    The store has the fields ``image`` and ``label`` (-1 without classes). Its bytes do not depend on ``workers``. It
+    appears under its name once it is complete; an interrupted conversion leaves no incomplete store.
+
+    Args:
+        source: the images.
+        out: file to write, ending in ``.beton``.
+        max_side: longer side, in pixels, to which larger images are reduced.
+        quality: JPEG quality, 1 to 100, of images that are encoded anew.
+        mode: "jpg" stores JPEGs, "raw" pixels, "mixed" pixels for a share of the images and JPEGs for the others.
+        raw_share: share of images, 0 to 1, that mode "mixed" stores as pixels; the place in the source decides which.
+        workers: number of processes; by default one for each available core.
+        on_error: "fail" stops at an unreadable image; "skip" leaves it out and records it in the manifest.
+        overwrite: whether an existing store is replaced.
 
     Raises:
-        UserError: a wrong option, an unwritable or existing ``out``, an unreadable image, a dead worker.
+        UserError: an option is wrong, ``out`` exists or cannot be written, an image is unreadable, or a worker died.
     """
     options = StoreOptions(max_side, quality, on_error, mode, _raw_share(mode, raw_share))
     workers = available_cores() if workers is None else workers
@@ -47,7 +56,8 @@ def write_store(
         record = write_converted(write, source, options, workers, largest=page_size)
         size, digest = partial_store.stat().st_size, sha256_of(partial_store)
         manifest = describe(source, options, record, kind="ffcv", size_bytes=size, sha256=digest)
-        # The store comes last: a manifest alone is nothing, and a store never stands without one.
+        # The store comes last, so that none is ever without a manifest. An interruption in between leaves the manifest
+        # alone, or with ``overwrite`` beside the old store, which then fails the manifest's check.
         manifest.write(manifest_path(out))
         put_in_place(partial_store, out)
     return manifest
@@ -75,6 +85,6 @@ def _check_out(out: Path, overwrite: bool) -> None:
 
 
 def _page_size(max_side: int) -> int:
-    """A power of two that holds the pixels of the largest image uncompressed, within bounds."""
+    """Page size in bytes: the power of two that holds the pixels of the largest image, kept within the bounds above."""
     largest = 3 * max_side * max_side
     return min(max(SMALLEST_PAGE, 1 << (largest - 1).bit_length()), LARGEST_PAGE)

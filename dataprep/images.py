@@ -1,4 +1,4 @@
-"""One image, from any file that Pillow reads to the bytes that a store keeps."""
+"""Converts one image, from any file that Pillow reads to the bytes that a store keeps."""
 
 import hashlib
 import io
@@ -11,19 +11,24 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from dataprep.jpeg_decoder import decodes
 from dataprep.manifest import StoreOptions
 
-ORIENTATION_TAG = 0x0112
+ORIENTATION_TAG = 0x0112  # of EXIF
 DIGEST_BYTES = 8
-TURNED = range(2, 9)  # the orientations that are not upright; other values mean nothing
+TURNED = range(2, 9)  # the EXIF orientations that are not upright; values beyond 1 to 8 are undefined
 
 
 class UnreadableImage(Exception):
-    """The file is not an image that can be decoded whole; the text is the reason."""
+    """A file is not an image that can be decoded completely; the message is the reason."""
 
 
 class StoredImage(NamedTuple):
-    """Bytes for a store, the image's size in pixels, and whether they are the source file's own.
+    """An image as a store keeps it.
 
-    ``data`` is a JPEG, or where ``raw`` the pixels: uint8 RGB [height, width, 3].
+    Attributes:
+        data: a JPEG, or if ``raw`` the pixels, uint8 RGB [height, width, 3].
+        height: in pixels.
+        width: in pixels.
+        original: whether ``data`` is the unchanged content of the source file.
+        raw: whether ``data`` is pixels.
     """
 
     data: bytes
@@ -36,21 +41,30 @@ class StoredImage(NamedTuple):
 def load_rgb(path: Path) -> Image.Image:
     """Decodes a file of any mode to upright 8-bit RGB.
 
-    EXIF orientation is applied, transparency dropped, and of 16 bits the upper eight are kept.
+    EXIF orientation is applied, transparency is dropped, and of 16 bits the upper eight are kept.
 
     Raises:
-        UnreadableImage: it cannot be decoded whole.
+        UnreadableImage: it cannot be decoded completely.
     """
     return _decode(_open(_read(path)))
 
 
 def stored_image(path: Path, max_side: int, quality: int, raw: bool = False) -> StoredImage:
-    """The file's own bytes if they are an upright RGB JPEG within ``max_side`` pixels, else a JPEG made from it.
+    """Converts a file to what a store keeps of it.
 
-    A JPEG that only Pillow forgives (FFCV's decoder warns of it) is encoded anew. With ``raw`` it is the pixels.
+    An upright RGB JPEG whose sides are at most ``max_side`` is kept as it is. Any other image is reduced to
+    ``max_side`` if it is larger, and encoded as JPEG. So is a JPEG of which FFCV's decoder warns, although Pillow
+    decodes it.
+
+    Args:
+        path: of the file.
+        max_side: longest side in pixels.
+        quality: JPEG quality, 1 to 100.
+        raw: whether the pixels are stored instead of a JPEG.
 
     Raises:
-        UnreadableImage: it cannot be decoded whole.
+        UnreadableImage: it cannot be decoded completely.
+        UserError: FFCV is not installed.
     """
     data = _read(path)
     image = _open(data)
@@ -66,13 +80,13 @@ def stored_image(path: Path, max_side: int, quality: int, raw: bool = False) -> 
 
 
 def convert(item: tuple[int, str], root: Path, options: StoreOptions) -> StoredImage | UnreadableImage:
-    """Image ``(place in the source, path below root)`` as the options want it stored.
+    """Converts image ``item`` (its place in the source, its path below ``root``) as the options say.
 
-    An error is a value here, which crosses from a worker.
+    An error is returned, not raised: ``ordered_map`` ends at an exception, and the caller may want to skip the image.
     """
     place, file = item
     with warnings.catch_warnings():
-        # Pillow warns of odd metadata, which matter to nobody here and would tear the progress bar.
+        # Pillow warns of odd metadata, which does not matter here and would break up the progress bar.
         warnings.simplefilter("ignore")
         try:
             raw = kept_as_pixels(place, options.raw_share)
@@ -84,7 +98,7 @@ def convert(item: tuple[int, str], root: Path, options: StoreOptions) -> StoredI
 def kept_as_pixels(place: int, share: float) -> bool:
     """Whether image ``place`` of a source belongs to the share (0 to 1) that is stored as pixels.
 
-    A pure function: a larger share keeps the images of a smaller one.
+    It depends on the arguments only. The images of a smaller share also belong to every larger one.
     """
     digest = hashlib.blake2b(place.to_bytes(8, "little"), digest_size=DIGEST_BYTES).digest()
     return int.from_bytes(digest, "little") < share * 256**DIGEST_BYTES
@@ -112,7 +126,7 @@ def _open(data: bytes) -> Image.Image:
 def _is_turned(image: Image.Image) -> bool:
     try:
         return image.getexif().get(ORIENTATION_TAG) in TURNED
-    except Exception:  # broken metadata around sound pixels: the same as none
+    except Exception:  # broken metadata beside intact pixels counts as none
         return False
 
 
@@ -137,8 +151,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _high_bytes(image: Image.Image) -> Image.Image:
-    """16-bit grey to RGB, where Pillow's own conversion would clip at 255."""
-    import numpy as np  # half of a worker's start, which most conversions can do without
+    """Converts 16-bit grey to RGB by its upper eight bits; Pillow's own conversion would clip at 255."""
+    import numpy as np  # takes half of a worker's start-up time, and most conversions do not need it
 
     levels = np.asarray(image)
     if levels.min() < 0 or levels.max() > 0xFFFF:

@@ -1,6 +1,6 @@
-"""The decoder that FFCV reads a store with, as a check on JPEG bytes before they are kept.
+"""Checks JPEG bytes, before they are kept, with the decoder by which FFCV will read them.
 
-It is called in FFCV's own shared library, without importing FFCV, which takes seconds in every worker.
+The decoder is called in FFCV's shared library without importing FFCV, which would take seconds in every worker.
 """
 
 import ctypes
@@ -10,14 +10,17 @@ from pathlib import Path
 
 from dataprep.errors import UserError
 
-REDUCTION = 8  # the largest that libjpeg has
+REDUCTION = 8  # of each side: the largest that libjpeg supports
 
 
 def decodes(data: bytes, height: int, width: int) -> bool:
-    """Whether a height x width JPEG decodes whole, without so much as a warning.
+    """Whether a JPEG of ``height`` x ``width`` pixels decodes completely and without a warning.
 
-    It is decoded to an eighth of its size: that reads every bit of it, and saves most of the arithmetic after, in
-    which nothing can fail.
+    It is decoded to an eighth of its sides. This still reads every bit of the data, but saves most of the arithmetic
+    that follows, which cannot fail.
+
+    Raises:
+        UserError: FFCV is not installed.
     """
     pixels = ctypes.create_string_buffer(3 * -(-height // REDUCTION) * -(-width // REDUCTION))
     whole = (height, width, 0, 0, 1, REDUCTION, False, False)
@@ -32,8 +35,8 @@ def _imdecode() -> "ctypes._NamedFuncPointer":
     if library is None:
         raise UserError("ffcv is not installed; run scripts/setup.sh")
     function = ctypes.CDLL(str(library)).imdecode
-    # The arguments: input and its size; height, width; output; height, width, x and y of a crop; a scale's
-    # numerator and denominator; whether to crop, and to flip.
+    # The arguments: the input and its size in bytes; its height and width; the output; height, width, x and y of a
+    # crop; numerator and denominator of a scale; whether to crop, and whether to flip.
     function.argtypes = [ctypes.c_char_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p]
     function.argtypes += [ctypes.c_uint32] * 6 + [ctypes.c_bool] * 2
     return function

@@ -1,4 +1,4 @@
-"""What lies beside a store: what it was made from and how, and a digest that shows whether it is whole."""
+"""The manifest beside a store: what the store was made from and how, and a digest to detect damage."""
 
 import hashlib
 import json
@@ -11,12 +11,17 @@ from dataprep.errors import OnError, UserError
 
 FORMAT_VERSION = 1
 JPEG_MODE, RAW_MODE = 0, 1
-"""How an image is stored: FFCV's IMAGE_MODES, a Numba dictionary whose first reading compiles for a second."""
+"""How an image is stored: the values of FFCV's IMAGE_MODES, a Numba dictionary that takes a second to compile."""
 
 
 @dataclass(frozen=True)
 class SkippedImage:
-    """An image that was left out of the store."""
+    """An image that was left out of the store.
+
+    Attributes:
+        path: relative to the source folder.
+        reason: why it could not be converted.
+    """
 
     path: str
     reason: str
@@ -24,7 +29,13 @@ class SkippedImage:
 
 @dataclass(frozen=True)
 class StoreFile:
-    """One file of a store that is a folder."""
+    """One file of a store that is a folder.
+
+    Attributes:
+        name: within the folder.
+        size_bytes: its size.
+        sha256: hexadecimal digest of its content.
+    """
 
     name: str
     size_bytes: int
@@ -35,8 +46,12 @@ class StoreFile:
 class StoreOptions:
     """How the images were converted.
 
-    ``max_side`` in pixels, ``quality`` of re-encoded JPEGs; ``raw_share`` of the images kept as pixels: 0 in mode
-    "jpg", 1 in "raw", and between in "mixed".
+    Attributes:
+        max_side: longer side, in pixels, to which larger images were reduced.
+        quality: JPEG quality, 1 to 100, of images that were encoded anew.
+        on_error: what was to happen at an unreadable image.
+        mode: "jpg", "raw" or "mixed".
+        raw_share: share of the images kept as pixels: 0 in mode "jpg", 1 in "raw", from 0 to 1 in "mixed".
     """
 
     max_side: int
@@ -50,9 +65,21 @@ class StoreOptions:
 class Manifest:
     """Record of one store.
 
-    ``count`` images, of which ``originals`` keep the bytes of their source file and ``raw`` are stored as pixels.
-    Kind "ffcv" is one file, whose size and digest these are. Kind "webdataset" is a folder of ``files``: its size is
-    that of all together, and its digest that of their list as `sha256sum` prints it in the order of their names.
+    Attributes:
+        kind: "ffcv", one file, or "webdataset", a folder of ``files``.
+        count: number of images in the store.
+        originals: how many of them keep the bytes of their source file.
+        classes: names in the order of the labels; None without classes.
+        label_counts: number of images of each class; None without classes.
+        source: absolute path of the folder of images.
+        list_file: absolute path of the list that chose the images, if there was one.
+        options: how the images were converted.
+        skipped: images that were left out.
+        size_bytes: of the file, or of all ``files`` together.
+        sha256: hexadecimal digest of the file, or for a folder ``digest_of(files)``.
+        raw: how many images are stored as pixels.
+        files: of a store that is a folder; empty for one file.
+        format_version: of the manifest.
     """
 
     kind: str
@@ -71,19 +98,19 @@ class Manifest:
     format_version: int = FORMAT_VERSION
 
     def check(self, store: Path, digest: bool = False) -> None:
-        """Raises UserError if the store is not the one described: by its sizes, and by its digests if asked."""
+        """Raises UserError if the sizes of the store's files, or with ``digest`` their content, are not as recorded."""
         if not self.files:
             _check_file(store, self.size_bytes, self.sha256 if digest else None)
         for file in self.files:
             _check_file(store / file.name, file.size_bytes, file.sha256 if digest else None)
 
     def write(self, path: Path) -> None:
-        """Writes the record as JSON, complete or not at all."""
+        """Writes the record as JSON; the file appears once it is complete."""
         write_text(path, json.dumps(asdict(self), indent=1))
 
 
 def manifest_path(store: Path) -> Path:
-    """STORE.json, for example ``train.beton.json``; of a store that is a folder, ``manifest.json`` in it."""
+    """Path of a store's manifest: STORE.json, such as ``train.beton.json``, or in a folder ``manifest.json``."""
     return store / "manifest.json" if store.is_dir() else store.with_name(store.name + ".json")
 
 
@@ -91,7 +118,7 @@ def read_manifest(store: Path) -> Manifest:
     """Reads the manifest of a store.
 
     Raises:
-        UserError: it is missing, is no manifest, or has another version's format.
+        UserError: it is missing, is not a manifest, is incomplete, or has another format version.
     """
     path = manifest_path(store)
     try:
@@ -113,12 +140,13 @@ def read_manifest(store: Path) -> Manifest:
 
 
 def sha256_of(path: Path) -> str:
+    """The hexadecimal SHA-256 digest of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of(files: Sequence[StoreFile]) -> str:
-    """The digest of a store of several files: that of their digests and names."""
+    """The SHA-256 digest of the list that ``sha256sum`` prints for ``files`` in the order of their names."""
     lines = "".join(f"{file.sha256}  {file.name}\n" for file in sorted(files, key=lambda file: file.name))
     return hashlib.sha256(lines.encode()).hexdigest()
 
@@ -136,7 +164,7 @@ def _check_file(path: Path, size_bytes: int, sha256: str | None) -> None:
 
 
 def _from_record(record: dict) -> Manifest:
-    """Fields that have defaults were added later: a store without them is as they say."""
+    """Builds a manifest from its JSON; a field that is not in it has its default value."""
     values = {field.name: record[field.name] for field in fields(Manifest) if _required(field) or field.name in record}
     for name in ("classes", "label_counts"):
         values[name] = None if values[name] is None else tuple(values[name])

@@ -1,4 +1,4 @@
-"""What a program tells its user besides its results: on stderr, above a progress bar, and once for all processes."""
+"""Notes to the user besides the results: printed to stderr, above a progress bar, and by one process of a run only."""
 
 import sys
 
@@ -12,13 +12,13 @@ def note(text: str, every_process: bool = False) -> None:
 
     Args:
         text: one sentence.
-        every_process: it is about this process alone, so that the others cannot say it in its place.
+        every_process: print it even in a process whose notes are muted, since it concerns this process only.
     """
     if every_process or not _muted:
         tqdm.write(f"note: {text}", file=sys.stderr)
 
 
 def mute_notes(muted: bool) -> None:
-    """Leaves the notes that concern all processes of a run to another one of them."""
+    """Mutes or unmutes this process's notes that concern all processes of a run: one process prints them for all."""
     global _muted
     _muted = muted

@@ -1,4 +1,8 @@
-"""The eight classes of the demo set: each has an outline and a texture of its own, and a usual colour."""
+"""The eight classes of the demo's image set: each has its own outline and texture, and a typical hue.
+
+Positions (x, y) in the image are in pixels. Coordinates (u, v) of an object have their origin at its centre and its
+radius as their unit. Colours are RGB in levels 0 to 255.
+"""
 
 import colorsys
 from collections.abc import Callable
@@ -10,17 +14,27 @@ from numpy.random import Generator
 
 from dataprep.dead_leaves import noise, random_colours
 
-OVERSAMPLING = 4  # of outlines, for smooth edges
-LEAST_CONTRAST = 60  # between the grey levels of an object's two colours
-HUE_SPREAD = 0.03  # of a class, in turns, where two classes are an eighth apart
+OVERSAMPLING = 4  # of each side when outlines are filled, for smooth edges
+LEAST_CONTRAST = 60  # levels between the means of an object's two colours
+HUE_SPREAD = 0.03  # standard deviation in a class, in turns; neighbouring classes are an eighth of a turn apart
 
-Contours = list[np.ndarray]  # closed outlines [k, 2] within the unit disc; a second one is a hole
+Contours = list[np.ndarray]
+"""Corners of closed outlines, float64 [k, 2]; a second outline is a hole. Those of CLASSES lie within the unit disc."""
 Texture = Callable[[Generator, np.ndarray, np.ndarray, float], np.ndarray]
+"""Maps generator, u, v and frequency (about periods per radius) to a field [h, w], whose sign selects a colour."""
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Centre (x, y) and radius in pixels, angle in radians, ``squash`` the ratio of the axes."""
+    """Where an object lies in an image.
+
+    Attributes:
+        x: of the centre, in pixels.
+        y: of the centre, in pixels.
+        radius: in pixels.
+        angle: in radians.
+        squash: ratio of the axis along v to the one along u.
+    """
 
     x: float
     y: float
@@ -30,16 +44,17 @@ class Pose:
 
 
 def draw_object(generator: Generator, name: str, pose: Pose, image: np.ndarray) -> np.ndarray:
-    """Draws one object of class ``name`` into ``image`` (float32 [h, w, 3], which changes).
+    """Draws one object of class ``name`` into ``image``, float32 [h, w, 3], which is changed in place.
 
-    Returns bool [h, w]: the pixels that it covers.
+    Returns:
+        bool [h, w]: the pixels that it covers by at least half.
     """
     contours, texture = CLASSES[name]
     alpha = coverage([_place(contour, pose) for contour in contours], *image.shape[:2])
     u, v = _object_coordinates(pose, *image.shape[:2])
     frequency = generator.uniform(2.0, 2.9)
     field = texture(generator, u, v, frequency)
-    # A sine's edge is made one pixel wide: its slope at 0 is 2 pi f / radius a pixel.
+    # The slope of a sine at 0 is 2 pi f / radius per pixel; divided by it, the edge between colours is one pixel wide.
     share = np.clip(0.5 + field * pose.radius / (2 * np.pi * frequency), 0, 1)[..., None]
     first, second = _two_colours(generator, list(CLASSES).index(name) / len(CLASSES))
     light = 1 + generator.uniform(0, 0.3) * (u * np.cos(pose.angle) + v * np.sin(pose.angle))
@@ -50,7 +65,7 @@ def draw_object(generator: Generator, name: str, pose: Pose, image: np.ndarray) 
 
 
 def coverage(contours: Contours, height: int, width: int) -> np.ndarray:
-    """float32 [height, width] in [0, 1]: the share of every pixel inside the outlines (x, y in pixels)."""
+    """The share of every pixel that lies inside the outlines (x, y in pixels), float32 [height, width] from 0 to 1."""
     fine = np.zeros((height * OVERSAMPLING, width * OVERSAMPLING), np.uint8)
     corners = [np.round(contour * OVERSAMPLING - 0.5).astype(np.int32) for contour in contours]
     cv2.fillPoly(fine, corners, 255)
@@ -64,7 +79,7 @@ def _place(contour: np.ndarray, pose: Pose) -> np.ndarray:
 
 
 def _object_coordinates(pose: Pose, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse of ``_place`` at the centres of all pixels."""
+    """(u, v) at the centres of all pixels, each float32 [height, width]: the inverse of ``_place``."""
     x = (np.arange(width, dtype=np.float32) + 0.5 - pose.x) / pose.radius
     y = ((np.arange(height, dtype=np.float32) + 0.5 - pose.y) / pose.radius)[:, None]
     cos, sin = np.float32(np.cos(pose.angle)), np.float32(np.sin(pose.angle))
@@ -72,7 +87,7 @@ def _object_coordinates(pose: Pose, height: int, width: int) -> tuple[np.ndarray
 
 
 def _two_colours(generator: Generator, hue: float) -> np.ndarray:
-    """float32 [2, 3] RGB: a strong colour near ``hue`` (in turns), and a much lighter or darker one."""
+    """Draws a strong colour near ``hue`` (turns) and a much lighter or darker one, float32 [2, 3], in random order."""
     while True:
         hue_turned = (hue + generator.normal(0, HUE_SPREAD)) % 1
         strong = colorsys.hsv_to_rgb(hue_turned, generator.uniform(0.6, 0.95), generator.uniform(0.6, 1.0))
@@ -134,13 +149,13 @@ def _grid(generator: Generator, u: np.ndarray, v: np.ndarray, frequency: float) 
 
 def _rays(generator: Generator, u: np.ndarray, v: np.ndarray, frequency: float) -> np.ndarray:
     spokes = round(3 * frequency)
-    # Rays meet at the centre, where a sine of the angle alone would be too steep for a pixel.
+    # Near the centre, where rays meet, a sine of the angle alone would change too fast for a pixel.
     return np.sin(spokes * np.arctan2(v, u)) * np.minimum(np.hypot(u, v) * 2, 1)
 
 
 def _blotches(generator: Generator, u: np.ndarray, v: np.ndarray, frequency: float) -> np.ndarray:
     height, width = u.shape
-    step = float(np.hypot(u[0, 1] - u[0, 0], v[0, 1] - v[0, 0]))  # of one pixel
+    step = float(np.hypot(u[0, 1] - u[0, 0], v[0, 1] - v[0, 0]))  # of u, v from one pixel to the next
     return noise(generator, height, width, 0.5 / (frequency * step))
 
 
@@ -154,4 +169,4 @@ CLASSES: dict[str, tuple[Contours, Texture]] = {
     "striped_disc": ([_polar([1.0] * 64)], _stripes),
     "zigzag_crescent": ([_crescent()], _zigzags),
 }
-"""Outline and texture of every class, in the order of the label ids 1 to 8."""
+"""Outline and texture of every class, in the order of the class indices 0 to 7 (1 to 8 in masks)."""

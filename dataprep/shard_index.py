@@ -1,4 +1,4 @@
-"""Where each image of a WebDataset store lies, for random access: ``index.npy`` in its folder."""
+"""The index of a WebDataset store, ``index.npy`` in its folder: where each image lies, for random access."""
 
 from pathlib import Path
 
@@ -10,28 +10,29 @@ from dataprep.manifest import read_manifest
 INDEX = np.dtype(
     [
         ("shard", "<u4"),
-        ("offset", "<u8"),  # of the JPEG's bytes within the shard
+        ("offset", "<u8"),  # of the JPEG from the start of the shard, in bytes
         ("size", "<u8"),  # of the JPEG in bytes
         ("height", "<u4"),
         ("width", "<u4"),
         ("label", "<i8"),  # -1 without classes
     ]
 )
-"""A row a sample, in their order."""
+"""One row of the index; there is one for each sample, in the order of the samples."""
 
 INDEX_NAME = "index.npy"
 
 
 def shard_name(shard: int) -> str:
+    """File name of a shard, counted from 0."""
     return f"shard-{shard:06d}.tar"
 
 
 def read_index(folder: Path) -> np.ndarray:
-    """INDEX [n] of a store written by ``python -m dataprep webdataset``.
+    """Reads the index, INDEX [n], of a store written by ``python -m dataprep webdataset``.
 
     Raises:
-        UserError: no such store, an index or a shard that is missing or not as long as the manifest says, an index
-            that is damaged or names what lies outside of the shards.
+        UserError: there is no such store; a file is missing or has another size than the manifest says; or the index is
+            damaged or points outside of the shards.
     """
     if not folder.is_dir():
         raise UserError(f"there is no folder of shards {folder}; make one with python -m dataprep webdataset")

@@ -1,4 +1,4 @@
-"""Tar shards as the webdataset library and DALI read them, each with the index that DALI's wds2idx would write."""
+"""Writes tar shards that webdataset and DALI read, each with the index that DALI's wds2idx would write."""
 
 import io
 import tarfile
@@ -16,16 +16,19 @@ DALI_INDEX_VERSION = "v1.2"
 
 
 class ShardWriter:
-    """Writes ``shard-000000.tar``, ... and their ``.idx`` into a folder; all is there when the context is left.
+    """Writes ``shard-000000.tar`` and so on, with their ``.idx``, into a folder; they are complete after the context.
 
-    Members are ``000000012.jpg`` and, with classes, ``000000012.cls`` (the label as text); times and owners are left
-    out, so that the bytes are a function of the images. No shard is larger than ``shard_bytes``, unless a single sample
-    is.
+    The members of a sample are ``000000012.jpg`` and, with classes, ``000000012.cls`` (the label as text). Times and
+    owners are left out, so that the same images give the same bytes.
+
+    Args:
+        folder: an existing folder.
+        shard_bytes: size that no shard exceeds, unless a single sample does.
     """
 
     def __init__(self, folder: Path, shard_bytes: int) -> None:
         self.folder = folder
-        # tarfile fills the last record of a shard.
+        # tarfile pads a shard to whole records.
         self.shard_bytes = shard_bytes // tarfile.RECORDSIZE * tarfile.RECORDSIZE
         self.rows: list[tuple[int, int, int, int, int, int]] = []
         self._tar: tarfile.TarFile | None = None
@@ -42,10 +45,10 @@ class ShardWriter:
             self._close_shard()
         elif self._tar is not None:
             assert self._tar.fileobj is not None
-            self._tar.fileobj.close()  # as it is; its folder goes
+            self._tar.fileobj.close()  # incomplete: the caller removes the folder
 
     def write(self, samples: Iterable[tuple[StoredImage, int]]) -> None:
-        """Appends images with their labels (-1: none).
+        """Appends images with their labels (-1 without classes).
 
         Raises:
             OSError: the disk is full, or a file cannot be written.
@@ -60,11 +63,11 @@ class ShardWriter:
             self.rows.append(row)
 
     def index(self) -> np.ndarray:
-        """INDEX [n], in the order of the samples."""
+        """The index of what was written, INDEX [n], in the order of the samples."""
         return np.array(self.rows, INDEX)
 
     def _add(self, members: dict[str, bytes]) -> list[int]:
-        """Writes the members of one sample, and returns where the bytes of each begin in their shard."""
+        """Writes the members of one sample, and returns the offsets in bytes at which their data begin in the shard."""
         size = sum(tarfile.BLOCKSIZE + _whole_blocks(len(data)) for data in members.values())
         if self._tar is None or (self._tar.offset + size + 2 * tarfile.BLOCKSIZE > self.shard_bytes and self._lines):
             self._close_shard()

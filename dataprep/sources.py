@@ -1,4 +1,4 @@
-"""Where the images are: class folders, or a flat or nested folder without labels."""
+"""Lists the images to convert: from class folders, or from a flat or nested folder without labels."""
 
 import os
 from collections import Counter
@@ -12,7 +12,15 @@ IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", 
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Images in their order: paths relative to ``root``, with class ids where the folders give them."""
+    """Images in their order.
+
+    Attributes:
+        root: folder that the paths are relative to.
+        files: paths with ``/`` between folders.
+        labels: class index of each file; None without classes.
+        classes: names in the order of the labels; None without classes.
+        list_file: the list that chose the files, if there is one.
+    """
 
     root: Path
     files: tuple[str, ...]
@@ -29,14 +37,19 @@ class ImageSource:
 
 
 def list_images(folder: Path, list_file: Path | None = None) -> ImageSource:
-    """Lists the images of a folder, or those that ``list_file`` names (one relative path a line), in order.
+    """Lists the images of a folder in sorted order, or those that ``list_file`` names, in its order.
 
-    Where every image lies exactly one folder deep, and in at least two folders, the folders are classes,
-    numbered by sorted name. With a list, too, they are those of the whole folder, so that lists agree.
-    Hidden files and folders, and files without an image's extension, are not looked at.
+    If every image lies exactly one folder deep, and in at least two folders, then these folders are classes, numbered
+    by sorted name. A list does not change this, so that all lists of a folder number its classes alike. Hidden files
+    and folders, and files without one of IMAGE_EXTENSIONS, are ignored.
+
+    Args:
+        folder: of the images.
+        list_file: text file with one path a line, relative to ``folder``.
 
     Raises:
-        UserError: the folder is missing or has no images, or the list names what is not an image in it.
+        UserError: the folder is missing or has no images; or the list cannot be read, is empty, names an image twice,
+            or names a file that is not an image in the folder.
     """
     if not folder.is_dir():
         raise UserError(f"the image folder {folder} does not exist or is no folder; give one with images in it")
@@ -54,7 +67,7 @@ def list_images(folder: Path, list_file: Path | None = None) -> ImageSource:
 
 
 def _walk(folder: Path) -> tuple[str, ...]:
-    """Relative paths of all images, sorted folder by folder; linked folders are followed, each once."""
+    """Relative paths of all images, sorted folder by folder; links to folders are followed, each folder once."""
     found: list[PurePosixPath] = []
     seen: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):

@@ -1,4 +1,4 @@
-"""Signals to stop: the first unwinds the program, so that unfinished files go."""
+"""Signals to stop: the first raises an exception through the whole program, so that unfinished files are removed."""
 
 import signal
 import sys
@@ -13,9 +13,9 @@ _received: signal.Signals | None = None
 
 @contextmanager
 def clean_stop() -> Iterator[None]:
-    """Within it the first signal raises SystemExit with 128 plus its number; later ones are not heard.
+    """Within this context, the first of SIGNALS raises SystemExit with 128 plus its number; later ones are ignored.
 
-    Signals that are ignored, as SIGHUP is under nohup, stay so.
+    A signal that is ignored outside, as SIGHUP is under nohup, stays ignored.
     """
     global _received
     heard = [each for each in SIGNALS if signal.getsignal(each) != signal.SIG_IGN]
@@ -29,10 +29,10 @@ def clean_stop() -> Iterator[None]:
 
 
 def check_stop() -> None:
-    """Raises the SystemExit of a signal received before, for loops to call now and then.
+    """Raises SystemExit if a signal has been received; loops call it now and then.
 
-    The handler's own can be lost: where C calls back into Python, as LLVM does while Numba compiles, exceptions are
-    dropped.
+    The exception of the signal handler can be lost: where C calls back into Python, as LLVM does while Numba compiles,
+    exceptions are dropped.
     """
     if _received is not None:
         raise SystemExit(128 + _received)

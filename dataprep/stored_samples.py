@@ -1,4 +1,4 @@
-"""Where the images of a store lie, whatever its kind."""
+"""Lists where the images of a store lie, for every kind of store."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,25 +11,31 @@ from dataprep.manifest import RAW_MODE, Manifest
 from dataprep.shard_index import INDEX, read_index, shard_name
 
 STORED = np.dtype([("number", "<u8"), *((name, INDEX[name]) for name in INDEX.names or ()), ("raw", "?")])
-"""An image: its number in the store, which of the files it lies in, where, and what it should be."""
+"""An image: its number in the store, the columns of INDEX, and whether it is stored as pixels."""
 
 
 @dataclass(frozen=True)
 class StoredSamples:
-    """The images of a store: STORED [n], in their order, and the files that the column ``shard`` counts."""
+    """The images of a store.
+
+    Attributes:
+        table: STORED [n], in the order of the images.
+        files: those that the column ``shard`` counts from 0; of a ``.beton`` store, the store alone.
+    """
 
     table: np.ndarray
     files: tuple[Path, ...]
 
     def name(self, sample: np.void) -> str:
+        """What error messages call an image (STORED)."""
         return f"image {sample['number']} of {self.files[sample['shard']]}"
 
 
 def list_samples(store: Path, manifest: Manifest) -> StoredSamples:
-    """Finds the images of a store that has the sizes of its manifest.
+    """Lists the images of a store. Its files must have the sizes in the manifest (``Manifest.check``).
 
     Raises:
-        UserError: it is of an unknown kind, or its tables are damaged.
+        UserError: the store is of an unknown kind, or its tables are damaged.
     """
     if manifest.kind == "webdataset":
         index = read_index(store)
@@ -45,7 +51,7 @@ def list_samples(store: Path, manifest: Manifest) -> StoredSamples:
 
 
 def read_bytes(sample: np.void, files: tuple[Path, ...]) -> bytes:
-    """The JPEG or the pixels of one image."""
+    """The stored bytes of one image (STORED): a JPEG, or its pixels."""
     with files[sample["shard"]].open("rb") as file:
         file.seek(int(sample["offset"]))
         return file.read(int(sample["size"]))

@@ -1,4 +1,4 @@
-"""Is a store whole, what its manifest says, and what its source gives?"""
+"""Checks that a store is complete, agrees with its manifest, and agrees with its source."""
 
 import io
 from collections.abc import Callable
@@ -23,16 +23,22 @@ from dataprep.workers import available_cores, ordered_map
 
 
 def verify_store(store: Path, source: Path | None = None, sample: int = 64, workers: int | None = None) -> int:
-    """Decodes every image, and checks sizes, counts, labels and digest against the manifest.
+    """Decodes every JPEG, and checks sizes, counts, labels and digests against the manifest.
 
-    ``sample`` images, drawn the same each time, are converted again from ``source`` (where the manifest says, if not
-    given) and must give the same bytes: so a JPEG that was kept is its file, and others have the same pixels.
+    Of images stored as pixels, which need no decoding, the number of bytes is checked. Some images, the same ones each
+    time, are also converted again from their source, and must give the same bytes.
+
+    Args:
+        store: a ``.beton`` file or a folder of shards.
+        source: folder of the images; by default the one that the manifest names.
+        sample: number of images to compare with their source.
+        workers: number of processes; by default one for each available core.
 
     Returns:
         How many images were compared with their source.
 
     Raises:
-        UserError: the first thing that is wrong, with the image where it is one's.
+        UserError: the first fault that was found, with the image's number if it concerns one image.
     """
     if not store.exists():
         raise UserError(f"there is no store {store}; give a .beton file or a folder of shards")
@@ -48,7 +54,7 @@ def verify_store(store: Path, source: Path | None = None, sample: int = 64, work
     samples = list_samples(store, manifest)
     _check_counts(store, manifest, samples)
     _check_all(partial(decode_fault, files=samples.files), samples.table, samples, workers, "decoding")
-    # Before the source, so that what differs from it then is not for damage to the store.
+    # Before the comparison, so that a difference from the source cannot be due to a damaged store.
     manifest.check(store, digest=True)
     compared = min(sample, manifest.count)
     if compared:
@@ -57,7 +63,7 @@ def verify_store(store: Path, source: Path | None = None, sample: int = 64, work
 
 
 def decode_fault(sample: np.void, files: tuple[Path, ...]) -> str | None:
-    """What is wrong with a stored image (STORED), if something is."""
+    """Says what is wrong with a stored image (STORED); None if it decodes and has the recorded size."""
     height, width = int(sample["height"]), int(sample["width"])
     data = read_bytes(sample, files)
     if sample["raw"]:
@@ -65,7 +71,7 @@ def decode_fault(sample: np.void, files: tuple[Path, ...]) -> str | None:
     try:
         with Image.open(io.BytesIO(data)) as image:
             kind, size = image.format, image.size
-    except Exception:  # whatever a broken header leads Pillow's readers to
+    except Exception:  # Pillow's readers raise many kinds of errors at a broken header
         return "is no image"
     if kind != "JPEG" or size != (width, height):
         return f"is a {kind} of {size[1]}x{size[0]} pixels where a JPEG of {height}x{width} should be"
@@ -75,7 +81,14 @@ def decode_fault(sample: np.void, files: tuple[Path, ...]) -> str | None:
 def source_fault(
     pair: tuple[np.void, tuple[int, str]], files: tuple[Path, ...], root: Path, options: StoreOptions
 ) -> str | None:
-    """How a stored image differs from what its source file gives, if it does."""
+    """Says how a stored image differs from a new conversion of its source file; None if it does not.
+
+    Args:
+        pair: the image (STORED), and what ``convert`` takes: its place in the source, and its path below ``root``.
+        files: of the store.
+        root: folder of the images.
+        options: how the store was converted.
+    """
     sample, (place, file) = pair
     again = convert((place, file), root, options)
     if isinstance(again, UnreadableImage):
@@ -100,7 +113,7 @@ def _check_counts(store: Path, manifest: Manifest, samples: StoredSamples) -> No
 
 
 def _check_all(fault: Callable[[Any], str | None], items: Any, samples: StoredSamples, workers: int, what: str) -> None:
-    """Raises UserError for the first of the items, a sequence or an array, that has a fault."""
+    """Raises UserError for the first of ``items`` (a sequence or an array) that has a fault."""
     with (
         closing(ordered_map(fault, items, workers)) as faults,
         tqdm(total=len(items), desc=what, unit=" images", mininterval=0.5) as progress,

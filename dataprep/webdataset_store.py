@@ -1,4 +1,4 @@
-"""A folder of images into a folder of WebDataset shards, whole or not at all."""
+"""Converts a folder of images to a folder of WebDataset shards, which appears only once it is complete."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from dataprep.shards import ShardWriter
 from dataprep.sources import ImageSource
 from dataprep.workers import available_cores
 
-LARGEST_MEMBER = (1 << 33) - 1  # the eleven octal digits of a tar header
+LARGEST_MEMBER = (1 << 33) - 1  # bytes: the largest size that the eleven octal digits of a tar header hold
 
 
 def write_shards(
@@ -29,11 +29,21 @@ def write_shards(
 ) -> Manifest:
     """Converts the images, in their order, to shards in the folder ``out``, with their indexes and a manifest.
 
-    The images are those that ``ffcv_store.write_store`` would store as JPEG. No shard is larger than ``shard_mib``
-    MiB, unless one image is. Until the folder is complete it has another name, and an interruption leaves nothing.
+    The images are the JPEGs that ``ffcv_store.write_store`` would store, with the same options. The folder appears
+    under its name once it is complete; an interrupted conversion leaves no incomplete folder there.
+
+    Args:
+        source: the images.
+        out: folder to make; an empty one may be there.
+        max_side: longer side, in pixels, to which larger images are reduced.
+        quality: JPEG quality, 1 to 100, of images that are encoded anew.
+        shard_mib: size in MiB that no shard exceeds, unless a single sample does.
+        workers: number of processes; by default one for each available core.
+        on_error: "fail" stops at an unreadable image; "skip" leaves it out and records it in the manifest.
+        overwrite: whether an existing store is replaced.
 
     Raises:
-        UserError: a wrong option, an unwritable or existing ``out``, an unreadable image, a dead worker.
+        UserError: an option is wrong, ``out`` exists or cannot be written, an image is unreadable, or a worker died.
     """
     options = StoreOptions(max_side, quality, on_error)
     workers = available_cores() if workers is None else workers

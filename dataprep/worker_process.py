@@ -1,4 +1,4 @@
-"""What a worker process does: one chunk of items at a time, until the program that started it closes the pipe."""
+"""What a worker process runs: one chunk of items after another, until the program that started it closes the pipe."""
 
 import signal
 from collections.abc import Callable, Sequence
@@ -12,12 +12,13 @@ Result = TypeVar("Result")
 
 
 def work(tasks_end: int, results_end: int) -> None:
-    """Takes a function and then numbered chunks out of one pipe, and puts numbered lists of results into the other.
+    """Receives a function and then numbered chunks from one pipe, and sends numbered lists of results to another.
 
     Args:
-        tasks_end, results_end: file descriptors of the worker's ends of the two pipes.
+        tasks_end: file descriptor of the worker's end of the first pipe.
+        results_end: file descriptor of the worker's end of the second pipe.
     """
-    for each in SIGNALS:  # a job's whole group may get them; the program that started the worker ends it
+    for each in SIGNALS:  # may go to all processes of a job; the program that started this worker ends it
         signal.signal(each, signal.SIG_IGN)
     tasks, results = Connection(tasks_end, writable=False), Connection(results_end, readable=False)
     try:
@@ -26,11 +27,11 @@ def work(tasks_end: int, results_end: int) -> None:
             number, chunk = tasks.recv()
             results.send((number, _outcome(function, chunk)))
     except (EOFError, ConnectionError):
-        return  # the program is gone
+        return  # the program has ended or closed the pipe
 
 
 def _outcome(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result] | Exception:
     try:
         return [function(item) for item in chunk]
-    except Exception as error:  # raised again by the program
+    except Exception as error:  # the program raises it again
         return error

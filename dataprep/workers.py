@@ -1,8 +1,8 @@
-"""Work shared out to processes, its results in order, without a way to hang when one of them dies.
+"""Distributes work over processes and returns the results in order; it cannot hang when a worker dies.
 
-Every worker has pipes of its own whose far ends only it holds, so that its death, even in the middle of a
-message, reads as the end of its pipe. (Where workers share one queue, as in multiprocessing's pools, the
-reader would wait for the rest of the message.) For the same reason a worker sees at once that the program is gone.
+Every worker has its own two pipes, and no other worker holds an end of them. When it dies, even in the middle of a
+message, the program therefore reads the end of the pipe. (With one queue shared by all workers, as in multiprocessing's
+pools, it would wait for the rest of the message.) In the same way, a worker notices at once when the program has ended.
 """
 
 import fcntl
@@ -21,13 +21,13 @@ from dataprep.stopping import check_stop
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CHUNK = 8  # items a message: one chunk of paths stays well below a pipe's buffer, so that sending never blocks
-AHEAD = 4  # chunks that a worker may be ahead of the consumer
-PIPE_BYTES = 1 << 20  # for results: a whole chunk of images, so that few are sent in pieces
-PATIENCE = 0.5  # seconds between looks whether the program is to stop
+CHUNK = 8  # items per message; a chunk of paths is well below a pipe's buffer, so that sending it never blocks
+AHEAD = 4  # chunks per worker that may be computed before the consumer needs them
+PIPE_BYTES = 1 << 20  # buffer for results; it holds most chunks of images whole
+PATIENCE = 0.5  # seconds between checks whether the program is to stop
 
-# Not multiprocessing's own start of a process: interrupted, that leaves a child which prints a traceback, and it runs
-# the main program again, which a script without `if __name__ == "__main__"` does not survive.
+# multiprocessing's own way to start a process is not used. If it is interrupted, the child prints a traceback; and it
+# imports the main program again, which fails for a script without `if __name__ == "__main__"`.
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from dataprep.worker_process import work; work(int(sys.argv[2]), int(sys.argv[3]))"
@@ -35,19 +35,25 @@ _PROGRAM = (
 
 
 def available_cores() -> int:
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def ordered_map(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> Generator[Result, None, None]:
-    """Yields ``function(item)`` in the order of the items, computed by ``workers`` processes (at least 1).
+    """Yields ``function(item)``, computed by worker processes, in the order of the items.
 
-    The function must be importable by name, from another module than the main program.
-    At most ``AHEAD`` chunks a worker are held in memory. Close the generator to end the workers early.
+    At most ``AHEAD`` chunks per worker are in memory. An exception of the function is raised here. Close the generator
+    to end the workers early.
+
+    Args:
+        function: can be pickled, and imported by name from a module other than the main program.
+        items: can be pickled.
+        workers: number of processes, at least 1.
 
     Raises:
-        UserError: a worker died. What the function raises is raised here.
+        UserError: a worker died.
     """
     starts = range(0, len(items), CHUNK)
     crew = _Crew(function, min(workers, len(starts)))
@@ -67,9 +73,10 @@ def ordered_map(
 
 
 class _Crew(Generic[Item, Result]):
+    """The worker processes. Our end of the pipe that carries a worker's results stands for this worker."""
+
     def __init__(self, function: Callable[[Item], Result], size: int) -> None:
-        # A worker is known by our end of the pipe that its results come out of.
-        self.tasks: dict[Connection, Connection] = {}
+        self.tasks: dict[Connection, Connection] = {}  # by worker, our end of the pipe that carries its tasks
         self.idle: list[Connection] = []
         self.busy: list[Connection] = []
         self.processes: list[subprocess.Popen] = []
@@ -87,7 +94,7 @@ class _Crew(Generic[Item, Result]):
         with their_tasks, their_results:
             ends = their_tasks.fileno(), their_results.fileno()
             program = [sys.executable, "-c", _PROGRAM, json.dumps([*map(str, sys.path)]), *map(str, ends)]
-            # In a group of its own, which Ctrl-C in a terminal does not reach.
+            # In its own process group, which Ctrl-C in a terminal does not reach.
             process = subprocess.Popen(program, stdin=subprocess.DEVNULL, pass_fds=ends, process_group=0)
         self.processes.append(process)
         self.tasks[results] = tasks
@@ -106,9 +113,9 @@ class _Crew(Generic[Item, Result]):
         self.busy.append(worker)
 
     def collect(self) -> dict[int, list[Result]]:
-        """Waits a little for some worker to finish its chunk, and takes what is there.
+        """Waits at most ``PATIENCE`` for a worker to finish its chunk; returns the results that are there, by chunk.
 
-        Of an idle worker nothing can come but the end of its pipe.
+        Idle workers are waited for, too: the only thing that their pipes can give is the end of the pipe.
         """
         finished: dict[int, list[Result]] = {}
         for connection in wait(self.busy + self.idle, PATIENCE):
@@ -116,7 +123,7 @@ class _Crew(Generic[Item, Result]):
             try:
                 index, results = connection.recv()
             except (EOFError, OSError) as error:
-                check_stop()  # a signal to all processes of a job may reach a worker first
+                check_stop()  # a stop signal to all processes of a job may also have ended the worker
                 raise _death() from error
             if isinstance(results, Exception):
                 raise results
@@ -139,7 +146,7 @@ def _widen(pipe: Connection) -> None:
     try:
         fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     except OSError:
-        return  # the user has no more memory for pipes, and narrow ones do
+        return  # the user's limit of memory for pipes is reached; the default size works, too
 
 
 def _death() -> UserError:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The whole way on drawn images: set up, draw, convert, train, evaluate, draw the pictures, print one table.
-# Takes a folder for what it makes (default: demo). Run again, it goes on where it was.
+# Runs everything once on drawn images: set up, draw, convert, train, evaluate, draw pictures, print one table.
+#   bash scripts/demo.sh [OUT]     (folder for what it makes; default: demo in this repository)
+# A second run keeps images and stores that are there, resumes the training, and repeats what follows.
 set -euo pipefail
 out=demo
 [ $# = 0 ] || out=$(realpath -m "$1")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def main(folder: Path) -> None:
-    """Reads what the demo's steps left in ``folder``, and says where its pictures lie."""
+    """Prints results of the evaluation, the training's speed, and where the pictures lie, from files in ``folder``."""
     figures = {}
     for name in ("knn", "linear_seg"):
         results = json.loads((folder / f"{name}.json").read_text())["results"]

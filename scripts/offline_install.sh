@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Joins, checks and installs a bundle made by vicregl_fast's scripts/offline_bundle.sh; needs no network.
+# Checks, joins and installs a bundle made by vicregl_fast's scripts/offline_bundle.sh; needs no network.
 #   bash install.sh [--target DIR] [--data DIR]
-# Into the environment of PYTHON (default python3), or with --target into DIR, to be put on PYTHONPATH. Data files of the bundle
-# go to --data (default: data, beside this script).
+# Installs into the environment of $PYTHON (default python3), or with --target into DIR, which then belongs on
+# PYTHONPATH. The bundle's data files are put into the folder that --data names (default: data, beside this script).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 die() { echo "install: $*" >&2; exit 2; }

@@ -1,7 +1,9 @@
-"""Reads package lists for scripts/offline_bundle.sh.
+"""Reads package lists for scripts/offline_bundle.sh, and prints one NAME==VERSION a line.
 
-pins LIST            NAME==VERSION of everything in LIST: a `pip freeze`, or a report of `pip install --report`
-beyond BASE ALL      what ALL has and BASE lacks, whatever the version
+pins LIST            the packages of LIST whose versions are known
+beyond BASE ALL      the packages of ALL that are not in BASE in any version
+
+A list is the output of `pip freeze`, or a report of `pip install --report`.
 """
 
 import json
@@ -11,9 +13,9 @@ from pathlib import Path
 
 
 def packages(path: Path) -> dict[str, str]:
-    """Versions by normalised names, "" where a freeze gives a file or repository instead of a version.
+    """Reads the versions of a list by normalised name; "" if it names a file or repository instead of a version.
 
-    Local versions ("+cu130"), which no index knows, are cut off.
+    Local parts of versions ("+cu130"), which no package index knows, are cut off.
     """
     text = path.read_text()
     if text.lstrip().startswith("{"):
@@ -25,12 +27,12 @@ def packages(path: Path) -> dict[str, str]:
 
 
 def module(name: str) -> str:
-    """OpenCV's four packages all bring the module cv2, so that any of them will do."""
+    """The name under which packages are compared: "cv2" for OpenCV's four, since any of them provides that module."""
     return "cv2" if re.fullmatch("opencv(-contrib)?-python(-headless)?", name) else name
 
 
 def main() -> None:
-    """Prints one requirement a line."""
+    """Prints the packages that the command line asks for."""
     match sys.argv[1:]:
         case ["pins", path]:
             wanted = packages(Path(path))

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes .venv with vicregl_fast and all that it needs. Safe to run again: what is there stays.
-#   bash scripts/setup.sh [--stack current|volta]     (constraints/STACK.txt; without --stack, the one in .venv, else current)
+# Makes .venv with vicregl_fast and all that it needs. It may be run again at any time: what is up to date stays.
+#   bash scripts/setup.sh [--stack current|volta]
+# The stack is the set of versions in constraints/STACK.txt. Without --stack it is the one that .venv has, else current.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case $#,${1:-} in
@@ -12,14 +13,14 @@ constraints=constraints/$stack.txt
 [[ $stack =~ ^[a-z]+$ && -f $constraints ]] ||
     { echo "setup: there is no stack $stack; there are current and volta" >&2; exit 2; }
 
-# What ffcv builds against, and what a virtual environment needs.
+# Debian packages: what ffcv is built with, and what a virtual environment needs.
 needed=(pkg-config libopencv-dev libturbojpeg0-dev)
 command -v g++ >/dev/null || needed+=(g++)
 python=${PYTHON:-python3}
 command -v "$python" >/dev/null || { echo "setup: no $python; install Python 3.11 or newer, or set PYTHON" >&2; exit 2; }
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     { echo "setup: $("$python" -V) is too old; set PYTHON to Python 3.11 or newer" >&2; exit 2; }
-if [ "$(command -v "$python")" = /usr/bin/python3 ]; then  # Debian's own: venv and headers are packages apart
+if [ "$(command -v "$python")" = /usr/bin/python3 ]; then  # Debian's own Python: venv and headers are separate packages
     "$python" -c 'import ensurepip' 2>/dev/null || needed+=(python3-venv)
     [ -e "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] || needed+=(python3-dev)
 fi
@@ -46,7 +47,7 @@ if [ ${#missing[@]} -gt 0 ]; then
         apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-.venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv  # none, or half of one
+.venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv  # .venv is missing or incomplete
 stamp=$(cat setup.cfg pyproject.toml "$constraints" scripts/setup.sh | sha256sum | cut -d' ' -f1)
 if [ "$(cat .venv/.installed 2>/dev/null)" != "$stamp $PWD" ]; then
     echo "setup: installing Python packages into .venv (with the CUDA libraries of torch and DALI 7 GB, on the way 10; a few minutes)"

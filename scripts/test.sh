@@ -6,4 +6,4 @@ bash scripts/setup.sh
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-.venv/bin/python -m pytest -n 2 --dist loadfile "$@"  # two files at a time
+.venv/bin/python -m pytest -n 2 --dist loadfile "$@"  # two processes; each test file runs in one of them

@@ -1,11 +1,12 @@
-# What write_ffcv.sh and write_dali.sh share; sourced, not run.
+# The part that write_ffcv.sh and write_dali.sh share. They source this file; it is not run by itself.
 
 fail() {
   echo "error: $1" >&2
   exit 2
 }
 
-# write_stores COMMAND SUFFIX SOURCE OUT_DIR [options]: `python -m dataprep COMMAND` for SOURCE/train and SOURCE/val.
+# write_stores COMMAND SUFFIX SOURCE OUT_DIR [options]: converts SOURCE/train and SOURCE/val to OUT_DIR/trainSUFFIX and
+# OUT_DIR/valSUFFIX with `python -m dataprep COMMAND`.
 write_stores() {
   local command=$1 suffix=$2
   shift 2

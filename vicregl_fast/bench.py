@@ -1,4 +1,4 @@
-"""Measures the parts on this machine: ``python -m vicregl_fast.bench PART``; ``--help`` lists them."""
+"""Measures the speed of one part on this machine: ``python -m vicregl_fast.bench PART``; ``--help`` lists the parts."""
 
 import argparse
 import sys
@@ -15,7 +15,13 @@ from vicregl_fast.benchmarks.options import parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures, printing each figure when it is there; the JSON file grows with them."""
+    """Measures one part, or shows saved figures.
+
+    Each figure is printed, and added to the file of ``--json``, as soon as it has been measured.
+
+    Args:
+        arguments: of the command line, without the program's name; None means ``sys.argv``.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     with exit_on_user_error():
         options = parser(__doc__).parse_args(given)

@@ -1,4 +1,4 @@
-"""The whole configuration of a run: typed, from YAML and the command line, refused when unknown."""
+"""The configuration of a run, read from YAML recipes and the command line; unknown keys are refused."""
 
 import sys
 from dataclasses import asdict, dataclass, field
@@ -19,20 +19,22 @@ from vicregl_fast.seeds import check_seed
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How the loop runs.
+    """How the training loop runs.
 
     Attributes:
-        device: auto takes CUDA where there is one.
-        precision: auto is bf16 where the hardware multiplies it fast, else fp16 on CUDA and fp32 on a CPU.
-        channels_last: memory format of network and views.
+        device: where to train; auto takes CUDA if there is a GPU, else the CPU.
+        precision: number format of the network; auto takes bf16 if the hardware multiplies it fast, else fp16 on CUDA
+            and fp32 on a CPU.
+        channels_last: keep the network's weights in the memory format channels_last, as the views always are.
         compile: pass the network through torch.compile.
-        deterministic: on CUDA, repeatable kernels at some cost of speed.
-        log_every: steps between rows in metrics.jsonl.
-        checkpoint_every: steps between checkpoints within an epoch; every epoch ends with one in any case.
+        deterministic: use only kernels whose results are repeatable, at some cost of speed.
+        log_every: steps between rows in metrics.jsonl; the last step of an epoch is always logged.
+        checkpoint_every: steps between checkpoints; there is also one at the end of every epoch.
         val_every: epochs between validation passes; the last epoch always has one.
-        clip_norm: largest gradient norm; null for no clipping.
-        patience: non-finite steps in a row, each skipped and counted, after which the run goes back to the weights of
-            the last good checkpoint, then of the one before, and on with the next images; without any left it ends.
+        clip_norm: largest gradient norm, above which gradients are scaled down; null for no clipping.
+        patience: number of non-finite steps in a row, each of which is skipped, after which the run goes back to the
+            weights of the last checkpoint, and the next time to those of the one before; training goes on with the
+            next images, or ends if no checkpoint is left.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -55,19 +57,19 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One pretraining run; the defaults are the released ResNet-50 recipe (method, section 5).
+    """One pretraining run; the defaults are the released ResNet-50 recipe (docs/method.md, Optimisation).
 
     Attributes:
-        epochs: passes over the images.
-        batch_size: global, over all processes.
-        run_dir: where the run's files go; running the same command again resumes what lies there.
-        seed: of every random choice.
+        epochs: passes over the training images.
+        batch_size: images in the global batch, of all processes together.
+        run_dir: folder for the run's files; the same command resumes the run that lies there.
+        seed: seed of every random choice.
         data: where images come from.
-        views: how many views, their sizes and scales.
+        views: which views of an image are made.
         model: the network.
-        loss: the objective.
+        loss: the loss.
         optim: optimiser and schedule.
-        train: how the loop runs.
+        train: how the training loop runs.
     """
 
     epochs: int = 300
@@ -95,7 +97,10 @@ class RunConfig:
 
 
 def config_parser() -> ArgumentParser:
-    """Every field of ``RunConfig`` as an option, and ``--config FILE``, after which the command line wins."""
+    """Returns a parser with an option for every field of ``RunConfig``, and ``--config FILE`` for a recipe.
+
+    Options that follow ``--config`` on the command line replace what the recipe says.
+    """
     parser = ArgumentParser(
         prog="python -m vicregl_fast.train",
         description="Pretrain a backbone with VICRegL.",
@@ -107,13 +112,13 @@ def config_parser() -> ArgumentParser:
 
 
 def parse_config(arguments: list[str] | None = None) -> RunConfig:
-    """The configuration of a command line (``sys.argv`` without one).
+    """Reads the configuration from command line arguments, without the program's name; None means ``sys.argv``.
 
     Raises:
-        UserError: an option that is unknown or has an impossible value.
+        UserError: an option is unknown or has an impossible value, or a recipe cannot be read.
     """
     given = with_underscores(sys.argv[1:] if arguments is None else arguments)
-    # The option prints what the parser has read by then; moved to the end, it prints the whole configuration.
+    # --print_config prints what the parser has read so far, so it is moved behind all other options.
     given.sort(key=lambda argument: argument.startswith("--print_config"))
     try:
         return _build(config_parser().parse_args(given))
@@ -124,7 +129,7 @@ def parse_config(arguments: list[str] | None = None) -> RunConfig:
 
 
 def load_config(path: Path) -> RunConfig:
-    """The configuration that a run folder holds as ``config.yaml``.
+    """Reads the configuration that a run has saved as YAML in the file ``path``.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -136,7 +141,7 @@ def load_config(path: Path) -> RunConfig:
 
 
 def dump_config(config: RunConfig) -> str:
-    """The whole configuration as YAML that ``--config`` reads."""
+    """Returns the whole configuration as YAML text that ``--config`` can read."""
     parser = config_parser()
     return parser.dump(parser.parse_object(asdict(config)), skip_none=False)
 

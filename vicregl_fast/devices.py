@@ -1,7 +1,7 @@
-"""Where a program computes. The only place that makes devices; a GPU always has its number.
+"""Chooses the device that a program computes on. Only this file makes devices, and a GPU always has its number.
 
-``torch.device("cuda")`` and ``torch.device("cuda", 0)`` name the same GPU, yet compare as different, so that a tensor
-that lies on a device already would be copied to it.
+``torch.device("cuda")`` and ``torch.device("cuda", 0)`` name the same GPU but compare as different. A comparison would
+then say that a tensor has to be copied to the GPU on which it already lies.
 """
 
 from functools import cache
@@ -15,10 +15,14 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 
 
 def choose_device(name: DeviceName = "auto", number: int = 0) -> torch.device:
-    """The CPU, or GPU ``number`` of this machine; ``auto`` takes the GPU where there is one.
+    """Returns the CPU or one GPU of this machine.
+
+    Args:
+        name: ``auto`` takes a GPU if torch finds one, otherwise the CPU.
+        number: which GPU, from 0; each process passes its number on this machine.
 
     Raises:
-        UserError: ``cuda`` where torch finds no GPU, or fewer than ``number`` asks for.
+        UserError: ``cuda`` is asked for and torch finds no GPU, or a GPU is wanted and none has this number.
     """
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
@@ -34,9 +38,9 @@ def choose_device(name: DeviceName = "auto", number: int = 0) -> torch.device:
 
 @cache
 def side_stream(device: torch.device) -> torch.cuda.Stream:
-    """The stream of a GPU on which batches are prepared while the step runs on the current one.
+    """Returns the stream of a GPU on which batches are prepared while the step runs on the current stream.
 
-    One for the whole program: torch's allocator keeps freed memory for the stream that it was taken on, so that a new
-    stream for each epoch would take new memory for each.
+    The whole program shares one stream per GPU. Torch's allocator keeps freed memory for the stream that it was
+    allocated on, so that a new stream for each epoch would allocate new memory in each.
     """
     return torch.cuda.Stream(device)

@@ -1,19 +1,24 @@
 """Which draw of a sample's counter decides what, so that no two choices ever share a random word.
 
-A counter is (epoch, sample, view, draw) and gives four words (see ``philox``). What is new takes a number that is free:
-another meaning for an old one would change every run.
+A counter is (epoch, sample, view, draw) and gives four words (see ``philox``). A new choice takes a number or a word
+that is free. Never give a number another meaning: this would change the results of every run. ``augment/operations.py``
+says what each word of draws 10 to 13 decides.
 """
 
 CROP_TRIES = 10
 """Draws 0 to CROP_TRIES - 1 of a view are the tries of its crop."""
 FLIP_DRAW = 10
+"""Whether the view is flipped."""
 FACTORS_DRAW = 11
+"""The factors of the colour jitter."""
 JITTER_DRAW = 12
+"""Whether the colour jitter happens, and in which order."""
 FINISH_DRAW = 13
+"""Whether the view is turned grey, blurred or solarised, and the blur's sigma."""
 
 FIRST_RESERVED_VIEW = 1 << 31
-"""Counters whose view is this or above belong to no view of an image."""
+"""Counters with this view number or a higher one belong to no view of an image."""
 SEGMENTATION_VIEW = FIRST_RESERVED_VIEW
-"""The reserved view whose words distort the training images of linear segmentation."""
+"""The reserved view whose words decide how training images of linear segmentation are distorted."""
 ORDER_VIEW = 0xFFFFFFFF
-"""The reserved view whose words order an epoch."""
+"""The reserved view whose words order the samples of an epoch."""

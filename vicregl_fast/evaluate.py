@@ -1,4 +1,4 @@
-"""Judges a run's backbone: ``python -m vicregl_fast.evaluate knn ...`` and ``... linear-seg ...``."""
+"""Evaluates a run's backbone: ``python -m vicregl_fast.evaluate knn ...`` or ``... linear-seg ...``."""
 
 import argparse
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def knn(options: argparse.Namespace, config: KnnConfig) -> "Judge":
-    """The judge by k-NN on the options' images."""
+    """Opens the images that the options name, and returns a judge by k-NN classification."""
     from vicregl_fast.data.open_images import open_images
     from vicregl_fast.evaluation.classification.knn import KnnJudge
 
@@ -25,7 +25,7 @@ def knn(options: argparse.Namespace, config: KnnConfig) -> "Judge":
 
 
 def linear_seg(options: argparse.Namespace, config: SegmentationConfig) -> "Judge":
-    """The judge by linear segmentation of the options' images."""
+    """Opens the images and masks that the options name, and returns a judge by linear segmentation."""
     from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge
     from vicregl_fast.evaluation.segmentation.masks import MaskedImages
 
@@ -35,7 +35,11 @@ def linear_seg(options: argparse.Namespace, config: SegmentationConfig) -> "Judg
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Evaluates, prints one table, and writes it as JSON where asked."""
+    """Evaluates, prints one table, and writes it as JSON if ``--json`` is given.
+
+    Args:
+        arguments: of the command line, without the program's name; None means ``sys.argv``.
+    """
     with exit_on_user_error():
         options = _parser().parse_args(arguments)
         config = from_options(options.config, options)
@@ -45,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from vicregl_fast.evaluation.report import format_table, write_json
         from vicregl_fast.runs.folder import RunFolder
 
-        RunFolder.holding(options.run).read_config()  # a wrong run is said before any image is read
+        RunFolder.holding(options.run).read_config()  # a wrong --run is reported before any image is read
         judge = options.judge(options, config)
         stride = getattr(options, "output_stride", None)
         rows = compare(load_candidates(options.run, options.random_init, options.seed, stride), judge)
@@ -67,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         segment.add_argument(f"--{side}_images", type=Path, required=True, help="folder of images")
         segment.add_argument(f"--{side}_masks", type=Path, required=True, help="folder of masks with the same names")
     segment.add_argument("--classes", type=int, required=True, help="mask values 0 to CLASSES - 1 are classes")
-    segment.add_argument("--ignore_index", type=int, default=255, help="mask value that counts nowhere (255)")
+    segment.add_argument("--ignore_index", type=int, default=255, help="mask value of pixels that are left out (255)")
     segment.add_argument("--output_stride", type=int, help="pixels per cell, by dilation (default: as trained)")
     for command, judge, config in ((nearest, knn, KnnConfig), (segment, linear_seg, SegmentationConfig)):
         command.set_defaults(judge=judge, config=config)

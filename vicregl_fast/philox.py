@@ -1,8 +1,10 @@
 """The one source of random choices: Philox4x32-10 (Salmon et al., 2011), a pure function of key and counter.
 
-The key is the seed; the counter is (epoch, sample index, view, draw), each taken modulo 2**32. Nothing here
-has state. The scalar functions use only fixed-width integers, so that a CUDA kernel can call them as they
-are.
+The key is the seed. The counter is (epoch, sample index, view, draw), each taken modulo 2**32; ``draws.py`` says which
+draw decides what. Nothing here has state.
+
+In the compiled functions ``seed`` is uint64, ``epoch``, ``sample``, ``view`` and ``draw`` are int64, and a ``word`` is
+uint32. Shape letters: b samples of a batch, n things to be ordered, 4 the words of a draw.
 """
 
 import numpy as np
@@ -20,8 +22,11 @@ _WEYL_1 = np.uint64(0xBB67AE85)
 
 @njit(nogil=True, cache=True)
 def philox4x32(c0, c1, c2, c3, k0, k1):
-    """Returns the four uint32 words of Philox4x32-10 for a counter of four 32-bit words and a key of two."""
-    # Words live in uint64, so that numba never meets a signed operand and the products are whole.
+    """Returns the four uint32 words of Philox4x32-10.
+
+    The counter c0 to c3 and the key k0, k1 are integers from 0 to 2**32 - 1.
+    """
+    # Words are kept in uint64: products fit, and no operand is signed, since Numba makes uint64 with int64 a float64.
     w0, w1, w2, w3 = np.uint64(c0), np.uint64(c1), np.uint64(c2), np.uint64(c3)
     key0, key1 = np.uint64(k0), np.uint64(k1)
     for _ in range(10):
@@ -38,19 +43,19 @@ def philox4x32(c0, c1, c2, c3, k0, k1):
 
 @njit(nogil=True, cache=True)
 def uniform(word):
-    """Maps a 32-bit word to a float64 in [0, 1)."""
+    """Maps a uint32 word to a float64 in [0, 1)."""
     return np.float64(word) * 2.0**-32
 
 
 @njit(nogil=True, cache=True)
 def below(word, bound):
-    """Maps a 32-bit word to an int64 in [0, bound), for 0 < bound < 2**31."""
+    """Maps a uint32 word to an int64 in [0, bound), for an integer 0 < bound < 2**31."""
     return np.int64((np.uint64(word) * np.uint64(bound)) >> _SHIFT_32)
 
 
 @njit(nogil=True, cache=True)
 def sample_words(seed, epoch, sample, view, draw):
-    """Returns the four uint32 words of one draw; the seed has 64 bits, the four counter words 32."""
+    """Returns the four uint32 words of one draw; only the lower 32 bits of each counter number are used."""
     key = np.uint64(seed)
     return philox4x32(
         np.uint64(epoch) & _LOW_32,
@@ -64,6 +69,7 @@ def sample_words(seed, epoch, sample, view, draw):
 
 @njit(nogil=True, cache=True)
 def _fill_uniforms(seed, epoch, view, draw, indices_b, uniforms_b4):
+    """Fills ``uniforms_b4``, float64, for the samples ``indices_b``, int64."""
     for i in range(indices_b.shape[0]):
         words = sample_words(seed, epoch, indices_b[i], view, draw)
         for j in range(4):
@@ -71,7 +77,13 @@ def _fill_uniforms(seed, epoch, view, draw, indices_b, uniforms_b4):
 
 
 def sample_uniforms(seed: int, epoch: int, view: int, draw: int, indices_b: np.ndarray) -> np.ndarray:
-    """Returns one draw of every sample as float64[b, 4] in [0, 1)."""
+    """Returns one draw of every sample as float64 [b, 4] in [0, 1).
+
+    Args:
+        seed: 0 to 2**64 - 1.
+        epoch, view, draw: numbers of the counter.
+        indices_b: int [b], the samples' indices in the store.
+    """
     indices_b = np.asarray(indices_b, dtype=np.int64)
     uniforms_b4 = np.empty((len(indices_b), 4), dtype=np.float64)
     _fill_uniforms(np.uint64(seed), np.int64(epoch), np.int64(view), np.int64(draw), indices_b, uniforms_b4)
@@ -80,28 +92,30 @@ def sample_uniforms(seed: int, epoch: int, view: int, draw: int, indices_b: np.n
 
 @njit(nogil=True, cache=True)
 def _fill_order_keys(seed, epoch, draw, keys_n):
+    """Fills ``keys_n``, uint64, from the first two words of each counter."""
     for i in range(keys_n.shape[0]):
         high, low, _, _ = sample_words(seed, epoch, i, ORDER_VIEW, draw)
         keys_n[i] = (np.uint64(high) << _SHIFT_32) | np.uint64(low)
 
 
 def order_keys(seed: int, epoch: int, n: int, draw: int = 0) -> np.ndarray:
-    """A random uint64 for each of n things, by which to order them in an epoch; each ``draw`` has its own."""
+    """Returns random keys, uint64 [n], by which n things are ordered in an epoch; another ``draw`` gives other keys."""
     keys_n = np.empty(n, dtype=np.uint64)
     _fill_order_keys(np.uint64(seed), np.int64(epoch), np.int64(draw), keys_n)
     return keys_n
 
 
 def permutation(seed: int, epoch: int, n: int) -> np.ndarray:
-    """Returns the order of an epoch's n samples, int64[n]: the stable order of 64-bit Philox keys."""
+    """Returns the order of an epoch's n samples, int64 [n]: they are sorted by ``order_keys``, stably."""
     return np.argsort(order_keys(seed, epoch, n), kind="stable")
 
 
 def block_permutation(seed: int, epoch: int, n: int, block: int, window: int) -> np.ndarray:
-    """An order int64[n] that reads a store from few places at a time.
+    """Returns an order of an epoch's n > 0 samples, int64 [n], that reads a store from few places at a time.
 
-    Blocks of ``block`` neighbouring samples come in random order, and are dealt into windows of ``window`` samples
-    (rounded to whole blocks), whose samples are then shuffled together. With one window it is random altogether.
+    The store is cut into blocks of ``block`` neighbouring samples, which are put in random order. Every
+    ``window // block`` of them (at least one) form a window, and the samples of a window are shuffled together. If one
+    window holds all blocks, the order is that of ``permutation``.
     """
     blocks = np.arange(n) // block
     keys = order_keys(seed, epoch, int(blocks[-1]) + 1, draw=1)

@@ -13,10 +13,17 @@ if TYPE_CHECKING:
 
 
 def run(config: RunConfig) -> int:
-    """Trains or resumes the run that ``config`` describes; gives the exit code."""
+    """Trains or resumes the run that ``config`` describes.
+
+    Returns:
+        The exit code for this process, as ``Trainer.run`` gives it.
+
+    Raises:
+        UserError: an option or a file is wrong, or the run cannot go on.
+    """
     processes: Processes | None = None
     try:
-        with clean_stop():  # a folder may be in the middle of its conversion
+        with clean_stop():  # a signal during a conversion removes the unfinished store
             from vicregl_fast.training.precision import choose_kernels
             from vicregl_fast.training.processes import join_processes
             from vicregl_fast.training.trainer import Trainer
@@ -35,7 +42,7 @@ def run(config: RunConfig) -> int:
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line, and ends the program with the run's exit code."""
     with exit_on_user_error():
         code = run(parse_config())
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""Pictures: ``vicregl_fast.visualize curves RUN``, ``matches --run RUN --images PATH``, ``views --path PATH``."""
+"""Draws pictures: ``python -m vicregl_fast.visualize``, then ``curves``, ``matches`` or ``views`` and its options."""
 
 import argparse
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def curves(options: argparse.Namespace) -> "Figure":
-    """The run's metrics."""
+    """Draws the curves of a run's metrics."""
     from vicregl_fast.runs.metrics import read_curves
     from vicregl_fast.visualization.curves import draw_curves
 
@@ -23,7 +23,7 @@ def curves(options: argparse.Namespace) -> "Figure":
 
 
 def matches(options: argparse.Namespace) -> "Figure":
-    """The matches that the run's network selects on a few images."""
+    """Draws the matches that a run's network selects on a few images."""
     from vicregl_fast.visualization.matches import draw_matches
     from vicregl_fast.visualization.network_matches import matches_of_run
 
@@ -31,7 +31,7 @@ def matches(options: argparse.Namespace) -> "Figure":
 
 
 def views(options: argparse.Namespace) -> "Figure":
-    """Views of a few images, as each engine makes them."""
+    """Draws the views that each engine makes of a few images."""
     from vicregl_fast.augment.recipe import ViewsConfig
     from vicregl_fast.visualization.engine_views import draw_engine_views
 
@@ -40,7 +40,11 @@ def views(options: argparse.Namespace) -> "Figure":
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draws, writes the PNG, and says where it lies."""
+    """Draws one picture, writes it as PNG, and prints its path.
+
+    Args:
+        arguments: of the command line, without the program's name; None means ``sys.argv``.
+    """
     with exit_on_user_error():
         options = _parser().parse_args(arguments)
         check_seed(getattr(options, "seed", 0))
@@ -71,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     match.set_defaults(picture=matches)
     match.add_argument("--run", type=Path, required=True, help="run folder, or a checkpoint file in it")
     match.add_argument("--images", type=Path, required=True, help="folder of images, or a store")
-    match.add_argument("--gamma", type=count, help="matches kept (default: as in training)")
+    match.add_argument("--gamma", type=count, help="matches kept (default: the run's loss.gamma_large)")
     view = commands.add_parser("views", help="images and their views, from each engine side by side")
     view.set_defaults(picture=views)
     view.add_argument("--path", type=Path, required=True, help="store, or folder of images")

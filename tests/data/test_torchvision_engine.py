@@ -94,6 +94,13 @@ def test_a_sample_s_views_are_its_own_in_every_epoch(image_folder: Path) -> None
         assert not torch.equal(views[0], second[index][0])
 
 
+def test_loading_draws_nothing_from_torch_s_generator(image_folder: Path) -> None:
+    """From which drop path draws: a resumed run, whose workers start anew, must find it as the first one left it."""
+    before = torch.get_rng_state()
+    assert len(_batches(feed_of(image_folder), GlobalBatches(48, 12, seed=0))) == 4
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_an_image_that_does_not_decode_is_named(image_folder: Path, tmp_path: Path) -> None:
     files = list_images(image_folder).files
     for file in files[:8]:

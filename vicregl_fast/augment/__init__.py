@@ -1,1 +1,1 @@
-"""From decoded images to views: the recipe, each sample's parameters, and the backends that apply them."""
+"""Turns decoded images into views: recipes, each sample's random parameters, and the backends that apply them."""

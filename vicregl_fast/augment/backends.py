@@ -1,4 +1,4 @@
-"""One function for views, whichever backend makes them: plain torch (the reference), Numba on CPUs, Numba on CUDA."""
+"""Makes views by one of three backends: plain torch (the reference), Numba on the CPU, or Numba on CUDA."""
 
 from importlib.util import find_spec
 from typing import Literal
@@ -19,10 +19,10 @@ Backend = Literal["torch", "numba", "cuda"]
 
 
 def choose_backend(wanted: Literal["auto"] | Backend, device: torch.device) -> Backend:
-    """``wanted``, or for ``auto`` the fastest for views that are needed on ``device``.
+    """Returns ``wanted``, or for ``auto`` the fastest available backend for views that are needed on ``device``.
 
     Raises:
-        UserError: ``cuda`` without a CUDA device or without numba-cuda.
+        UserError: ``cuda`` is wanted, but ``device`` is no GPU or numba-cuda is not installed.
     """
     missing = find_spec("numba_cuda") is None
     if wanted == "auto":
@@ -45,17 +45,18 @@ def make_view(
     threads: int,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Makes one view of every image of a batch, on the device of its bytes.
+    """Makes one view of each of the b images of a batch, on the device where the batch's bytes lie.
 
     Args:
-        backend: ``numba`` needs bytes on the CPU, ``cuda`` on a GPU.
-        recipe: the view's size and its solarising threshold; all else is in ``parameters``.
-        parameters: of the b images, in their order.
+        backend: ``numba`` needs the bytes on the CPU, ``cuda`` on a GPU.
+        recipe: only its view size and solarising threshold are used; all else is in ``parameters``.
+        parameters: what is done to each image, in the order of the batch.
         batch: decoded images.
-        threads: of the ``numba`` backend.
+        threads: how many CPU threads the ``numba`` backend uses.
         dtype: of the view; float32, float16 or bfloat16.
 
-    Returns: [b, 3, size, size] in channels_last memory format, normalised by ImageNet's statistics.
+    Returns:
+        ``dtype`` [b, 3, size, size] in channels_last memory format, normalised by ImageNet's statistics.
     """
     if backend == "cuda":
         return cuda_backend.apply(recipe, parameters, batch, dtype)

@@ -1,4 +1,4 @@
-"""The images that views are made of: whole, decoded, and packed one behind the other."""
+"""The images that views are made of: whole, decoded, and all in one array of bytes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,14 +10,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class DecodedBatch:
-    """Whole images of one batch, packed one behind the other.
+    """The b whole images of one batch, in one array of bytes.
 
     Attributes:
-        indices: sample indices in the store, int64 [b].
-        heights, widths: int64 [b], pixels.
-        labels: int64 [b]; -1 where there is none.
-        packed: uint8 [bytes]; image k is height·width·3 bytes in row order from ``offsets[k]`` on; perhaps longer.
-        offsets: int64 [b].
+        indices: int64 [b], sample indices in the store.
+        heights, widths: int64 [b], in pixels.
+        labels: int64 [b], classes; -1 where an image has none.
+        packed: uint8 [bytes], the pixels; image k takes height·width·3 bytes, row by row. Other bytes are ignored.
+        offsets: int64 [b], where each image begins in ``packed``.
     """
 
     indices: np.ndarray
@@ -28,7 +28,7 @@ class DecodedBatch:
     offsets: np.ndarray
 
     def images(self) -> list[Tensor]:
-        """Each image as a uint8 view [H, W, 3] into the packed bytes."""
+        """Returns each image as a tensor uint8 [height, width, 3] that shares its memory with ``packed``."""
         return [
             self.packed[start : start + height * width * 3].view(height, width, 3)
             for start, height, width in zip(
@@ -38,7 +38,7 @@ class DecodedBatch:
 
     @classmethod
     def pack(cls, images: Sequence[np.ndarray], labels: Sequence[int] | None = None) -> "DecodedBatch":
-        """A batch of images uint8 [H, W, 3], numbered from 0, with labels or without."""
+        """Copies images uint8 [height, width, 3] into a batch, with indices from 0 and -1 for labels not given."""
         heights, widths = np.ascontiguousarray(np.array([image.shape[:2] for image in images], np.int64).T)
         sizes = heights * widths * 3
         return cls(
@@ -51,11 +51,11 @@ class DecodedBatch:
         )
 
     def at(self, places: np.ndarray) -> "DecodedBatch":
-        """The batch of the images at these places, int64 [any], of the same bytes."""
+        """Returns the batch of the images at these places, int64 [any length]; it shares the bytes."""
         rows = {name: getattr(self, name)[places] for name in ("indices", "heights", "widths", "labels", "offsets")}
         return replace(self, **rows)
 
     def to(self, device: torch.device) -> "DecodedBatch":
-        """The batch with its bytes on ``device``, copied without waiting where they are page-locked."""
+        """Returns the batch with its bytes on ``device``; the host does not wait for a copy from page-locked memory."""
         used = int((self.offsets + self.heights * self.widths * 3).max())
         return replace(self, packed=self.packed[:used].to(device, non_blocking=True))

@@ -1,7 +1,7 @@
-"""The operations that follow a view's crop: what they are called, how strong they may be, and what draws them.
+"""The operations that follow a view's crop: their names, their greatest strengths, and the words that draw them.
 
-One table for each kind. From them come the columns of ``ViewParameters``, the orders of the jitter, the checks of a
-``ViewRecipe``, the records of the CUDA kernels, and the rows of ``bench augment``.
+There is one table for each kind. The tables decide the columns of ``ViewParameters``, the orders of the jitter, the
+checks of a ``ViewRecipe``, the records of the CUDA kernels, and the rows of ``bench augment``.
 """
 
 from typing import NamedTuple
@@ -10,20 +10,25 @@ from vicregl_fast.draws import FACTORS_DRAW, FINISH_DRAW, FLIP_DRAW, JITTER_DRAW
 
 
 class Word(NamedTuple):
-    """One of the four random words of a draw of the sample's counter."""
+    """One of the four random words of a draw of the sample's counter.
+
+    Attributes:
+        draw: number of the draw, from ``draws.py``.
+        place: which of its words, 0 to 3.
+    """
 
     draw: int
     place: int
 
 
 class Adjustment(NamedTuple):
-    """A colour operation of the jitter. Its factor is uniform in ``neutral`` ± the recipe's field of this name.
+    """A colour operation of the jitter. Its factor is uniform in ``neutral`` ± strength.
 
     Attributes:
-        name: also of the recipe's field.
+        name: of the operation, and of the field of ``ViewRecipe`` that holds the strength.
         neutral: the factor that changes nothing.
-        most: the largest strength that a recipe may ask for.
-        word: from which the factor is drawn.
+        most: the greatest strength that a recipe may ask for.
+        word: the random word from which the factor is drawn.
     """
 
     name: str
@@ -33,7 +38,12 @@ class Adjustment(NamedTuple):
 
 
 class Chance(NamedTuple):
-    """An operation that happens to some views: with probability ``{name}_probability`` of the recipe."""
+    """An operation that is applied to some views only, at random.
+
+    Attributes:
+        name: of the operation; the field ``{name}_probability`` of ``ViewRecipe`` holds its probability.
+        word: the random word that decides.
+    """
 
     name: str
     word: Word
@@ -43,11 +53,12 @@ ADJUSTMENTS = (
     Adjustment("brightness", neutral=1.0, most=1.0, word=Word(FACTORS_DRAW, 0)),
     Adjustment("contrast", neutral=1.0, most=1.0, word=Word(FACTORS_DRAW, 1)),
     Adjustment("saturation", neutral=1.0, most=1.0, word=Word(FACTORS_DRAW, 2)),
-    Adjustment("hue", neutral=0.0, most=0.5, word=Word(FACTORS_DRAW, 3)),  # in turns
+    Adjustment("hue", neutral=0.0, most=0.5, word=Word(FACTORS_DRAW, 3)),  # in turns of the colour wheel
 )
-"""The jitter does all of them, in an order that is drawn for each sample."""
+"""The colour jitter applies all of them, in an order that is drawn for each sample."""
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(len(ADJUSTMENTS))
 ORDER_WORD = Word(JITTER_DRAW, 1)
+"""The random word that decides the order of the adjustments."""
 
 CHANCES = (
     Chance("flip", Word(FLIP_DRAW, 0)),
@@ -56,6 +67,7 @@ CHANCES = (
     Chance("blur", Word(FINISH_DRAW, 1)),
     Chance("solarise", Word(FINISH_DRAW, 3)),
 )
-"""In the order in which they follow the crop."""
+"""In the order in which they are applied after the crop."""
 FLIP, JITTER, GREY, BLUR, SOLARISE = range(len(CHANCES))
 SIGMA_WORD = Word(FINISH_DRAW, 2)
+"""The random word from which the blur's sigma is drawn."""

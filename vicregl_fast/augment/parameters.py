@@ -1,4 +1,4 @@
-"""Every random choice of a view, drawn as arrays on the CPU: pure in (seed, epoch, sample, view).
+"""Every random choice of a view, as arrays on the CPU: a pure function of (seed, epoch, sample, view).
 
 Shape letters: b samples, a adjustments (``ADJUSTMENTS``), c chances (``CHANCES``).
 """
@@ -30,11 +30,11 @@ class ViewParameters:
     """What is done to one view of b samples.
 
     Attributes:
-        boxes: int32 [b, 4], top, left, height, width in pixels of the stored image.
+        boxes: int32 [b, 4], (top, left, height, width) in pixels of the stored image.
         chosen: bool [b, c], which of the chances happen.
-        order: int8 [b, a], numbers of the adjustments, first to last; they are made only where the jitter is chosen.
-        factors: float32 [b, a], of each adjustment, in the order of their table.
-        sigma: float32 [b], of the blur in pixels of the view; counts only where the blur is chosen.
+        order: int8 [b, a], numbers of the adjustments, first to last; used only where the jitter is chosen.
+        factors: float32 [b, a], one for each adjustment, in the order of their table.
+        sigma: float32 [b], of the blur, in pixels of the view; used only where the blur is chosen.
     """
 
     boxes: np.ndarray
@@ -51,7 +51,7 @@ class ViewParameters:
 
     @classmethod
     def of_crops(cls, boxes: np.ndarray) -> "ViewParameters":
-        """Views of these boxes, int32 [b, 4], that nothing is done to."""
+        """Returns the parameters of views that are these crops, int32 [b, 4], and no more."""
         count = len(boxes)
         return cls(
             boxes,
@@ -62,9 +62,9 @@ class ViewParameters:
         )
 
     def column(self, name: str) -> np.ndarray:
-        """Whether the chance of this name happens, bool [b], or the factor of the adjustment, float32 [b].
+        """Returns whether the chance of this name happens, bool [b], or the adjustment's factors, float32 [b].
 
-        A view: what is written into it changes the parameters.
+        The array shares its memory with the parameters, so that writing to it changes them.
         """
         if name in CHANCE_NAMES:
             return self.chosen[:, CHANCE_NAMES.index(name)]
@@ -76,7 +76,7 @@ class ViewParameters:
         return self.column("flip")
 
     def only(self, *names: str) -> "ViewParameters":
-        """The same crops, where of all chances exactly these happen, to every sample."""
+        """Returns the same parameters, but with exactly the chances ``names`` happening, to every sample."""
         chosen = np.array([name in names for name in CHANCE_NAMES])
         return replace(self, chosen=np.tile(chosen, (len(self), 1)))
 
@@ -90,7 +90,14 @@ def draw_parameters(
     heights: np.ndarray,
     widths: np.ndarray,
 ) -> ViewParameters:
-    """Draws one view of the samples ``indices``, int [b], of these stored heights and widths in pixels."""
+    """Draws the parameters of one view of b samples.
+
+    Args:
+        recipe: ranges and probabilities.
+        seed, epoch, view: key and counter, except the sample.
+        indices: int [b], the samples' indices in the store.
+        heights, widths: int [b], sizes of the stored images in pixels.
+    """
     drawn: dict[int, np.ndarray] = {}
 
     def uniform(word: Word) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the views of an image are: sizes, crop rules, strengths and probabilities of the distortions."""
+"""How the views of an image are made: sizes, crop rules, strengths and probabilities of the distortions."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +9,7 @@ from vicregl_fast.geometry.crop_rule import CropRule
 from vicregl_fast.geometry.directions import LARGE_VIEWS
 
 OWN_LARGE_SCALE = {"two": (0.08, 1.0), "multicrop": (0.4, 1.0)}
+"""The range of ``large_scale`` that belongs to each recipe."""
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,15 @@ class ViewRecipe:
     """How one view is made.
 
     Attributes:
-        size: pixels of a side.
-        crop: how large the crop is, and of what shape.
-        {name}_probability: how often each of ``operations.CHANCES`` happens.
-        brightness, contrast, saturation, hue: how far the factors of ``operations.ADJUSTMENTS`` may be from neutral.
+        size: side of the view in pixels.
+        crop: ranges of the crop's area and ratio.
+        {name}_probability: probability of the operation of this name in ``operations.CHANCES``.
+        brightness, contrast, saturation, hue: how far a factor of ``operations.ADJUSTMENTS`` may be from neutral.
         blur_sigma: least and largest standard deviation of the blur, in pixels of the view.
-        solarise_threshold: levels from here on are inverted.
+        solarise_threshold: levels (0 to 255) at or above it are inverted.
+
+    Raises:
+        UserError: a value is out of its range.
     """
 
     size: int
@@ -55,16 +59,19 @@ class ViewRecipe:
 class ViewsConfig:
     """Which views of every image are trained on.
 
-    Args:
+    Attributes:
         recipe: `two` large views, or `multicrop`: two large and `small_count` small ones.
         large_size: side of the large views in pixels.
         small_size: side of the small views in pixels.
-        large_scale: share of the image's area that a large view shows; unset, (0.08, 1) for `two` and
+        large_scale: share of the image's area that a large view shows; if unset, (0.08, 1) for `two` and
             (0.4, 1) for `multicrop`.
         small_scale: share of the image's area that a small view shows.
         small_count: number of small views of `multicrop`.
         backend: what makes the views: `torch` (the readable reference), `numba` (on the CPU), `cuda` (Numba kernels on
-            the GPU); `auto` takes numba for a CPU, and for a GPU cuda where numba-cuda is installed, else torch.
+            the GPU); `auto` takes numba for a CPU, and for a GPU cuda if numba-cuda is installed, else torch.
+
+    Raises:
+        UserError: a value is out of its range.
     """
 
     recipe: Literal["two", "multicrop"] = "two"
@@ -93,7 +100,7 @@ def view_recipes(config: ViewsConfig) -> tuple[ViewRecipe, ...]:
 
 
 def _group(count: int, size: int, crop: CropRule) -> tuple[ViewRecipe, ...]:
-    """Views of one size: even ones are always blurred, odd ones seldom, but sometimes solarised."""
+    """Recipes of ``count`` views: even ones are always blurred, odd ones rarely blurred and sometimes solarised."""
     even = ViewRecipe(size, crop, blur_probability=1.0, solarise_probability=0.0)
     odd = ViewRecipe(size, crop, blur_probability=0.1, solarise_probability=0.2)
     return tuple(odd if view % 2 else even for view in range(count))

@@ -1,7 +1,9 @@
-"""A view from its parameters in plain torch: the oracle of the other backends, and quick enough for training.
+"""Makes views in plain torch. The other backends are tested against it, and it is fast enough for training.
 
-Between the operations pixels are float32 in [0, 255], planar: images_n3hw. Every operation is per sample:
-factors_n, float32, has one value for each image. Colour semantics are PIL's, without its rounding in between.
+Every operation takes and returns images float32 [n, 3, h, w] with levels in [0, 255]. Its strengths, float32 [n], have
+one value for each image. Colours are computed as PIL does, but without its rounding to bytes after every operation.
+
+Shape letters: n images, 3 channels (red, green, blue), h rows, w columns, k taps of the blur.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,18 +21,19 @@ from vicregl_fast.augment.recipe import ViewRecipe
 GREY_WEIGHTS = (0.299, 0.587, 0.114)
 
 _CPU_CHUNK_VALUES = 1 << 20
-"""Values worked on together on a CPU: 4 MB, so that one operation finds in cache what the last one wrote."""
+"""Values that a CPU works on together: 4 MB, so that an operation finds the results of the previous one in cache."""
 
 
 def apply(recipe: ViewRecipe, parameters: ViewParameters, images: Sequence[Tensor]) -> Tensor:
     """Makes one view of every image.
 
     Args:
-        recipe: the view's size and its solarising threshold; all else is in `parameters`.
-        parameters: of the b images, in their order.
-        images: uint8 [height, width, 3] each, on any one device.
+        recipe: only its view size and solarising threshold are used; all else is in ``parameters``.
+        parameters: what is done to each image, in their order.
+        images: each uint8 [height, width, 3], all on one device.
 
-    Returns: float32 [b, 3, size, size] in channels_last memory format, normalised by ImageNet's statistics.
+    Returns:
+        float32 [n, 3, size, size] in channels_last memory format, normalised by ImageNet's statistics.
     """
     device = images[0].device
     views = torch.empty((len(images), 3, recipe.size, recipe.size), device=device, memory_format=torch.channels_last)
@@ -43,7 +46,7 @@ def apply(recipe: ViewRecipe, parameters: ViewParameters, images: Sequence[Tenso
 
 
 def distort(recipe: ViewRecipe, parameters: ViewParameters, images_n3hw: Tensor) -> Tensor:
-    """Does all that follows the crop: flip, colour jitter, greyscale, blur, solarise."""
+    """Applies all that follows the crop: flip, colour jitter, greyscale, blur, solarise."""
     images = list(images_n3hw.unbind(0))
     column = parameters.column
     _update(images, column("flip"), lambda some: some.flip(3))
@@ -60,9 +63,9 @@ def distort(recipe: ViewRecipe, parameters: ViewParameters, images_n3hw: Tensor)
 def _update(
     images: list[Tensor], chosen_n: np.ndarray, operation: Callable[..., Tensor], *values_n: np.ndarray
 ) -> None:
-    """Replaces the chosen images by operation(images, values), where values are the chosen ones' own.
+    """Replaces the chosen images, [3, h, w] each, by ``operation(images, *values)`` with the values of these images.
 
-    A list, since writing the results back into one tensor would take longer than most operations.
+    The images are a list, since writing results back into one tensor would take longer than most operations.
     """
     rows = np.flatnonzero(chosen_n)
     if len(rows):
@@ -74,11 +77,18 @@ def _update(
 
 
 def crop_resize(images: Sequence[Tensor], boxes_n4: np.ndarray, size: int) -> Tensor:
-    """Cuts a box from each uint8 [height, width, 3] image and resizes it, bicubic and antialiased.
+    """Cuts a box from each image and resizes it, bicubic and antialiased. No pixel outside the box is read.
 
-    No pixel outside the box is read. Returns float32 [n, 3, size, size], whole numbers in [0, 255]. Values become
-    bytes after the vertical pass, which comes first, and after the horizontal one, as in PIL. (PIL 13 begins with
-    whichever pass is quicker, older ones with the horizontal; at hard edges the orders can be some 20 levels apart.)
+    The vertical pass comes first. Both passes round to bytes, as PIL's do. PIL 13 begins with the pass that is faster,
+    older versions with the horizontal one. At hard edges the two orders can differ by some 20 levels.
+
+    Args:
+        images: each uint8 [height, width, 3].
+        boxes_n4: int [n, 4], (top, left, height, width) in pixels.
+        size: side of the result in pixels.
+
+    Returns:
+        float32 [n, 3, size, size], whole numbers in [0, 255].
     """
     one_pass = _pass_of_bytes if images[0].device.type == "cpu" else _pass_of_floats
     resized = []
@@ -93,7 +103,7 @@ def _pass_of_bytes(pixels_1chw: Tensor, shape: tuple[int, int]) -> Tensor:
 
 
 def _pass_of_floats(pixels_1chw: Tensor, shape: tuple[int, int]) -> Tensor:
-    """What torch's kernel for bytes does, which exists on the CPU only."""
+    """Does what torch's kernel for bytes does, which exists on the CPU only."""
     resized = F.interpolate(pixels_1chw.float(), shape, mode="bicubic", antialias=True)
     return resized.round_().clamp_(0, 255)
 
@@ -105,7 +115,7 @@ def adjust_brightness(images_n3hw: Tensor, factors_n: Tensor) -> Tensor:
 
 def adjust_contrast(images_n3hw: Tensor, factors_n: Tensor) -> Tensor:
     """Blends with the mean of the grey image: 0 gives that grey, 1 the image."""
-    # Two steps, because the summation of one step over a lone image would depend on the number of threads.
+    # Two steps, since the order in which one step sums a single image would depend on the number of threads.
     means_n3 = images_n3hw.mean(3).mean(2)
     grey_n = (means_n3 * means_n3.new_tensor(GREY_WEIGHTS)).sum(1)
     return (images_n3hw * _column(factors_n)).add_(_column(grey_n * (1 - factors_n))).clamp_(0, 255)
@@ -118,11 +128,11 @@ def adjust_saturation(images_n3hw: Tensor, factors_n: Tensor) -> Tensor:
 
 
 def adjust_hue(images_n3hw: Tensor, turns_n: Tensor) -> Tensor:
-    """Turns the hue of HSV: 1/3 makes red green, green blue and blue red. Saturation and value stay.
+    """Turns the hue of HSV: a third of a turn makes red green, green blue and blue red. Saturation and value stay.
 
-    Hue is measured in sixths of a turn from red, in [-3, 3], green at 2 and blue at -2. With the channels
-    scaled to run from 0 to 1, its size is 1 - red + green + blue: in the sector from red to yellow (1, x,
-    0) that is x, in the next (x, 1, 0) it is 2 - x, and so on. Without a branch, since selecting would take
+    Hue is measured in sixths of a turn from red, in [-3, 3], with green at 2 and blue at -2. If the channels are
+    scaled to run from 0 to 1, its absolute value is 1 - red + green + blue: between red and yellow (1, x, 0) this is
+    x, between yellow and green (x, 1, 0) it is 2 - x, and so on. There are no branches, since selecting would take
     most of the time.
     """
     red, green, blue = images_n3hw.unbind(1)
@@ -131,7 +141,7 @@ def adjust_hue(images_n3hw: Tensor, turns_n: Tensor) -> Tensor:
     size = (green + blue).sub_(red).sub_(smallest).div_(chroma.clamp_min(1e-6)).add_(1)
     hue = size.copysign_(green - blue).add_(6 * turns_n[:, None, None])
     hue.sub_((hue / 6).round_(), alpha=6)
-    # A channel's share of the chroma is 1 up to a sixth from its own hue, and falls to 0 over the next sixth.
+    # A channel has all of the chroma up to a sixth of a turn from its own hue; over the next sixth, it falls to 0.
     shares = (
         2 - hue.abs(),
         (hue - 2).abs_().sub_(3).abs_().sub_(1),
@@ -141,17 +151,18 @@ def adjust_hue(images_n3hw: Tensor, turns_n: Tensor) -> Tensor:
 
 
 def grey(images_n3hw: Tensor) -> Tensor:
-    """Returns the grey images [n, 1, h, w] with the weights of ITU-R 601-2."""
+    """Returns the grey images, float32 [n, 1, h, w], with the weights of ITU-R 601-2."""
     red, green, blue = GREY_WEIGHTS
     grey_n1hw = images_n3hw[:, :1] * red
     return grey_n1hw.add_(images_n3hw[:, 1:2], alpha=green).add_(images_n3hw[:, 2:], alpha=blue)
 
 
 def gaussian_blur(images_n3hw: Tensor, sigmas_n: Tensor) -> Tensor:
-    """Blurs by Gaussians cut at 3 sigma, in pixels; beyond the border lie copies of the border's pixels."""
-    # From wide to narrow, so that the images which an outer tap concerns are the first ones.
+    """Blurs by Gaussians, cut at 3 sigma; sigmas are in pixels. The border's pixels are repeated beyond the border."""
+    # Images are sorted from wide to narrow Gaussians, so that those which an outer tap concerns are the first ones.
     order_n = sigmas_n.argsort(descending=True)
-    # In float64, so that rounding to float32 leaves no trace of how the others' sigmas shape these arrays.
+    # In float64: the widest sigma of all images decides how long these sums are, and thereby how they are rounded.
+    # Once rounded to float32, an image's weights do not depend on the other images.
     sorted_n = sigmas_n[order_n].double()
     radii_n = (3 * sorted_n).ceil()
     radius = int(radii_n[0])
@@ -171,7 +182,7 @@ def gaussian_blur(images_n3hw: Tensor, sigmas_n: Tensor) -> Tensor:
 
 
 def solarise(images_n3hw: Tensor, threshold: float) -> Tensor:
-    """Inverts the values at or above the threshold."""
+    """Inverts the levels at or above the threshold."""
     return torch.where(images_n3hw >= threshold, 255 - images_n3hw, images_n3hw)
 
 

@@ -1,8 +1,9 @@
-"""What compiled backends do to one pixel, and where a resized pixel looks: one source for CPUs and GPUs.
+"""What the compiled backends do to one pixel, and which source pixels make a resized one; shared by CPU and GPU.
 
-Numba writes them into the kernels that call them (``inline``), for the CPU and for CUDA: as functions of their own they
-could not be compiled for a GPU without its driver. Pixels are float32 in [0, 255]. The reference of each is in
-``augment.reference``.
+Numba writes these functions into the kernels that call them (``inline``), for the CPU and for CUDA. Separate functions
+could not be compiled for a GPU on a machine without its driver. ``augment.reference`` holds the reference of each.
+
+Arguments and results are float32 scalars, levels of colour in [0, 255], unless a function says otherwise.
 """
 
 import numpy as np
@@ -16,47 +17,48 @@ WHITE = np.float32(255)
 GREY_RED, GREY_GREEN, GREY_BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
 SMALLEST_CHROMA = np.float32(1e-6)
 FOUR, FIVE, EIGHT = (np.float32(value) for value in (4, 5, 8))
-KEYS = np.float32(-0.5)  # Keys' coefficient of the cubic, PIL's and torch's where they antialias
+KEYS = np.float32(-0.5)  # the coefficient of Keys' cubic, as in PIL and in torch's antialiased resize
 CUBIC_SUPPORT = np.float32(2)  # source pixels to either side, at scale 1
 
 
 @njit(inline="always")
 def clamp(value):
-    """Into [0, 255]."""
+    """Limits ``value`` to [0, 255]."""
     return min(max(value, ZERO), WHITE)
 
 
 @njit(inline="always")
 def to_level(value):
-    """The nearest whole number in [0, 255], as float32: what a pass of the resize leaves."""
+    """Rounds to the nearest whole number in [0, 255], as each pass of the resize does."""
     return np.float32(np.int32(clamp(value) + HALF))
 
 
 @njit(inline="always")
 def grey(red, green, blue):
-    """ITU-R 601-2."""
+    """Returns the grey level of a pixel, with the weights of ITU-R 601-2."""
     return GREY_RED * red + GREY_GREEN * green + GREY_BLUE * blue
 
 
 @njit(inline="always")
 def blend(value, other, factor):
-    """``other`` at factor 0, ``value`` at 1, and beyond it above."""
+    """Returns ``other`` for factor 0, ``value`` for 1, extrapolates for larger factors, and limits to [0, 255]."""
     return clamp(other + factor * (value - other))
 
 
 @njit(inline="always")
 def _share(distance, chroma, smallest):
+    """Returns the level of a channel whose share of the chroma is ``distance``, limited to [0, 1]."""
     return min(max(distance, ZERO), ONE) * chroma + smallest
 
 
 @njit(inline="always")
 def turn_hue(red, green, blue, turns):
-    """The pixel with its hue turned, saturation and value kept; without a branch (see ``reference.adjust_hue``)."""
+    """Turns a pixel's hue by ``turns``, in [-0.5, 0.5]; without branches (explained at ``reference.adjust_hue``)."""
     smallest = min(min(red, green), blue)
     chroma = max(max(red, green), blue) - smallest
     size = (green + blue - red - smallest) / max(chroma, SMALLEST_CHROMA) + ONE
     hue = (size if green >= blue else -size) + SIX * turns
-    turn = np.float32(np.int32(hue / SIX + TWO + HALF)) - TWO  # the nearest: int32 rounds what is positive down
+    turn = np.float32(np.int32(hue / SIX + TWO + HALF)) - TWO  # to nearest: int32 rounds positive numbers down
     hue = hue - SIX * turn
     return (
         _share(TWO - abs(hue), chroma, smallest),
@@ -67,7 +69,14 @@ def turn_hue(red, green, blue, turns):
 
 @njit(inline="always")
 def adjust(operation, factor, red, green, blue, mean_grey):
-    """The pixel after one of ``operations.ADJUSTMENTS``, by its number; ``mean_grey`` is that of the whole view."""
+    """Returns the three levels of a pixel after one adjustment.
+
+    Args:
+        operation: integer, number of a row of ``operations.ADJUSTMENTS``.
+        factor: of the adjustment; of hue, in turns.
+        red, green, blue: levels of the pixel.
+        mean_grey: mean grey level of the whole view; used only by contrast.
+    """
     if operation == HUE:
         return turn_hue(red, green, blue, factor)
     if operation == BRIGHTNESS:
@@ -81,19 +90,19 @@ def adjust(operation, factor, red, green, blue, mean_grey):
 
 @njit(inline="always")
 def solarise(value, threshold):
-    """Inverted at or above the threshold."""
+    """Inverts a level that is at or above the threshold."""
     return WHITE - value if value >= threshold else value
 
 
 @njit(inline="always")
 def normalise(value, channel):
-    """What the network sees of a channel (0 red, 1 green, 2 blue)."""
+    """Turns a level of ``channel``, an integer (0 red, 1 green, 2 blue), into what the network sees."""
     return (value - LEVEL_MEANS[channel]) * LEVEL_SCALES[channel]
 
 
 @njit(inline="always")
 def cubic(x):
-    """Keys' cubic, in the type of ``x``."""
+    """Returns Keys' cubic at ``x``, float32 or float64, in the same type."""
     x = abs(x)
     if x < ONE:
         return ((KEYS + TWO) * x - (KEYS + THREE)) * x * x + ONE
@@ -104,14 +113,18 @@ def cubic(x):
 
 @njit(inline="always")
 def window(position, length, size):
-    """Which of ``length`` source pixels one of ``size`` resized pixels is made of (PIL's antialiased rule).
+    """Finds the source pixels that a resized pixel is made of, along one axis, by PIL's rule for antialiasing.
 
-    In float64 for whole numbers, in float32 for arguments of that type, as GPUs prefer.
+    Args:
+        position: number of the resized pixel, from 0.
+        length: how many source pixels there are.
+        size: how many resized pixels there are. All three are integers, or float32, which is faster on a GPU.
 
     Returns:
-        first source pixel, how many there are, centre (in source pixels), and what a source pixel counts
-        of the filter's width. Source pixel ``first + k`` weighs ``cubic((first + k - centre + 0.5) * step)``, divided
-        by the sum of these weights.
+        (first, count, centre, step): the first source pixel and how many there are, integers; the centre, in source
+        pixels, and the step of the cubic's argument from one source pixel to the next, float64 for integer arguments.
+        The weight of source pixel ``first + k`` is ``cubic((first + k - centre + 0.5) * step)``, divided by the sum of
+        these weights.
     """
     scale = length / size
     width = max(scale, ONE)

@@ -1,1 +1,1 @@
-"""How fast the parts are: each measurement as a row for people and for programs."""
+"""Measures how fast the parts of the project are; each result is a row, for people and for programs."""

@@ -1,4 +1,4 @@
-"""Cropping and distorting alone, in every backend that this machine has, on the same decoded images."""
+"""Times cropping and distorting alone, on decoded images, with every backend that this machine has."""
 
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
@@ -17,16 +17,24 @@ from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.timing import time_side_by_side
 from vicregl_fast.training.precision import choose_precision
 
-WIDTH, HEIGHT = 500, 375  # of the median ImageNet image
+WIDTH, HEIGHT = 500, 375  # size of the median ImageNet image in pixels
 
 
 def bench_augmentation(
     device: torch.device, views: ViewsConfig, batch_size: int, threads: int, repeats: int
 ) -> Iterator[Measurement]:
-    """Images/s of all views by each backend, then microseconds of the first view's crop, alone and with one operation.
+    """Times the views of a batch of decoded images, with each backend in turn.
 
-    ``augment.B`` counts images, whose every view is made; ``augment.B.crop`` and ``augment.B.crop_blur`` and so on are
-    microseconds a view.
+    ``augment.BACKEND`` is images a second, where all views of an image are made; ``augment.BACKEND_over_torch`` is its
+    ratio to the reference. ``augment.BACKEND.crop`` is microseconds for one first view that is only cropped, and
+    ``augment.BACKEND.crop_blur`` and so on for one that is cropped and then has this operation applied.
+
+    Args:
+        device: where the ``torch`` and ``cuda`` backends work.
+        views: which views are made of every image.
+        batch_size: number of images.
+        threads: CPU threads of the ``numba`` backend.
+        repeats: number of durations measured for each figure.
     """
     batch = photograph_sized(batch_size)
     recipes = view_recipes(views)
@@ -61,13 +69,13 @@ def bench_augmentation(
 
 
 def backends_on(device: torch.device) -> tuple[Backend, ...]:
-    """Those that can run where ``device`` is, the reference first."""
+    """The backends that can make views for ``device``; the first is the reference, ``torch``."""
     with_cuda: tuple[Backend, ...] = ("cuda",) if device.type == "cuda" and find_spec("numba_cuda") else ()
     return ("torch", "numba", *with_cuda)
 
 
 def photograph_sized(batch_size: int) -> DecodedBatch:
-    """Drawn pictures of 500 x 375 pixels."""
+    """A batch of drawn pictures, uint8 [375, 500, 3] each."""
     images = []
     for image in drawn_batch(batch_size).images():
         picture = Image.fromarray(image.numpy()).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)

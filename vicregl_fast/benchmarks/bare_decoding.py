@@ -1,4 +1,4 @@
-"""The yardstick for engines: libjpeg-turbo and nothing else."""
+"""JPEG decoding by libjpeg-turbo and nothing else: what the engines' speed is compared with."""
 
 import numba
 import numpy as np
@@ -11,19 +11,19 @@ _decode_jpeg = numba.njit(nogil=True)(imdecode)
 
 
 class BareDecoding:
-    """Decodes stored JPEGs on threads, into buffers that exist already.
+    """Decodes stored JPEGs on threads, into buffers that are allocated once.
 
     Args:
-        store: whose bytes to decode, of one file.
-        batch_size: how many images the buffers hold, as an engine's would.
-        workers: threads.
+        store: the images, all in one file.
+        batch_size: images that the buffers hold at least, as many as an engine's batch.
+        workers: number of threads.
     """
 
     def __init__(self, store: StoredImages, batch_size: int, workers: int):
         (self._mapped,) = store.files
         self._store, self._workers = store, workers
         largest = int((store.heights * store.widths * 3).max())
-        # As many a thread, so that no two threads meet at one buffer.
+        # A multiple of the number of threads, so that no two threads use the same buffer.
         self._buffers = np.zeros((-(-batch_size // workers) * workers, largest), np.uint8)
 
     def decode(self, indices: np.ndarray) -> None:
@@ -42,6 +42,12 @@ class BareDecoding:
 
 @numba.njit(parallel=True, nogil=True)
 def _decode_all(mapped, starts, sizes, heights, widths, buffers, codes, workers):
+    """Decodes n images on ``workers`` threads; thread t takes every ``workers``-th image from t on.
+
+    ``mapped`` is the file, uint8 [bytes]. ``starts`` and ``sizes`` (bytes), ``heights`` and ``widths`` (pixels) are
+    int64 [n]. Fills ``buffers``, uint8 [buffers, bytes of the largest image], which are used in turn, and ``codes``,
+    int32 [n], with libjpeg-turbo's return codes: 0 where an image decoded.
+    """
     for worker in numba.prange(workers):
         for k in range(worker, len(starts), workers):
             height, width = np.uint32(heights[k]), np.uint32(widths[k])

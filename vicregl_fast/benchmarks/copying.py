@@ -1,4 +1,4 @@
-"""What memory can do: the yardstick for everything that only moves it."""
+"""Memory bandwidth: the upper limit for everything that only moves data."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,11 @@ from vicregl_fast.benchmarks.timing import time_calls
 
 
 def bench_copy(device: torch.device, mebibytes: int, repeats: int) -> Iterator[Measurement]:
-    """Within the device (bytes read and written), and on CUDA from pageable and from pinned host memory, in GB/s."""
+    """Times copies of ``mebibytes``, ``repeats`` durations each, in GB/s (10^9 bytes).
+
+    ``copy.device`` is a copy within the device, and counts bytes read and bytes written. On CUDA ``copy.pageable`` and
+    ``copy.pinned`` are copies to the device from host memory of that kind.
+    """
     size = mebibytes * 2**20
     source, target = (torch.zeros(size, dtype=torch.uint8, device=device) for _ in range(2))
     yield Measurement.rate(

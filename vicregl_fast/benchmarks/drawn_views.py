@@ -1,14 +1,14 @@
-"""Views of drawn pictures: real work for every kernel, without any data to bring."""
+"""Batches of drawn pictures: realistic input for every kernel, which needs no data set."""
 
 from dataprep.demo import CLASS_NAMES, draw_picture
 from vicregl_fast.augment.decoded_batch import DecodedBatch
 
 DIFFERENT_PICTURES = 16
-"""Drawn once and repeated to fill a batch; the crops of each copy differ."""
+"""Different pictures in a batch, at most. They are repeated to fill it; each copy is cropped differently."""
 
 
 def drawn_batch(batch_size: int, seed: int = 0) -> DecodedBatch:
-    """What an engine would hand over of ``batch_size`` pictures of the demo set."""
+    """A batch of ``batch_size`` pictures of the demo set with their labels, as an engine would decode it."""
     count = min(batch_size, DIFFERENT_PICTURES)
     pictures = [draw_picture(seed, index, index % len(CLASS_NAMES)) for index in range(count)]
     chosen = [pictures[index % count] for index in range(batch_size)]

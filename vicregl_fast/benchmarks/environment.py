@@ -1,4 +1,4 @@
-"""Where a figure was measured: without this it says nothing."""
+"""Describes where a figure was measured: hardware, versions and command. A figure means nothing without them."""
 
 import os
 import platform
@@ -17,7 +17,10 @@ PACKAGES = (
 
 
 def describe_environment(device: torch.device, arguments: Sequence[str]) -> dict[str, Any]:
-    """Processor, device, cores that this process may use, library versions, and the command with its arguments."""
+    """Describes the processor, the cores that this process may use, the device, library versions and the command.
+
+    ``device`` is the one that was measured; ``arguments`` are those of ``vicregl_fast.bench``.
+    """
     described: dict[str, Any] = {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),

@@ -1,4 +1,4 @@
-"""The same images for every engine that is measured: a store for those that read one, the files for torchvision."""
+"""Opens the same images for every engine that is measured: as a store, or as files for the torchvision engine."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,15 +15,15 @@ from vicregl_fast.data.stored_images import StoredImages, open_jpegs
 
 
 def open_all(path: Path, cache: Path, engines: Sequence[EngineName]) -> dict[EngineName, OpenedStore]:
-    """The images as each engine reads them; an engine that cannot is left out with a note.
+    """Opens the images for each engine; an engine that cannot read them is left out with a note.
 
     Args:
         path: a ``.beton`` store, or a folder of images.
-        cache: where a folder is converted to.
-        engines: which.
+        cache: folder for the store that a folder of images is converted to.
+        engines: the engines to open the images for.
 
     Raises:
-        UserError: nothing to read at ``path``, or none of the engines can.
+        UserError: there is nothing to read at ``path``, or none of the engines can read it.
     """
     if is_shard_folder(path):
         raise UserError(f"{path} holds WebDataset shards: give the .beton of these images, or their folder")
@@ -37,10 +37,10 @@ def open_all(path: Path, cache: Path, engines: Sequence[EngineName]) -> dict[Eng
 
 
 def open_files(path: Path) -> ImageFolder:
-    """The images' own files: of a store those that it was made from, where they still are.
+    """Opens image files: those of a folder, or those that a store was made from.
 
     Raises:
-        UserError: they are not, or not all.
+        UserError: the folder has no images, or not as many as the store that was made from it.
     """
     if path.is_dir():
         return ImageFolder.of(list_images(path))
@@ -53,5 +53,9 @@ def open_files(path: Path) -> ImageFolder:
 
 
 def open_bytes(path: Path, cache: Path) -> StoredImages:
-    """The stored JPEGs, for bare decoding."""
+    """Opens the store at ``path``, or the one that a folder of images is converted to, for bare decoding.
+
+    Raises:
+        UserError: it cannot be opened, or holds other images than JPEGs.
+    """
     return open_jpegs(Source(path, cache).beton())

@@ -1,4 +1,4 @@
-"""The engines side by side: what they decode, and the views that they feed, in images a second."""
+"""Measures the engines side by side, in images a second: decoding alone, and decoding with views made."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from vicregl_fast.losses.plan import plan_directions
 Call = Callable[[], object]
 
 MOST_BATCHES = 8
-"""One sample is the duration of as many, or of all that the images fill."""
+"""Each duration is that of this many batches, or of all full batches if there are fewer."""
 
 RATIOS = {
     "ffcv.decode_over_bare": ("ffcv.decode", "bare.decode"),
@@ -47,14 +47,14 @@ class LoaderBench:
     """What is measured, and with what.
 
     Attributes:
-        path: a ``.beton`` store, or a folder of images, of which one is made in a temporary place.
-        engines: which, in this order.
-        stages: whole images, views, or both.
-        views: of every image.
-        grids: cells along a side of each view's map.
-        workers: threads, or processes of the torchvision engine.
-        batch_size: images.
-        device: where views are needed.
+        path: a ``.beton`` store, or a folder of images, which is converted to a temporary store.
+        engines: the engines to measure, in this order.
+        stages: ``decode`` measures whole decoded images, ``views`` the views made of them.
+        views: which views are made of every image.
+        grids: cells along a side of each view's feature map.
+        workers: decoding threads, or processes of the torchvision engine.
+        batch_size: images in a batch.
+        device: where the views are needed.
     """
 
     path: Path
@@ -67,7 +67,7 @@ class LoaderBench:
     device: torch.device
 
     def maker(self) -> ViewMaker:
-        """The fastest backend, in float32, and the matches that the default loss needs."""
+        """Makes float32 views by the device's fastest backend, and the location matches that a default loss needs."""
         recipes = view_recipes(self.views)
         return ViewMaker(
             recipes=recipes,
@@ -81,19 +81,27 @@ class LoaderBench:
         )
 
     def batches(self, store: Store) -> list[np.ndarray]:
-        """The sample indices of every batch that is measured, drawn."""
+        """The sample indices, int64 [batch_size], of every batch that is measured, in random order.
+
+        Raises:
+            UserError: the store has fewer images than one batch.
+        """
         if len(store) < self.batch_size:
             raise UserError(f"{store.path} has only {len(store)} images: give a --batch of at most as many")
         return list(GlobalBatches(len(store), self.batch_size, seed=0).epoch(0))[:MOST_BATCHES]
 
 
 def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
-    """Images/s of every engine and stage, all in turns, and the ratios of their medians.
+    """Measures images/s of every engine and stage, in turns, and then yields the ratios of their medians (``RATIOS``).
 
-    ``bare`` is libjpeg-turbo on the store's bytes. The torchvision engine reads the images' own files.
+    ``bare`` is libjpeg-turbo on the store's bytes. The torchvision engine reads the original image files.
+
+    Args:
+        bench: what is measured.
+        repeats: number of durations measured for each figure.
 
     Raises:
-        UserError: nothing to read at the path, too few images, or no engine that can read them.
+        UserError: there is nothing to read at the path, there are too few images, or none of the engines can read them.
     """
     with TemporaryDirectory(prefix="bench-loader-") as cache:
         calls: dict[str, Call] = {}
@@ -105,11 +113,11 @@ def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
                 calls = {"bare.decode": _bare(bench, Path(cache), batches), **calls}
             except UserError as error:
                 note(f"bare is left out: {error}")
-        # Those with processes go first: they are forked while there are no threads yet.
+        # torchvision's worker processes are forked in the first turn, which is safe only while no threads decode yet.
         turns = sorted(calls, key=lambda name: not name.startswith("torchvision"))
         seconds = time_side_by_side({name: calls[name] for name in turns}, bench.device, repeats)
         names = list(calls)
-        calls.clear()  # with their processes
+        calls.clear()  # ends the worker processes, which only the calls refer to
     images = len(batches) * bench.batch_size
     rows = {name: Measurement.rate(f"loader.{name}", images, seconds[name], "images/s") for name in names}
     yield from rows.values()
@@ -123,13 +131,14 @@ def _ratios(rows: Mapping[str, Measurement]) -> Iterator[Measurement]:
 
 
 def _bare(bench: LoaderBench, cache: Path, batches: Sequence[np.ndarray]) -> Call:
+    """Makes a call that decodes all batches by libjpeg-turbo alone."""
     bare = BareDecoding(open_bytes(bench.path, cache), bench.batch_size, bench.workers)
     indices = np.concatenate(batches)
     return lambda: bare.decode(indices)
 
 
 def _calls(bench: LoaderBench, opened: OpenedStore, batches: Sequence[np.ndarray]) -> dict[str, Call]:
-    """All batches through the engine that reads this store, by stage."""
+    """Makes, for each stage, a call that passes all batches through the engine of this store."""
     feed = open_feed(opened, bench.maker(), FeedOptions(bench.batch_size, bench.workers))
     calls: dict[str, Call] = {}
     if "decode" in bench.stages:

@@ -1,4 +1,4 @@
-"""The loss alone, on drawn embeddings, maps and boxes of the sizes that training has, beside its definition."""
+"""Measures the loss alone, beside its direct formulation, on random inputs of the sizes that training has."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,7 +27,14 @@ CRITERIA = {
 
 @dataclass(frozen=True)
 class LossSizes:
-    """Cells along a side of each view's map, and the widths of the two heads."""
+    """How large the inputs of the loss are.
+
+    Attributes:
+        batch_size: number of samples.
+        grids: cells along a side of each view's map.
+        expander: width of the global embeddings.
+        projector: width of the local embeddings.
+    """
 
     batch_size: int
     grids: tuple[int, ...]
@@ -36,10 +43,12 @@ class LossSizes:
 
 
 def bench_loss(device: torch.device, sizes: LossSizes, repeats: int) -> Iterator[Measurement]:
-    """Forward and backward of each criterion, ours and its direct formulation in turns: seconds, ratios, peak memory.
+    """Measures forward and backward of each of ``CRITERIA``, in turns with its direct formulation.
 
-    ``loss.memory_ratio`` is the largest of the criteria's peaks over those of their direct formulations;
-    ``loss.local_over_official`` is what the released code's local criterion takes directly, over ours of the default.
+    Yields seconds, their ratios and, where it can be measured, peak memory in MiB. ``loss.local_over_official`` is the
+    time of the ``official`` preset's local criterion in its direct formulation, over that of our default local
+    criterion. For ``loss.memory_ratio`` each criterion's peak is divided by that of its direct formulation; it is the
+    largest of these quotients. Each time is the median of ``repeats`` durations.
     """
     ratios: list[float] = []
     medians: dict[str, float] = {}
@@ -55,7 +64,7 @@ def bench_loss(device: torch.device, sizes: LossSizes, repeats: int) -> Iterator
         for call in calls.values():
             inputs.forget_gradients()
             peaks.append(peak_bytes(call, device))
-        known = [peak for peak in peaks if peak]  # nothing is seen where a call fits in memory that was there
+        known = [peak for peak in peaks if peak]  # a peak is 0 where the process already held enough memory
         if len(known) == len(calls):
             for prefix, peak in zip(calls, known, strict=True):
                 yield Measurement.of(f"loss.{prefix}{name}.peak", [peak / 2**20], "MiB")
@@ -67,7 +76,10 @@ def bench_loss(device: torch.device, sizes: LossSizes, repeats: int) -> Iterator
 
 
 class LossInputs:
-    """Random embeddings, maps and crops, and the loss on them in both ways; each call leaves gradients."""
+    """Random embeddings, maps and crops, and the loss on them in both formulations.
+
+    In ``config`` either the global criterion or the local one is on.
+    """
 
     def __init__(self, sizes: LossSizes, config: LossConfig, device: torch.device) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -89,17 +101,17 @@ class LossInputs:
             self.location[direction] = matches.map(lambda cells: torch.from_numpy(cells).to(device))
 
     def ours(self) -> Tensor:
-        """As training forms it."""
+        """Forms the loss as training does; leaves its gradients in the inputs, and returns its value."""
         return self._backward(lambda: self.criterion(self.embeddings, self.maps, self.location).total)
 
     def direct(self) -> Tensor:
-        """As the definition reads."""
+        """Forms the loss by ``direct_loss``; leaves its gradients in the inputs, and returns its value."""
         if self.embeddings:
             return self._backward(lambda: direct_global(self.embeddings))
         return self._backward(lambda: direct_local(self.maps, self.location, self.config))
 
     def forget_gradients(self) -> None:
-        """Frees what the last call left."""
+        """Frees the gradients that the last call left."""
         for tensor in (*self.embeddings, *self.maps):
             tensor.grad = None
 
@@ -111,7 +123,11 @@ class LossInputs:
 
 
 def drawn_boxes(count: int, view: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random crops (boxes int64 [count, 4], flips bool [count]) of images of 500 pixels."""
+    """Random crops of images of 500 x 500 pixels; ``view`` is the seed.
+
+    Returns:
+        Boxes (top, left, height, width) in pixels, int64 [count, 4], and whether each is flipped, bool [count].
+    """
     random = np.random.default_rng(view)
     sides = random.integers(100, 400, (count, 2))
     return np.concatenate([random.integers(0, 500 - sides), sides], axis=1), random.random(count) < 0.5

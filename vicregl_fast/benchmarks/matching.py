@@ -1,4 +1,7 @@
-"""Spatial matching, both directions of view pairs, beside brute force over all pairs of cells; on one core."""
+"""Measures location matching on one core, beside brute force over all pairs of cells.
+
+Shape letters: b view pairs, c cells.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -16,7 +19,7 @@ PAIRS, GRID, GAMMA = 1024, 7, 20
 
 
 def bench_matching(repeats: int) -> Iterator[Measurement]:
-    """View pairs a second of 7x7 cells, 20 matches kept, both directions."""
+    """Measures view pairs a second, each matched in both directions; views have 7x7 cells, and 20 matches are kept."""
     views = [drawn_boxes(PAIRS, view) for view in range(2)]
 
     def both_ways(match: Callable[..., object]) -> None:
@@ -39,9 +42,14 @@ def match_by_brute_force(
     grid_b: int,
     gamma: int,
 ) -> Matches[np.ndarray]:
-    """What ``match_cells`` gives, from the distances of all pairs of cells [b, cells of a, cells of b]."""
+    """Gives the same as ``match_cells``, and takes the same, by forming the squared distances of all pairs of cells.
+
+    Returns:
+        int64 [b, g] with g = min(gamma, grid_a**2).
+    """
     a_bc2 = fine_centres(boxes_a, flips_a, grid_a).reshape(len(boxes_a), -1, 2) * grid_b
     b_bc2 = fine_centres(boxes_b, flips_b, grid_b).reshape(len(boxes_b), -1, 2) * grid_a
+    # Both grids' centres are now whole numbers in one unit, 1 / (2 * grid_a * grid_b) pixel.
     squares = np.square(a_bc2[:, :, None] - b_bc2[:, None]).sum(-1)
     nearest = squares.argmin(2)
     queries = np.sort(squares.min(2).argsort(1, kind="stable")[:, :gamma], axis=1)

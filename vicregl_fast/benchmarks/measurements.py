@@ -1,4 +1,4 @@
-"""What a benchmark says: a table for people and a file for programs."""
+"""The results of a benchmark: a table for people and a JSON file for programs."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,15 @@ from dataprep.errors import UserError
 
 @dataclass(frozen=True)
 class Measurement:
-    """One figure: ``value`` is the median of ``n`` samples, which lie between ``min`` and ``max``."""
+    """One measured figure.
+
+    Attributes:
+        name: such as ``loss.global``.
+        value: the median of the samples.
+        unit: such as ``s`` or ``images/s``; ``x`` for ratios.
+        n: number of samples.
+        min, max: the smallest and the largest sample.
+    """
 
     name: str
     value: float
@@ -24,23 +32,23 @@ class Measurement:
 
     @classmethod
     def of(cls, name: str, samples: Sequence[float], unit: str) -> "Measurement":
-        """The figure of at least one sample."""
+        """Summarises one or more samples."""
         return cls(name, median(samples), unit, len(samples), min(samples), max(samples))
 
     @classmethod
     def rate(cls, name: str, amount: float, seconds: Sequence[float], unit: str) -> "Measurement":
-        """``amount`` per second, from the durations of several runs that each did ``amount``."""
+        """Summarises ``amount`` per second, from the durations of several calls that each did ``amount``."""
         return cls.of(name, [amount / duration for duration in seconds], unit)
 
     @classmethod
     def ratio(cls, name: str, over: float, under: float) -> "Measurement":
-        """The quotient of two medians of one run of a benchmark."""
+        """The quotient of two medians, measured in the same run of a benchmark."""
         quotient = over / under
         return cls(name, quotient, "x", 1, quotient, quotient)
 
 
 def format_measurements(measurements: Sequence[Measurement]) -> str:
-    """One line a measurement, with its range where there is more than one sample."""
+    """Formats one line for each measurement, with its range where there is more than one sample."""
     width = max((len(measurement.name) for measurement in measurements), default=0)
     lines = []
     for one in measurements:
@@ -50,16 +58,20 @@ def format_measurements(measurements: Sequence[Measurement]) -> str:
 
 
 def write_measurements(path: Path, environment: Mapping[str, Any], measurements: Iterable[Measurement]) -> None:
-    """Writes ``{"environment": {...}, "results": [...]}``, replacing the file at once."""
+    """Writes ``{"environment": {...}, "results": [...]}``; an older file is replaced in one step.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     content = {"environment": dict(environment), "results": [asdict(measurement) for measurement in measurements]}
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def read_measurements(path: Path) -> list[Measurement]:
-    """What ``write_measurements`` wrote.
+    """Reads the measurements that ``write_measurements`` wrote.
 
     Raises:
-        UserError: the file is missing, or is no benchmark's.
+        UserError: the file is missing, or holds no measurements.
     """
     try:
         return [Measurement(**row) for row in json.loads(path.read_text())["results"]]

@@ -1,4 +1,4 @@
-"""Peak memory of a call: what it holds at most beyond what was there before."""
+"""Peak memory of a call: the most that it adds to what was in use before."""
 
 import ctypes
 from collections.abc import Callable
@@ -10,9 +10,13 @@ from vicregl_fast.benchmarks.timing import synchronize
 
 
 def peak_bytes(call: Callable[[], object], device: torch.device) -> int | None:
-    """Bytes on a GPU by PyTorch's allocator; on a CPU the process's resident memory, by Linux's high-water mark.
+    """Calls ``call`` and measures its peak memory in bytes.
 
-    None where the mark cannot be reset (it is one's own process's, which some sandboxes forbid).
+    On a GPU this is memory of PyTorch's allocator. On a CPU it is the process's resident memory, by Linux's high-water
+    mark; memory that the process already held and reuses is not seen.
+
+    Returns:
+        The bytes, or None on a CPU where the high-water mark cannot be reset, as in some sandboxes.
     """
     if device.type == "cuda":
         synchronize(device)
@@ -32,6 +36,7 @@ def peak_bytes(call: Callable[[], object], device: torch.device) -> int | None:
 
 
 def _status_bytes(key: str) -> int:
+    """An entry of this process's status, which Linux gives in KiB, in bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(key + ":"):
             return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""The command line of ``bench``: its parts, and what can be set of each."""
+"""The command line of ``bench``: its parts, and the options of each."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,10 @@ from vicregl_fast.data.config import ENGINES
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """Its result has the chosen part as ``benchmark``, a function of the options."""
+    """The parser of the command line.
+
+    Parsed options hold, as ``benchmark``, the function of ``parts`` that measures the chosen part; ``show`` has none.
+    """
     whole = SentenceParser(prog="python -m vicregl_fast.bench", description=description)
     commands = whole.add_subparsers(dest="command", required=True)
     shown = commands.add_parser("show", help="print what --json files hold")
@@ -33,7 +36,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     views.add_argument("--batch", type=count, default=64, help="images (64)")
     views.add_argument("--views", choices=list(GRIDS), default="two", help="views of an image (two)")
     views.add_argument("--workers", type=count, help="threads on the CPU (all available cores)")
-    copies.add_argument("--mib", type=count, default=256, help="bytes copied at a time (256 MiB)")
+    copies.add_argument("--mib", type=count, default=256, help="mebibytes copied at a time (256)")
     runs.add_argument("run", type=Path, metavar="RUN", help="run folder")
     _add_loading(loaders)
     _add_sizes(losses, optimizers, steps)
@@ -44,7 +47,7 @@ def _add_loading(loaders: argparse.ArgumentParser) -> None:
     loaders.add_argument("--path", type=Path, required=True, help="a .beton store or a folder of images")
     loaders.add_argument("--engines", type=comma_list(ENGINES), default=list(ENGINES), help=f"({','.join(ENGINES)})")
     loaders.add_argument("--views", choices=list(GRIDS), default="two", help="views of an image (two)")
-    loaders.add_argument("--stage", choices=["decode", "views"], help="one of them only")
+    loaders.add_argument("--stage", choices=["decode", "views"], help="measure this stage only (both)")
     loaders.add_argument("--workers", type=count, help="threads or processes (one a core)")
     loaders.add_argument("--batch", type=count, default=64, help="images (64)")
 
@@ -62,7 +65,7 @@ def _add_sizes(
         command.add_argument("--backbone", default="resnet50", help="a timm model (resnet50)")
     steps.add_argument("--size", type=count, default=224, help="pixels of a side of the large views (224)")
     steps.add_argument(
-        "--compile", nargs="?", const="also", choices=["also", "only"], help="through torch.compile, too, or only so"
+        "--compile", nargs="?", const="also", choices=["also", "only"], help="measure compiled steps, too, or only them"
     )
     steps.add_argument(
         "--precisions", nargs="+", choices=["fp32", "bf16", "fp16"], default=["bf16", "fp16"], help="(bf16 fp16)"

@@ -1,6 +1,6 @@
-"""What each part of ``bench`` measures, from its options.
+"""The parts of ``bench``: each function takes parsed options and yields measurements.
 
-Each imports what it needs when it is asked for, so that a missing package costs that part alone.
+Each imports what it needs when it is called, so that a missing package makes only that part unavailable.
 """
 
 import argparse
@@ -11,11 +11,11 @@ from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.models.config import ModelConfig
 
 GRIDS = {"two": (7, 7), "multicrop": (7, 7, 3, 3, 3, 3, 3, 3)}
-"""Cells along a side of the views' maps at output stride 32: 224 pixels, and for multi-crop 96 pixels besides."""
+"""Cells along a side of each view's map at output stride 32: 7 of a view of 224 pixels, 3 of one of 96 pixels."""
 
 
 def augment(options: argparse.Namespace) -> Iterator[Measurement]:
-    """Cropping and distorting."""
+    """Measures cropping and distorting."""
     from vicregl_fast.benchmarks.augmentation import bench_augmentation
     from vicregl_fast.data.threads import decoding_threads
 
@@ -24,14 +24,14 @@ def augment(options: argparse.Namespace) -> Iterator[Measurement]:
 
 
 def copy(options: argparse.Namespace) -> Iterator[Measurement]:
-    """Memory bandwidth."""
+    """Measures memory bandwidth."""
     from vicregl_fast.benchmarks.copying import bench_copy
 
     return bench_copy(options.device, options.mib, options.repeats)
 
 
 def loader(options: argparse.Namespace) -> Iterator[Measurement]:
-    """The engines side by side."""
+    """Measures the engines side by side."""
     from vicregl_fast.benchmarks.loaders import LoaderBench, bench_loaders
     from vicregl_fast.data.threads import decoding_threads
 
@@ -49,7 +49,7 @@ def loader(options: argparse.Namespace) -> Iterator[Measurement]:
 
 
 def loss(options: argparse.Namespace) -> Iterator[Measurement]:
-    """The two criteria and spatial matching, each beside its definition."""
+    """Measures the two criteria and location matching, each beside a direct formulation."""
     from vicregl_fast.benchmarks.losses import LossSizes, bench_loss
     from vicregl_fast.benchmarks.matching import bench_matching
 
@@ -59,7 +59,7 @@ def loss(options: argparse.Namespace) -> Iterator[Measurement]:
 
 
 def optimizer(options: argparse.Namespace) -> Iterator[Measurement]:
-    """LARS."""
+    """Measures steps of LARS."""
     from vicregl_fast.benchmarks.optimizers import bench_optimizer
 
     model = ModelConfig(options.backbone, expander=options.expander, projector=options.projector)
@@ -67,7 +67,7 @@ def optimizer(options: argparse.Namespace) -> Iterator[Measurement]:
 
 
 def step(options: argparse.Namespace) -> Iterator[Measurement]:
-    """Training steps."""
+    """Measures whole training steps."""
     from vicregl_fast.benchmarks.steps import all_variants, bench_steps
 
     model = ModelConfig(options.backbone, expander=options.expander, projector=options.projector)
@@ -77,7 +77,7 @@ def step(options: argparse.Namespace) -> Iterator[Measurement]:
 
 
 def run(options: argparse.Namespace) -> Iterator[Measurement]:
-    """A run that is over."""
+    """Reads the speed of a training run from its log."""
     from vicregl_fast.benchmarks.run_metrics import bench_run
 
     return bench_run(options.run)

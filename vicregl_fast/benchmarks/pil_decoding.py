@@ -1,4 +1,4 @@
-"""What PIL takes to decode a folder's images in the processes of a DataLoader."""
+"""Decoding a folder's images with PIL in the worker processes of a DataLoader, to be timed."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,25 +11,25 @@ from vicregl_fast.data.image_folder import ImageFolder
 
 
 class PilDecoding:
-    """Decodes batches and lets them go: of each only the number of its images is sent.
+    """Decodes batches and discards the pixels: a worker sends back only the number of images in a batch.
 
     Args:
         folder: the images.
         batches: the sample indices of each batch, int64 [b].
-        workers: processes, which live as long as this.
+        workers: number of worker processes, which live as long as this object.
     """
 
     def __init__(self, folder: ImageFolder, batches: Sequence[np.ndarray], workers: int):
         self._counts = DataLoader(
             _Decoded(folder),
-            batch_sampler=batches,  # type: ignore[arg-type]  # whose items go to __getitems__ as they are
+            batch_sampler=batches,  # type: ignore[arg-type]  # each goes to __getitems__ as an array
             num_workers=workers,
             collate_fn=_as_it_is,
             persistent_workers=True,
         )
 
     def decode(self) -> int:
-        """Decodes all batches: how many images there were.
+        """Decodes all batches, and returns the number of images.
 
         Raises:
             UserError: an image does not decode.
@@ -44,6 +44,8 @@ class PilDecoding:
 
 
 class _Decoded(Dataset):
+    """Returns the number of images decoded. An error is returned, too: a DataLoader adds a traceback to raised ones."""
+
     def __init__(self, folder: ImageFolder):
         self._folder = folder
 

@@ -1,4 +1,4 @@
-"""What a run's own log says of its speed."""
+"""The speed of a training run, from its own log."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +9,10 @@ from vicregl_fast.runs.metrics import read_curves
 
 
 def bench_run(run: Path) -> Iterator[Measurement]:
-    """Images/s and the share of time spent waiting for data, over the logged steps; the first and the last loss.
+    """Summarises images/s and the share of time spent waiting for data over the logged steps; adds first and last loss.
 
     Raises:
-        UserError: the folder holds no run that has logged a training step.
+        UserError: the folder holds no run that has logged a training step with a finite loss.
     """
     curves = read_curves(run)
     if not {"images_per_second", "loss"} <= curves.keys():

@@ -1,4 +1,4 @@
-"""Whole training steps on drawn pictures: number formats, memory formats, compiled or not."""
+"""Measures whole training steps on drawn pictures, in several precisions and memory formats, compiled or not."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,11 +26,18 @@ from vicregl_fast.training.step import TrainingStep
 
 RATE = 1e-3
 SETTLING_STEPS = 20
+"""Steps, at most, until one has finite gradients."""
 
 
 @dataclass(frozen=True)
 class StepVariant:
-    """One way to run the same step."""
+    """One way to run the same step.
+
+    Attributes:
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        channels_last: whether network and views are in channels_last memory format, else contiguous.
+        compiled: whether the network goes through torch.compile.
+    """
 
     precision: str
     channels_last: bool
@@ -38,7 +45,7 @@ class StepVariant:
 
     @property
     def name(self) -> str:
-        """As in the names of measurements."""
+        """The variant's part of the names of measurements, such as ``bf16.channels_last``."""
         parts = [self.precision]
         parts += ["channels_last"] * self.channels_last
         parts += ["compiled"] * self.compiled
@@ -46,7 +53,10 @@ class StepVariant:
 
 
 def all_variants(precisions: Sequence[str], compiled: Literal["also", "only"] | None) -> list[StepVariant]:
-    """Eager in both memory formats in every precision, and compiled, channels_last, if asked for."""
+    """Every precision in both memory formats without torch.compile, and compiled in channels_last.
+
+    ``compiled`` says whether compiled variants are measured ``also``, ``only`` or, for None, not at all.
+    """
     eager = [StepVariant(precision, layout, False) for precision in precisions for layout in (False, True)]
     faster = [StepVariant(precision, True, True) for precision in precisions]
     return {None: eager, "also": eager + faster, "only": faster}[compiled]
@@ -60,9 +70,12 @@ def bench_steps(
     variants: Sequence[StepVariant],
     repeats: int,
 ) -> Iterator[Measurement]:
-    """Images/s of each variant, that over the first one's, and on CUDA the peak of allocated memory in GiB.
+    """Measures images/s of each variant, its ratio to the first variant's, and on CUDA the peak memory in GiB.
 
-    ``step.images_per_second`` is the fastest variant's.
+    ``repeats`` steps are timed of each. ``step.images_per_second`` is the fastest variant's.
+
+    Raises:
+        UserError: no step of a variant has finite gradients.
     """
     rates: list[Measurement] = []
     for variant in variants:
@@ -85,6 +98,7 @@ def bench_steps(
 def _prepare(
     device: torch.device, model: ModelConfig, views: ViewsConfig, batch_size: int, variant: StepVariant
 ) -> tuple[TrainingStep, ViewBatch]:
+    """Makes the network with its step, and the one batch that every step is given."""
     torch.manual_seed(0)
     network: nn.Module = VICRegLNetwork(model, True, True).to(device)
     layout = torch.channels_last if variant.channels_last else torch.contiguous_format
@@ -107,7 +121,10 @@ def _prepare(
 
 
 def _settle(step: TrainingStep, batch: ViewBatch) -> None:
-    """Steps until one is applied: a gradient scaler skips its first ones, which are cheaper than those to be timed."""
+    """Takes steps until one updates the network.
+
+    At first a gradient scaler's factor is often too large; such steps skip the update, and would be timed as too short.
+    """
     for _ in range(SETTLING_STEPS):
         if step(batch, RATE).finite:
             return

@@ -1,4 +1,4 @@
-"""Durations with the device's work included."""
+"""Times calls, including the work that they start on a GPU."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ WARM_UP_CALLS = 3
 
 
 def synchronize(device: torch.device) -> None:
-    """Waits until the device has done all that it was given."""
+    """Waits until the device has finished all work that it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -17,10 +17,10 @@ def synchronize(device: torch.device) -> None:
 def time_calls(
     call: Callable[[], object], device: torch.device, repeats: int, calls: int = 1, warm_up: int = WARM_UP_CALLS
 ) -> list[float]:
-    """Seconds a call, ``repeats`` times, after ``warm_up`` others.
+    """Measures ``repeats`` durations of a call, in seconds, after ``warm_up`` calls that are not timed.
 
-    ``calls`` are given to the device one after the other before it is waited for: what is launched faster than it
-    runs is then measured as it runs within a training step.
+    Each is the mean over ``calls`` calls, made one after the other before the device is waited for. So work that a GPU
+    takes longer to do than the CPU to launch is timed as it runs within a training step: without waiting in between.
     """
     for _ in range(warm_up):
         call()
@@ -38,11 +38,14 @@ def time_calls(
 def time_side_by_side(
     calls: Mapping[str, Callable[[], object]], device: torch.device, repeats: int
 ) -> dict[str, list[float]]:
-    """Seconds of each call, ``repeats`` times in turns, so that what slows the machine down slows them all."""
+    """Measures ``repeats`` durations of every call, in seconds, by name.
+
+    The calls take turns, so that what slows the machine down slows all of them.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(1 + repeats):
         for name, call in calls.items():
             duration = time_calls(call, device, 1, warm_up=0)
-            if turn > 0:  # the first is to warm up
+            if turn > 0:  # the first turn is a warm-up
                 seconds[name] += duration
     return seconds

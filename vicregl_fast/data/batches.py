@@ -1,4 +1,4 @@
-"""What a training step is fed with."""
+"""The views, labels and matches that one training step takes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from vicregl_fast.geometry.matches import Matches
 
 @dataclass(frozen=True)
 class ViewBatch:
-    """What one training step needs, on the training device.
+    """What one training step needs. All tensors lie on the training device.
 
     Attributes:
-        indices: sample indices, int64 [b].
-        views: one tensor [b, 3, S, S] a view, normalised, channels_last.
+        indices: sample indices in the store, int64 [b], on the CPU.
+        views: one tensor [b, 3, S, S] for each view, normalised, channels_last, of the view maker's dtype.
         labels: int64 [b], or None where the store has none.
         matches: the location matches of every direction that the loss compares.
-        centre_crops: of the images, undistorted, [b, 3, S, S]; None unless asked for.
+        centre_crops: undistorted centre crops of the images, laid out like the first view; None unless asked for.
     """
 
     indices: np.ndarray

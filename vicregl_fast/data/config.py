@@ -15,17 +15,19 @@ class DataConfig:
     """Where images come from.
 
     Attributes:
-        path: a .beton store, a folder of WebDataset shards, or a folder of images, which is then converted once into a
-            cache beside the run (but for the torchvision engine).
+        path: a .beton store, a folder of WebDataset shards, or a folder of images. A folder of images is converted
+            once into a store in the run's folder; the torchvision engine reads it as it is.
         engine: what reads and decodes: ffcv (.beton), dali (.beton or shards, on the GPU where there is one) or
-            torchvision (a folder of images as it is, the slow ordinary way); auto takes dali for shards, else ffcv.
-        list: with a folder: a file with one relative path a line, the images to use.
-        val_path: the same for the validation pass; null for none.
-        val_list: as list, for val_path.
-        workers: decoding threads (torchvision: processes); null means one for each core that this process may use.
-        order: random over all images, or blocks for a store larger than memory: reads some places of it at a time.
-        window: with blocks: images that are shuffled together; they should fit into memory.
-        on_error: at an image that does not decode, fail or skip it.
+            torchvision (a folder of images, read in the ordinary, slow way); auto takes dali for shards, else ffcv.
+        list: a file that names the images of a folder to use, one relative path a line; null uses all of them.
+        val_path: images for the validation pass, given as path is; null for no validation.
+        val_list: the list that goes with val_path.
+        workers: decoding threads of each training process (torchvision: worker processes); null shares out the
+            machine's cores among the training processes.
+        order: random shuffles all images together; blocks shuffles a window of them at a time and reads each window
+            from few places of the store, for stores larger than memory.
+        window: with blocks, how many images are shuffled together; they should fit into memory.
+        on_error: what to do at an image that does not decode: fail, or skip it.
     """
 
     path: str = "data/imagenet/train.beton"

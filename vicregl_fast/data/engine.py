@@ -1,4 +1,4 @@
-"""What training asks of whatever reads, decodes and loads."""
+"""The interfaces between training and what reads, decodes and loads images."""
 
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -11,7 +11,7 @@ from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.store import Store
 
 BATCHES_HELD = 2
-"""Batches that an engine keeps whole: the loader copies one to the device while the next is decoded."""
+"""How many decoded batches an engine keeps intact: the loader copies one to the device while the next is decoded."""
 
 
 class Engine(Protocol):
@@ -21,9 +21,12 @@ class Engine(Protocol):
     def store(self) -> Store: ...
 
     def decode(self, indices: np.ndarray) -> DecodedBatch:
-        """The images of these samples, int64 [b].
+        """Decodes the images of some samples.
 
-        The engine may use a batch's memory again from the ``BATCHES_HELD``-th call after it on.
+        The engine may overwrite a batch's memory from the ``BATCHES_HELD``-th later call on.
+
+        Args:
+            indices: sample indices, int64 [b].
 
         Raises:
             Undecodable: an image does not decode.
@@ -32,9 +35,10 @@ class Engine(Protocol):
 
 
 class BatchLoader(Protocol):
-    """The view batches of one epoch; entered before it is iterated over, and left when no more of it is wanted.
+    """A context manager over the view batches of one epoch: enter it, iterate, leave it when no more is wanted.
 
-    ``waited``: seconds that the consumer has spent waiting here.
+    Attributes:
+        waited: seconds that the consumer has spent waiting for batches.
     """
 
     waited: float
@@ -55,4 +59,9 @@ class Feed(Protocol):
     def store(self) -> Store: ...
 
     def loader(self, batches: Iterable[np.ndarray], epoch: int) -> BatchLoader:
-        """View batches of these sample indices, int64 [b] each, with the random choices of ``epoch``."""
+        """Loads the view batches of one epoch.
+
+        Args:
+            batches: the sample indices of every step, int64 [b] each.
+            epoch: decides the random choices of the views.
+        """

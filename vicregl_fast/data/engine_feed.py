@@ -1,4 +1,4 @@
-"""A store, an engine and a view maker, ready to be iterated over."""
+"""The feed of the engines that decode whole images: an engine and a view maker, from which loaders are made."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,16 +13,21 @@ from vicregl_fast.data.views import ViewMaker
 
 @dataclass(frozen=True)
 class EngineFeed:
-    """An engine, which decodes the images of its store, and what makes views of them."""
+    """A ``Feed`` whose images are decoded by an ``Engine``.
+
+    Attributes:
+        engine: decodes the images of its store.
+        maker: makes views and matches of the decoded images.
+    """
 
     engine: Engine
     maker: ViewMaker
 
     @property
     def store(self) -> Store:
-        """Whose images are fed."""
+        """The store whose images are fed."""
         return self.engine.store
 
     def loader(self, batches: Iterable[np.ndarray], epoch: int) -> ViewLoader:
-        """View batches of these sample indices, with the random choices of ``epoch``."""
+        """View batches of these sample indices, int64 [b] for each step, with the random choices of ``epoch``."""
         return ViewLoader(self.engine, self.maker, batches, epoch)

@@ -1,4 +1,4 @@
-"""How each engine opens a source, and makes view batches of what it opened. A new engine is entered here."""
+"""The table of engines: how each opens a source, and how it makes view batches of what it opened."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class FeedOptions:
     """How an engine works.
 
     Attributes:
-        batch_size: the most images of a batch.
-        workers: decoding threads or processes.
-        on_error: at an image that does not decode.
+        batch_size: the most images in a batch of this process.
+        workers: decoding threads of this process; worker processes for the torchvision engine.
+        on_error: what to do at an image that does not decode: ``fail`` or ``skip`` it.
     """
 
     batch_size: int
@@ -34,26 +34,38 @@ class FeedOptions:
 
 @dataclass(frozen=True)
 class OpenedStore:
-    """A store, and the engine that reads it."""
+    """A store, and the engine that it was opened for.
+
+    Attributes:
+        engine: name of the engine.
+        store: what the engine's ``open`` returned.
+    """
 
     engine: EngineName
     store: Store
 
 
 class _Engine(NamedTuple):
+    """A row of the table.
+
+    Attributes:
+        open: opens a source as a store that the engine reads.
+        feed: makes a feed from a store that ``open`` returned.
+    """
+
     open: Callable[[Source], Store]
     feed: Callable[[Store, ViewMaker, FeedOptions], Feed]
 
 
 def open_store(source: Source, engine: EngineChoice = "auto") -> OpenedStore:
-    """Opens a source for an engine; most convert a folder of images first.
+    """Opens a source for an engine. All engines but torchvision convert a folder of images first.
 
     Args:
         source: where the images are.
         engine: what will read them; ``auto`` takes dali for shards, else ffcv.
 
     Raises:
-        UserError: nothing there, nothing that can be converted, or nothing that this engine reads.
+        UserError: nothing is there, it cannot be converted, or this engine cannot read it.
     """
     shards = is_shard_folder(source.path)
     if engine == "auto":
@@ -66,16 +78,21 @@ def open_store(source: Source, engine: EngineChoice = "auto") -> OpenedStore:
 
 
 def open_feed(opened: OpenedStore, maker: ViewMaker, options: FeedOptions) -> Feed:
-    """What makes view batches of a store's images, by the engine that it was opened for.
+    """Builds what makes view batches of a store's images, with the engine that the store was opened for.
+
+    Args:
+        opened: what ``open_store`` returned.
+        maker: makes the views.
+        options: how the engine works.
 
     Raises:
-        UserError: images are to be left out by an engine that cannot.
+        UserError: ``on_error`` is ``skip``, which the torchvision engine cannot do.
     """
     return _ENGINES[opened.engine].feed(opened.store, maker, options)
 
 
 def _open_ffcv(source: Source) -> Store:
-    from vicregl_fast.data.ffcv_engine.beton import open_beton  # imports ffcv, which the other engines do without
+    from vicregl_fast.data.ffcv_engine.beton import open_beton  # imports ffcv, which other engines do not need
 
     return open_beton(source.beton())
 
@@ -90,9 +107,9 @@ def _feed_ffcv(store: Store, maker: ViewMaker, options: FeedOptions) -> Feed:
 
 
 def _open_dali(source: Source) -> Store:
-    import vicregl_fast.data.dali_engine  # noqa: F401  # that DALI is missing is said before anything is converted
+    import vicregl_fast.data.dali_engine  # noqa: F401  # fails before anything is converted
 
-    return open_jpegs(source.path if is_shard_folder(source.path) else source.beton())
+    return open_jpegs(source.store())
 
 
 def _feed_dali(store: Store, maker: ViewMaker, options: FeedOptions) -> Feed:

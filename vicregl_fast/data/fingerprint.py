@@ -1,4 +1,4 @@
-"""Whether a store is still the one that a run began with."""
+"""A digest of a store, by which a resumed run sees whether it still has the images that it began with."""
 
 import hashlib
 
@@ -9,9 +9,10 @@ from vicregl_fast.data.store import SizedStore, Store
 
 
 def store_fingerprint(store: Store) -> str:
-    """A digest of the number, order, labels, classes and sizes of a store's images; of a folder's, names for sizes.
+    """SHA-256 over the number of a store's images, their order, labels, classes and sizes, as hexadecimal digits.
 
-    Pixels are not read: images exchanged for others of the same sizes are not noticed.
+    For a folder of images, the file names stand in place of the sizes. Pixels are not read, so that an image replaced
+    by another of the same size (in a folder: of the same name) is not noticed.
     """
     names = [*(store.classes or ()), *(store.files if isinstance(store, ImageFolder) else ())]
     digest = hashlib.sha256("\n".join([str(len(store)), *names]).encode(errors="surrogateescape"))

@@ -1,4 +1,4 @@
-"""A folder of images, read as it is."""
+"""A folder of images, read without conversion."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,13 @@ from dataprep.sources import ImageSource
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """n images.
+    """The n images of a folder.
 
     Attributes:
         path: the folder.
-        files: their paths relative to it.
+        files: the images' paths relative to the folder, n of them.
         labels: int64 [n], or None where the folder has no classes.
-        classes: their names, or None.
+        classes: the names of the classes, or None.
     """
 
     path: Path
@@ -29,7 +29,7 @@ class ImageFolder:
 
     @classmethod
     def of(cls, source: ImageSource) -> "ImageFolder":
-        """The images that ``list_images`` found."""
+        """Takes over the images that ``list_images`` found."""
         labels = None if source.labels is None else np.array(source.labels, np.int64)
         return cls(source.root, source.files, labels, source.classes)
 
@@ -37,23 +37,23 @@ class ImageFolder:
         return len(self.files)
 
     def name(self, index: int) -> str:
-        """What a message calls an image."""
+        """How messages name an image: its path."""
         return str(self.path / self.files[index])
 
     def open(self, index: int) -> Image.Image:
-        """The image, decoded: RGB and upright.
+        """Decodes one image to upright RGB.
 
         Raises:
-            UserError: it does not decode.
+            UserError: the image does not decode.
         """
         return open_image(self.path / self.files[index])
 
 
 def open_image(path: Path) -> Image.Image:
-    """Decodes one file: RGB and upright.
+    """Decodes one file to upright RGB.
 
     Raises:
-        UserError: it does not decode.
+        UserError: the file does not decode.
     """
     try:
         return load_rgb(path)

@@ -1,4 +1,4 @@
-"""Training past images that do not decode."""
+"""An engine that goes on without the images that do not decode."""
 
 import numpy as np
 
@@ -9,9 +9,16 @@ from vicregl_fast.data.store import Undecodable
 
 
 class LeavingOut:
-    """An engine that leaves out what another cannot decode: in its place a sound image of the batch is there twice.
+    """Wraps an engine, and puts the first sound image of the batch in the place of each that does not decode.
 
-    So batches keep their size, which processes that train together must share. An image is tried and reported once.
+    In this way batches keep their size, which must be the same in all processes that train together. A broken image is
+    reported once, and not tried again.
+
+    Args:
+        engine: decodes the images.
+
+    Attributes:
+        store: the engine's store.
     """
 
     def __init__(self, engine: Engine):
@@ -20,7 +27,7 @@ class LeavingOut:
         self._broken: set[int] = set()
 
     def decode(self, indices: np.ndarray) -> DecodedBatch:
-        """As ``Engine.decode``.
+        """Decodes the samples ``indices``, int64 [b]. The ``indices`` of the batch are those that it really holds.
 
         Raises:
             Undecodable: no image of the batch decodes.

@@ -1,4 +1,4 @@
-"""Prepares batches ahead of the step in a thread of its own, and never leaves the consumer waiting for a dead one."""
+"""Prepares view batches in a thread, ahead of the training step. If the thread dies, the consumer gets an error."""
 
 import threading
 import time
@@ -21,19 +21,19 @@ _POLL_SECONDS = 0.2
 
 
 class ViewLoader:
-    """An iterator over the view batches of one epoch; use it in a ``with`` block, which ends its thread.
+    """An iterator over the view batches of one epoch, to be used in a ``with`` block, which starts and ends its thread.
 
-    An error in the thread is raised by the consumer's next call.
+    An error in the thread is raised in the consumer, after the batches that were ready before it.
 
     Args:
         engine: decodes.
         maker: crops, distorts and matches.
         batches: the sample indices of every step, int64 [b] each.
-        epoch: of the random choices.
-        ahead: batches kept ready.
+        epoch: decides the random choices of the views.
+        ahead: the most batches kept ready.
 
     Attributes:
-        waited: seconds that the consumer has spent waiting here.
+        waited: seconds that the consumer has spent waiting for batches.
     """
 
     def __init__(self, engine: Engine, maker: ViewMaker, batches: Iterable[np.ndarray], epoch: int, ahead: int = 2):
@@ -81,7 +81,7 @@ class ViewLoader:
             stream = side_stream(self._maker.device) if self._maker.device.type == "cuda" else None
             for indices in self._batches:
                 if len(copied) == BATCHES_HELD:
-                    copied.popleft().synchronize()  # the engine is about to write over that batch
+                    copied.popleft().synchronize()  # the engine will now overwrite the bytes of that batch
                 batch, done = self._make(indices, stream)
                 if done is not None:
                     copied.append(done)
@@ -91,13 +91,13 @@ class ViewLoader:
         except BaseException as error:
             self._put(error)
         finally:
-            for event in copied:  # the engine lives on, and whoever asks it next knows nothing of these
+            for event in copied:  # the next loader of this engine does not wait for them
                 event.synchronize()
 
     def _make(self, indices: np.ndarray, stream: torch.cuda.Stream | None) -> Item:
         if stream is None:
             return self._maker.make(self._engine.decode(indices), self._epoch), None
-        with torch.cuda.stream(stream):  # of the decoding, too, where an engine does that on the GPU
+        with torch.cuda.stream(stream):  # holds for the decoding, too: an engine may work on the GPU
             return self._maker.make(self._engine.decode(indices), self._epoch), stream.record_event()
 
     def _put(self, item: Item | BaseException | None) -> bool:
@@ -111,7 +111,11 @@ class ViewLoader:
 
 
 def _hand_over(batch: ViewBatch, done: torch.cuda.Event) -> None:
-    """Makes the current stream wait for the loader's, and the allocator keep the memory until the step is over."""
+    """Makes the current stream wait for ``done``, the event after which the batch is complete.
+
+    The batch's memory belongs to the loader's stream. ``record_stream`` keeps the allocator from reusing it before the
+    current stream, too, is done with it.
+    """
     stream = torch.cuda.current_stream()
     stream.wait_event(done)
     tensors = [*batch.views, *(tensor for kept in batch.matches.values() for tensor in kept)]

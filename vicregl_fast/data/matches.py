@@ -1,4 +1,4 @@
-"""Which cells of a batch's views meet, for every location direction that the loss needs."""
+"""Location matches between the cells of a batch's views."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,17 @@ from vicregl_fast.geometry.matching import match_cells
 def match_views(
     drawn: Sequence[ViewParameters], grids: Sequence[int], directions: Sequence[Direction], mirror_flips: bool
 ) -> dict[Direction, Matches[np.ndarray]]:
-    """The location matches of every direction.
+    """Finds the location matches of every direction (docs/method.md, The loss).
 
     Args:
-        drawn: the parameters of every view.
+        drawn: the parameters of every view of b samples.
         grids: cells along a side of each view's feature map.
-        directions: from which view to which, and how many pairs are kept; all where none is said.
+        directions: the pairs of views to match, and how many matches of each are kept.
         mirror_flips: whether the positions of a flipped view are mirrored.
+
+    Returns:
+        For each direction, matches int64 [b, g], where g is the direction's gamma or the query view's number of cells,
+        whichever is smaller.
     """
     matches = {}
     for direction in directions:

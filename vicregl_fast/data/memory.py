@@ -1,4 +1,4 @@
-"""Whether what a run reads and holds fits into memory, seen before it starts."""
+"""Checks before a run starts whether its buffers, and the store that it reads, fit into memory."""
 
 from pathlib import Path
 
@@ -7,11 +7,14 @@ from dataprep.notes import note
 
 GIB = 2**30
 _MEMINFO = Path("/proc/meminfo")
-_CGROUP = Path("/sys/fs/cgroup")  # version 2; a limit of version 1 is not seen
+_CGROUP = Path("/sys/fs/cgroup")  # version 2, as a container sees its own; version 1's limits are not read
 
 
 def available_memory() -> int:
-    """Bytes that programs may still take, page cache that can be dropped included: the system's, or a container's."""
+    """Bytes of memory that programs may still take: those of the system, or of the container where these are fewer.
+
+    Page cache that can be dropped counts as available.
+    """
     fields = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
     available = int(fields["MemAvailable"].split()[0]) * 1024
     limit, used = _CGROUP / "memory.max", _CGROUP / "memory.current"
@@ -22,12 +25,14 @@ def available_memory() -> int:
 
 
 def check_memory(buffers: int, store: Path, in_blocks: bool) -> None:
-    """Looks whether buffers and the store's page cache fit; processes of a node share that cache.
+    """Checks that the buffers fit into memory, and warns if the store's page cache does not fit beside them.
+
+    All processes of a machine share that page cache.
 
     Args:
-        buffers: bytes of all processes of this machine.
-        store: which is read again every epoch.
-        in_blocks: whether it is read some places at a time, so that it need not fit.
+        buffers: bytes of the buffers of all processes of this machine.
+        store: file or folder that is read once every epoch.
+        in_blocks: whether the store is read in the order ``blocks``, for which it need not fit.
 
     Raises:
         UserError: the buffers alone do not fit.

@@ -11,10 +11,14 @@ from vicregl_fast.data.stored_images import open_stored
 
 
 def open_images(path: Path, list_file: Path | None = None) -> Images:
-    """A folder of images (of it only what ``list_file`` names), or a store.
+    """Opens a folder of images or a store.
+
+    Args:
+        path: the folder or the store.
+        list_file: with a folder, names the images to use, one relative path a line; None uses all of them.
 
     Raises:
-        UserError: nothing is there, or a list is given for a store.
+        UserError: nothing is there, the list or the store is damaged, or a list is given for a store.
     """
     if not is_store(path):
         return ImageFolder.of(list_images(path, list_file))

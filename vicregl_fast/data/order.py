@@ -1,4 +1,8 @@
-"""The order of samples: a pure function of (seed, epoch), cut into global batches first (design, section 3)."""
+"""The order of samples: a pure function of (seed, epoch).
+
+The order is cut into global batches, and these into the ranks' shares. The number of ranks therefore does not change
+which samples a step sees.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,22 +13,23 @@ from dataprep.errors import UserError
 from vicregl_fast.philox import block_permutation, permutation
 
 BLOCKS_A_WINDOW = 64
-"""Places of the store that a window is read from: many, so that windows differ from epoch to epoch."""
+"""Blocks of neighbouring samples that make up a window: many, so that its samples differ from epoch to epoch."""
 
 
 @dataclass(frozen=True)
 class GlobalBatches:
-    """Which samples each rank takes at each step, the same whatever the number of ranks.
+    """Which samples a rank takes at each step. The global batches do not depend on the number of ranks.
 
     Attributes:
-        samples: images in the store; the rest that fills no global batch is left for another epoch's order.
-        batch_size: of all ranks together.
+        samples: images in the store. An epoch leaves out those that fill no global batch at the end of its order.
+        batch_size: size of a global batch.
         seed: of the run.
-        rank, world: this process among how many.
-        window: images that are shuffled together, some blocks of the store; None for all of them.
+        rank, world: number of this process from 0, and how many processes there are.
+        window: how many images are shuffled together; None for all of them.
 
     Raises:
-        UserError: fewer images than a batch, or a batch that the ranks cannot share evenly.
+        UserError: the store has fewer images than a batch, or the ranks cannot share a batch evenly with at least two
+            images each.
     """
 
     samples: int
@@ -54,7 +59,7 @@ class GlobalBatches:
         return self.samples // self.batch_size
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[np.ndarray]:
-        """This rank's sample indices, int64 [batch_size / world], for every step from ``start`` on."""
+        """This rank's sample indices, int64 [batch_size / world], for every step of an epoch from ``start`` on."""
         order = self._order(epoch)
         share = self.batch_size // self.world
         for step in range(start, self.steps):
@@ -68,11 +73,15 @@ class GlobalBatches:
 
 
 def validation_batches(samples: int, batch_size: int, rank: int = 0, world: int = 1) -> list[np.ndarray]:
-    """This rank's sample indices of every validation batch: each image once, in one order that never changes.
+    """This rank's sample indices of every validation batch, int64 [b] each. The order is the same in every pass.
 
-    The order is drawn, since stores lie sorted by class, and a batch should hold all kinds. Batches are alike in size
-    to one image, at most ``batch_size`` of all ranks together; only what ranks cannot share evenly, fewer images than
-    there are ranks, is left out.
+    The order is random, since stores are sorted by class and a batch should hold many classes. Each image comes once,
+    but for the remainder of ``samples`` divided by ``world``, which is left out so that all ranks have equally many.
+
+    Args:
+        samples: images in the store.
+        batch_size: the most images in a global batch; a rank's batches differ in size by at most one image.
+        rank, world: number of this process from 0, and how many processes there are.
     """
     share = samples // world
     count = -(-samples // batch_size)

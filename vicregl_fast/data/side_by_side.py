@@ -1,4 +1,4 @@
-"""The same images through several engines, as far as they can read them."""
+"""Opens the same images for several engines, to compare them."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,10 +12,17 @@ from vicregl_fast.data.engine_table import OpenedStore
 def open_each(
     path: Path, engines: Sequence[EngineName], open_one: Callable[[EngineName], OpenedStore]
 ) -> dict[EngineName, OpenedStore]:
-    """What ``open_one`` opens for every engine; one whose package is missing, or that cannot read it, gets a note.
+    """Opens the images for every engine. An engine that raises a ``UserError`` is left out with a note.
+
+    That is an engine whose package is missing, or that cannot read these images.
+
+    Args:
+        path: where the images are, for the messages.
+        engines: which engines to open them for.
+        open_one: opens them for one engine.
 
     Raises:
-        UserError: nothing to read at ``path``, or none of the engines can.
+        UserError: nothing is at ``path``, or none of the engines can read it.
     """
     if not path.exists():
         raise UserError(f"there is neither a store nor a folder of images at {path}")

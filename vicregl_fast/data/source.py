@@ -1,4 +1,4 @@
-"""What ``--data.path`` may name: a store, or a folder of images, which most engines need converted first."""
+"""What ``--data.path`` may name: a store, or a folder of images, which most engines need to have converted first."""
 
 import hashlib
 import os
@@ -20,8 +20,11 @@ class Source:
     Attributes:
         path: a ``.beton`` file, a folder of WebDataset shards, or a folder of images.
         cache: folder for converted stores.
-        list_file: files of the folder to use, one relative path a line; all of them without one.
-        on_error: at an image of a folder that cannot be converted.
+        list_file: names the images of a folder to use, one relative path a line; None uses all of them.
+        on_error: what to do at an image that cannot be converted: ``fail`` or ``skip`` it.
+
+    Raises:
+        UserError: there is a list, and ``path`` is a store.
     """
 
     path: Path
@@ -36,10 +39,10 @@ class Source:
             )
 
     def folder(self) -> ImageSource:
-        """The images of a folder.
+        """Lists the images of the folder.
 
         Raises:
-            UserError: ``path`` is a store, or what ``list_images`` raises.
+            UserError: ``path`` is a ``.beton`` file, or ``list_images`` raises it.
         """
         if self.path.is_file():
             raise UserError(
@@ -49,10 +52,10 @@ class Source:
         return list_images(self.path, self.list_file)
 
     def beton(self) -> Path:
-        """The ``.beton`` file: ``path``, or for a folder what it is converted to, once.
+        """The ``.beton`` file: ``path`` itself, or the store that a folder is converted to if that is not done yet.
 
         Raises:
-            UserError: nothing is there, or what the conversion raises.
+            UserError: nothing is there, or the conversion raises it.
         """
         if self.path.is_dir():
             return self._converted()
@@ -63,6 +66,14 @@ class Source:
                 "STORE.beton`, or see everything run on drawn images: `bash scripts/demo.sh`"
             )
         return self.path
+
+    def store(self) -> Path:
+        """The store: ``path`` itself, or what a folder of images is converted to if that is not done yet.
+
+        Raises:
+            UserError: nothing is there, or the conversion raises it.
+        """
+        return self.path if is_shard_folder(self.path) else self.beton()
 
     def _converted(self) -> Path:
         source = list_images(self.path, self.list_file)
@@ -86,7 +97,10 @@ def is_store(path: Path) -> bool:
 
 
 def _digest(source: ImageSource) -> str:
-    """Of where the files are, their names and sizes: a folder that has changed is converted again."""
+    """SHA-256 over the folder's path and the names and sizes of its files: a changed folder is converted again.
+
+    A file that changes but keeps its size is not noticed.
+    """
     digest = hashlib.sha256(os.fsencode(source.root.resolve()))
     for name in source.files:
         digest.update(os.fsencode(f"\n{name} {_size(source.root / name)}"))
@@ -94,7 +108,8 @@ def _digest(source: ImageSource) -> str:
 
 
 def _size(path: Path) -> int | None:
+    """Bytes of a file; None where it cannot be looked at."""
     try:
         return path.stat().st_size
-    except OSError:  # a link to nothing, say; converting it gives the reason
+    except OSError:  # a broken link, for example; the conversion gives the reason
         return None

@@ -1,4 +1,4 @@
-"""What opened images have in common, wherever they lie."""
+"""The interfaces of opened images, whatever they are stored in."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,13 @@ from dataprep.errors import UserError
 
 
 class Store(Protocol):
-    """Images in their order, with labels int64 [n] and the names of their classes where there are any."""
+    """n images in a fixed order.
+
+    Attributes:
+        path: file or folder of the images.
+        labels: int64 [n], or None where there are none.
+        classes: the names of the classes, or None.
+    """
 
     @property
     def path(self) -> Path: ...
@@ -27,7 +33,11 @@ class Store(Protocol):
 
 @runtime_checkable
 class SizedStore(Store, Protocol):
-    """A store that knows its images' sizes in pixels, int64 [n]."""
+    """A store that knows the sizes of its images.
+
+    Attributes:
+        heights, widths: int64 [n], pixels.
+    """
 
     @property
     def heights(self) -> np.ndarray: ...
@@ -37,23 +47,28 @@ class SizedStore(Store, Protocol):
 
 
 class Images(Store, Protocol):
-    """A store whose images can be opened one by one, by Pillow."""
+    """A store whose images can be opened one at a time, as Pillow images."""
 
     def name(self, index: int) -> str:
-        """What a message calls an image."""
+        """How messages name an image."""
         ...
 
     def open(self, index: int) -> Image.Image:
-        """The image, RGB and upright.
+        """Decodes one image to upright RGB.
 
         Raises:
-            UserError: it does not decode.
+            UserError: the image does not decode.
         """
         ...
 
 
 class Undecodable(UserError):
-    """Images of a store do not decode: these samples."""
+    """Some images of a store do not decode.
+
+    Args:
+        store: path of the store.
+        indices: the samples whose images do not decode.
+    """
 
     def __init__(self, store: Path, indices: Sequence[int]):
         self.indices = tuple(indices)
@@ -64,5 +79,10 @@ class Undecodable(UserError):
 
 
 def largest_batch(heights: np.ndarray, widths: np.ndarray, batch_size: int) -> int:
-    """Bytes of the decoded images of the ``batch_size`` largest of a store's images."""
+    """Bytes of the largest possible decoded batch of a store.
+
+    Args:
+        heights, widths: of all images, int64 [n], pixels.
+        batch_size: the most images in the batch.
+    """
     return int(np.sort(heights * widths * 3)[-batch_size:].sum())

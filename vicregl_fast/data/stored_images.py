@@ -1,4 +1,4 @@
-"""The images of a store one by one, where their bytes lie: of a ``.beton`` or of WebDataset shards."""
+"""Access to the single images of a store, a ``.beton`` file or WebDataset shards, by where their bytes lie."""
 
 import io
 from dataclasses import dataclass
@@ -14,16 +14,17 @@ from dataprep.stored_samples import list_samples
 
 @dataclass(frozen=True)
 class StoredImages:
-    """n images, image k being ``sizes[k]`` bytes from ``starts[k]`` on in file ``numbers[k]``.
+    """The n images of a store.
 
     Attributes:
         path: of the store.
         heights, widths: int64 [n], pixels.
         labels: int64 [n], or None where the store has none.
-        classes: their names, or None.
-        files: the memory map of each file, uint8, read when it is looked at.
-        numbers, starts, sizes: int64 [n].
-        raw: bool [n]; pixels uint8 [height, width, 3], where the others are JPEGs.
+        classes: the names of the classes, or None.
+        files: a memory map of each file of the store, uint8 [bytes].
+        numbers: which of the files each image lies in, int64 [n].
+        starts, sizes: where in its file each image begins, and how long it is, int64 [n], bytes.
+        raw: whether each image is stored as pixels, uint8 [height, width, 3], instead of as a JPEG; bool [n].
     """
 
     path: Path
@@ -41,26 +42,26 @@ class StoredImages:
         return len(self.sizes)
 
     def name(self, index: int) -> str:
-        """What a message calls an image."""
+        """How messages name an image."""
         return f"image {index} of {self.path}"
 
     def stored(self, index: int) -> np.ndarray:
-        """The bytes of one image, a uint8 view into its file."""
+        """The stored bytes of one image, a view uint8 [bytes] into the memory map of its file."""
         start = int(self.starts[index])
         return self.files[self.numbers[index]][start : start + int(self.sizes[index])]
 
     def open(self, index: int) -> Image.Image:
-        """The image, decoded by Pillow.
+        """Decodes one image to RGB by Pillow. Stored images are upright.
 
         Raises:
-            UserError: it does not decode.
+            UserError: the image does not decode.
         """
         data = self.stored(index)
-        if self.raw[index]:
-            return Image.fromarray(data.reshape(int(self.heights[index]), int(self.widths[index]), 3))
         try:
+            if self.raw[index]:
+                return Image.fromarray(data.reshape(int(self.heights[index]), int(self.widths[index]), 3))
             return Image.open(io.BytesIO(data.tobytes())).convert("RGB")
-        except (OSError, SyntaxError) as error:
+        except (OSError, SyntaxError, ValueError) as error:
             raise UserError(f"{self.name(index)} does not decode ({error}); convert the images again") from error
 
 
@@ -68,7 +69,7 @@ def open_stored(path: Path) -> StoredImages:
     """Opens a store that ``python -m dataprep`` made.
 
     Raises:
-        UserError: it is missing or damaged, or other than its manifest says.
+        UserError: the store is missing or damaged, or does not fit its manifest.
     """
     if not path.exists():
         raise UserError(f"there is no store at {path}; make one with python -m dataprep ffcv FOLDER STORE.beton")
@@ -95,7 +96,7 @@ def open_jpegs(path: Path) -> StoredImages:
     """Opens a store of which all images are JPEGs.
 
     Raises:
-        UserError: what ``open_stored`` raises, or it holds images that are not compressed.
+        UserError: ``open_stored`` raises it, or the store holds uncompressed images.
     """
     images = open_stored(path)
     if images.raw.any():

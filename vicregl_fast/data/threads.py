@@ -1,4 +1,4 @@
-"""How many threads a process decodes with."""
+"""How many threads each process decodes with."""
 
 import os
 
@@ -8,9 +8,13 @@ from dataprep.notes import note
 
 
 def decoding_threads(wanted: int | None, world: int) -> int:
-    """Threads for one of ``world`` processes of a machine: at most one a core; by default the cores are shared out.
+    """How many decoding threads a process gets: at least one, and at most as many as the cores that it may use.
 
-    NUMBA_NUM_THREADS, where it is set below the cores, counts as their number.
+    NUMBA_NUM_THREADS, where it is set to less than the number of cores, counts as that number.
+
+    Args:
+        wanted: the setting ``data.workers``; None shares out the cores evenly among the processes.
+        world: processes of the run on this machine.
     """
     cores = min(len(os.sched_getaffinity(0)), numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
     if wanted is None:

@@ -20,19 +20,19 @@ from vicregl_fast.geometry.matches import Matches
 
 @dataclass(frozen=True, kw_only=True)
 class ViewMaker:
-    """A pure function from (seed, epoch, sample) to views and matches.
+    """Makes views and matches of decoded images. Its random choices depend only on (seed, epoch, sample, view).
 
     Attributes:
         recipes: one for each view.
         grids: cells along a side of each view's feature map.
         directions: which location matches the loss needs.
-        mirror_flips: whether the positions of a flipped view are mirrored (they are, but for the ``official`` preset).
+        mirror_flips: whether the positions of a flipped view are mirrored (by the preset ``official`` they are not).
         seed: of the run.
         device: where the views are needed.
-        backend: what makes them; ``numba`` on the CPU, the others on ``device``.
-        threads: of the ``numba`` backend.
+        backend: what makes the views: ``numba`` on the CPU, the others on ``device``.
+        threads: how many the ``numba`` backend uses.
         dtype: of the views.
-        with_centre_crops: also make the centre crop of every image, for the online classifier's validation.
+        with_centre_crops: also make the centre crop of every image, for the validation of the online classifier.
     """
 
     recipes: Sequence[ViewRecipe]
@@ -47,7 +47,7 @@ class ViewMaker:
     with_centre_crops: bool = False
 
     def make(self, batch: DecodedBatch, epoch: int) -> ViewBatch:
-        """Crops, distorts and matches one batch."""
+        """Crops and distorts the images of a batch, and matches the cells of their views."""
         drawn = self.draw(batch.indices, batch.heights, batch.widths, epoch)
         if self.backend != "numba":
             batch = batch.to(self.device)
@@ -59,7 +59,16 @@ class ViewMaker:
         return ViewBatch(batch.indices, views, labels, self._match(drawn), centre_crops)
 
     def draw(self, indices: np.ndarray, heights: np.ndarray, widths: np.ndarray, epoch: int) -> list[ViewParameters]:
-        """What is done to every view of the samples int64 [b], whose images have these sizes in pixels."""
+        """Draws what is done to every view.
+
+        Args:
+            indices: the samples, int64 [b].
+            heights, widths: sizes of their images in pixels, int64 [b].
+            epoch: decides the random choices, with the seed.
+
+        Returns:
+            The parameters of each view, for the b samples.
+        """
         return [
             draw_parameters(recipe, self.seed, epoch, view, indices, heights, widths)
             for view, recipe in enumerate(self.recipes)
@@ -67,7 +76,7 @@ class ViewMaker:
 
     def _view(self, recipe: ViewRecipe, parameters: ViewParameters, batch: DecodedBatch) -> Tensor:
         view = make_view(self.backend, recipe, parameters, batch, self.threads, self.dtype)
-        return _copy(view, self.device) if self.backend == "numba" else view  # the others make it where it is needed
+        return _copy(view, self.device) if self.backend == "numba" else view  # other backends make it on the device
 
     def _match(self, drawn: Sequence[ViewParameters]) -> dict[Direction, Matches[Tensor]]:
         matches = match_views(drawn, self.grids, self.directions, self.mirror_flips)
@@ -78,5 +87,5 @@ class ViewMaker:
 
 
 def _copy(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the CPU on ``device``, without waiting for the copy."""
+    """Copies a tensor from the CPU to ``device`` without waiting for the copy."""
     return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

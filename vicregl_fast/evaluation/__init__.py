@@ -1,1 +1,1 @@
-"""What a backbone's features are worth: k-NN classification and frozen linear segmentation."""
+"""Measures how good a backbone's features are: k-NN classification, and linear segmentation of frozen features."""

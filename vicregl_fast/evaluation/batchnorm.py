@@ -1,7 +1,9 @@
 """BatchNorm statistics of a network that was never trained.
 
-At initialisation the running statistics are 0 and 1, with which an untrained network's features shrink or
-blow up from layer to layer: it would lose a comparison for a reason that has nothing to do with learning.
+At initialisation the running means are 0 and the running variances 1. With these an untrained network's features
+shrink or grow from layer to layer, and it would lose a comparison for a reason that has nothing to do with learning.
+
+Shape letters: n images, c channels.
 """
 
 from collections.abc import Iterable
@@ -12,7 +14,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class _Moments:
-    """Count, sum and sum of squares of every channel of what a BatchNorm layer receives, in float64."""
+    """Moments of the inputs of one BatchNorm layer, gathered over many batches.
+
+    Attributes:
+        count: values seen of each channel.
+        sum_c: sum of these values, float64 [c].
+        squares_c: sum of their squares, float64 [c].
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -20,6 +28,7 @@ class _Moments:
         self.squares_c: Tensor | float = 0.0
 
     def add(self, module: nn.Module, inputs: tuple[Tensor]) -> None:
+        """Adds an input [n, c, ...] of the layer; has the signature of a forward pre-hook."""
         values = inputs[0].detach()
         count = values.numel() // values.shape[1]
         other_dims = [dim for dim in range(values.ndim) if dim != 1]
@@ -29,6 +38,7 @@ class _Moments:
         self.squares_c = self.squares_c + count * (variance_c + mean_c.square())
 
     def store_in(self, layer: _BatchNorm) -> None:
+        """Sets the layer's running mean and variance; as in BatchNorm, the variance is divided by count - 1."""
         mean_c = torch.as_tensor(self.sum_c) / self.count
         variance_c = torch.as_tensor(self.squares_c) / self.count - mean_c.square()
         assert layer.running_mean is not None and layer.running_var is not None
@@ -38,11 +48,12 @@ class _Moments:
 
 @torch.no_grad()
 def reestimate_batchnorm(network: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Sets every BatchNorm's statistics to the moments of what it receives over ``batches`` [n, 3, H, W].
+    """Sets the running statistics of every BatchNorm layer to the moments of its inputs over all ``batches``.
 
-    The moments are pooled over all batches, whatever their sizes (an average of the batches' variances
-    would miss the spread between batches). While they are gathered each layer normalises by its batch; the
-    rest of the network keeps its mode, so drop path and dropout stay off in eval mode.
+    The moments are pooled over all batches, whatever their sizes: an average of the batches' variances would miss
+    the spread between batches. Meanwhile each BatchNorm layer normalises by the statistics of the current batch. The
+    rest of the network keeps its mode, so that drop path and dropout stay off in eval mode. ``batches`` are normalised
+    images, float32 [n, 3, H, W].
     """
     layers = {
         layer: _Moments() for layer in network.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats

@@ -1,4 +1,4 @@
-"""The backbones that an evaluation compares: the trained one, and beside it the same network untrained."""
+"""The backbones that an evaluation compares: the trained one, and the same architecture untrained."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,13 @@ from vicregl_fast.runs.networks import load_backbone
 
 @dataclass(frozen=True)
 class Candidate:
-    """A backbone in eval mode; BatchNorm statistics are re-estimated first if it was never ``trained``."""
+    """A backbone to be judged.
+
+    Attributes:
+        name: its name in the table of results.
+        backbone: in eval mode, on the device where it is judged.
+        trained: whether it was trained; if not, its BatchNorm statistics are re-estimated before it is judged.
+    """
 
     name: str
     backbone: Backbone
@@ -21,9 +27,18 @@ class Candidate:
 
 
 def load_candidates(run: Path, random_init: bool, seed: int, output_stride: int | None = None) -> Iterator[Candidate]:
-    """The run's backbone, then with ``random_init`` its architecture drawn anew from ``seed``.
+    """Yields the run's backbone, and after it an untrained one if that is asked for.
 
-    They are on CUDA where there is one, and loaded only when their turn comes.
+    Each is loaded only when its turn comes, onto the GPU where there is one.
+
+    Args:
+        run: a run's folder, or one of its checkpoint files.
+        random_init: whether to yield the same architecture with weights drawn from ``seed``, too.
+        seed: of these weights.
+        output_stride: pixels per cell of the feature map, if other than in training.
+
+    Raises:
+        UserError: there is no run, or it has no readable checkpoint.
     """
     yield Candidate("trained", _placed(load_backbone(run, output_stride=output_stride)))
     if random_init:

@@ -1,4 +1,4 @@
-"""Several backbones, judged in one way."""
+"""Judges several backbones by the same method."""
 
 from collections.abc import Iterable, Mapping
 from typing import Protocol
@@ -12,26 +12,29 @@ from vicregl_fast.models.backbone import Backbone
 
 
 class Judge(Protocol):
-    """One way to judge a backbone, on images that it knows."""
+    """A method to judge a backbone, with the images that it needs."""
 
     def training_images(self) -> Iterable[Tensor]:
-        """Batches [n, 3, H, W] on which an untrained network's BatchNorm statistics are estimated."""
+        """Normalised images, float32 [n, 3, H, W] a batch, to estimate an untrained network's BatchNorm statistics."""
         ...
 
     def figures(self, backbone: Backbone) -> Mapping[str, float]:
-        """The backbone's figures in percent, by name."""
+        """The backbone's results in percent, by the name of the measure."""
         ...
 
     def majority_figures(self) -> Mapping[str, float]:
-        """Those of always answering the commonest class of the training images."""
+        """The results, in percent, of always answering the commonest class of the training images."""
         ...
 
 
 def compare(candidates: Iterable[Candidate], judge: Judge) -> list[Row]:
-    """The figures of each candidate, and last those of the majority class.
+    """Judges every candidate.
+
+    Returns:
+        One row for each candidate, and a last row for always answering the commonest training class.
 
     Raises:
-        UserError: what the judge raises.
+        UserError: what loading or judging a candidate raises.
     """
     rows = []
     for candidate in candidates:

@@ -1,4 +1,4 @@
-"""Reading a data set with PIL in worker processes, the ordinary way, in an order that the caller gives."""
+"""Reads a data set in worker processes with PyTorch's DataLoader, in an order that the caller gives."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -14,10 +14,16 @@ Collate = Callable[[list[Any]], Any]
 def read_batches(
     dataset: Dataset, batches: list[list[Any]], workers: int, collate: Collate = default_collate
 ) -> Iterator[Any]:
-    """Yields ``collate`` of the items of each of ``batches``, lists of the data set's keys, in order.
+    """Reads batches, and yields them in order.
+
+    Args:
+        dataset: its ``__getitem__`` takes the keys in ``batches``.
+        batches: the keys of each batch.
+        workers: worker processes; 0 reads in this process.
+        collate: makes a batch of a list of items.
 
     Raises:
-        UserError: the data set's own, without the worker's traceback around its sentence.
+        UserError: reading an item raised it; it arrives without a worker's traceback.
     """
     loader = DataLoader(
         _ErrorsAsItems(dataset),
@@ -32,12 +38,15 @@ def read_batches(
 
 
 def chunks(keys: Sequence[Any], size: int) -> list[list[Any]]:
-    """Cuts ``keys`` into runs of ``size``; the last may be shorter."""
+    """Cuts ``keys`` into lists of ``size`` keys; the last one may be shorter."""
     return [list(keys[start : start + size]) for start in range(0, len(keys), size)]
 
 
 class _ErrorsAsItems(Dataset):
-    """A DataLoader wraps what a worker raises in its traceback; what a worker returns arrives as it is."""
+    """Returns a UserError in place of the item that raised it.
+
+    A DataLoader wraps an exception of a worker in that worker's traceback, but passes on unchanged what is returned.
+    """
 
     def __init__(self, dataset: Dataset):
         self.dataset = dataset
@@ -50,4 +59,5 @@ class _ErrorsAsItems(Dataset):
 
 
 def _collate_or_error(collate: Collate, items: list[Any]) -> Any:
+    """The first UserError among the items, or else the collated batch."""
     return next((item for item in items if isinstance(item, UserError)), None) or collate(items)

@@ -1,4 +1,4 @@
-"""A settings dataclass as command line options: each field is an option, with the field's default and help."""
+"""Turns a dataclass of settings into command-line options: one for each field, with its default and help."""
 
 import os
 from argparse import ArgumentParser, Namespace
@@ -12,17 +12,23 @@ Settings = TypeVar("Settings")
 
 
 def default_workers() -> int:
-    """Four worker processes, or as many as this process has cores."""
+    """The default number of worker processes: one for each core that this process may use, but at most four."""
     return min(4, len(os.sched_getaffinity(0)))
 
 
 def option(default: Any, description: str, choices: Sequence[str] | None = None) -> Any:
-    """A dataclass field that ``add_options`` makes an option of; ``description`` is its help."""
+    """Declares a dataclass field from which ``add_options`` makes an option.
+
+    Args:
+        default: the default value; the option takes values of its type.
+        description: the option's help text.
+        choices: the values allowed; None allows all.
+    """
     return field(default=default, metadata={"help": description, "choices": choices})
 
 
 def add_options(parser: ArgumentParser, settings: type[Any]) -> None:
-    """Adds an option ``--field_name`` for every field of the dataclass ``settings``, of its default's type."""
+    """Adds an option ``--field_name`` for every field of the dataclass ``settings``; all were made by ``option``."""
     for each in fields(settings):
         parser.add_argument(
             f"--{each.name}",
@@ -34,7 +40,7 @@ def add_options(parser: ArgumentParser, settings: type[Any]) -> None:
 
 
 def from_options(settings: type[Settings], options: Namespace) -> Settings:
-    """The settings that parsed options give."""
+    """Makes the dataclass ``settings`` from parsed options."""
     return settings(**{each.name: getattr(options, each.name) for each in fields(settings)})  # type: ignore[arg-type]
 
 

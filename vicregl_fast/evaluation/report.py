@@ -1,4 +1,4 @@
-"""What an evaluation says: a table for people and a file for programs."""
+"""The results of an evaluation: a table for people and a JSON file for programs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,19 @@ from dataprep.atomic import write_text
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a comparison: who, and its figures in percent by their names."""
+    """One line of a comparison.
+
+    Attributes:
+        name: what was judged.
+        figures: its results in percent, by the name of the measure.
+    """
 
     name: str
     figures: Mapping[str, float]
 
 
 def format_table(title: str, rows: Sequence[Row]) -> str:
-    """Right-aligned columns with one decimal under the figures' names; all rows have the same figures."""
+    """Formats rows as a table, one column for each figure, with one decimal; all rows must have the same figures."""
     columns = list(rows[0].figures)
     left = max(len(title), *(len(row.name) for row in rows))
     lines = ["  ".join([title.ljust(left), *columns])]
@@ -29,7 +34,14 @@ def format_table(title: str, rows: Sequence[Row]) -> str:
 
 
 def write_json(path: Path, evaluation: str, settings: Mapping[str, Any], rows: Sequence[Row]) -> None:
-    """Writes settings and results such as {"name": "knn.trained.accuracy", "value": 5.0, "unit": "%"}."""
+    """Writes the settings and the results as JSON.
+
+    Each figure becomes a result such as ``{"name": "knn.trained.accuracy", "value": 5.0, "unit": "%"}``, whose name
+    begins with ``evaluation``.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     results = [
         {"name": f"{evaluation}.{row.name}.{figure}".replace(" ", "_"), "value": value, "unit": "%"}
         for row in rows

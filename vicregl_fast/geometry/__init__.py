@@ -1,1 +1,1 @@
-"""What a crop is: its box, where its cells lie in the stored image, and which cells of two crops match."""
+"""Boxes of crops, where the cells of a crop lie in the stored image, and which cells of two crops match."""

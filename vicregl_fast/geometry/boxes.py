@@ -1,6 +1,7 @@
-"""Which box of a stored image a view shows: RandomResizedCrop's rule on words of the sample's counter.
+"""Draws the box of a stored image that a view shows, by RandomResizedCrop's rule, from words of a sample's counter.
 
-A box is (top, left, height, width) in pixels of the stored image, y down, x right.
+A box is (top, left, height, width) in pixels of the stored image, y down, x right. In the compiled functions ``seed``
+is uint64; ``epoch``, ``sample``, ``view`` and sizes are int64. Shape letters: b samples, 4 the numbers of a box.
 """
 
 import math
@@ -15,11 +16,15 @@ from vicregl_fast.philox import below, sample_words, uniform
 
 @njit(nogil=True, cache=True)
 def sample_box(seed, epoch, sample, view, image_height, image_width, scale, ratio):
-    """Returns the box of one view as four int64.
+    """Returns the box of one view, four int64.
 
-    `image_height` and `image_width` are int64; `scale` and `ratio` are pairs of float64. Ten tries; where
-    none fits, the largest centred box whose ratio is in range (torchvision's RandomResizedCrop.get_params).
-    Try t takes the four words of draw t: area, log ratio, top, left.
+    Ten boxes are tried. If none fits, the box is the largest centred one whose ratio is in range (as in torchvision's
+    RandomResizedCrop.get_params). Try t takes the four words of draw t: area, log ratio, top, left.
+
+    Args:
+        seed, epoch, sample, view: key and counter.
+        image_height, image_width: of the stored image, in pixels.
+        scale, ratio: ranges of ``CropRule``, pairs of float64.
     """
     area = np.float64(image_height) * np.float64(image_width)
     log_low, log_high = math.log(ratio[0]), math.log(ratio[1])
@@ -43,6 +48,7 @@ def sample_box(seed, epoch, sample, view, image_height, image_width, scale, rati
 
 @njit(nogil=True, cache=True)
 def _fill_boxes(seed, epoch, view, indices_b, heights_b, widths_b, scale, ratio, boxes_b4):
+    """Fills ``boxes_b4``, int32, for samples of int64 indices, heights and widths."""
     for i in range(indices_b.shape[0]):
         top, left, height, width = sample_box(seed, epoch, indices_b[i], view, heights_b[i], widths_b[i], scale, ratio)
         boxes_b4[i, 0], boxes_b4[i, 1], boxes_b4[i, 2], boxes_b4[i, 3] = top, left, height, width
@@ -57,7 +63,17 @@ def sample_boxes(
     heights_b: np.ndarray,
     widths_b: np.ndarray,
 ) -> np.ndarray:
-    """Returns the boxes int32[b, 4] of one view of samples `indices_b`, of these stored sizes in pixels."""
+    """Draws the boxes of one view of b samples.
+
+    Args:
+        rule: ranges of the crop's area and ratio.
+        seed, epoch, view: key and counter, except the sample.
+        indices_b: int [b], the samples' indices in the store.
+        heights_b, widths_b: int [b], sizes of the stored images in pixels.
+
+    Returns:
+        int32 [b, 4].
+    """
     boxes_b4 = np.empty((len(indices_b), 4), dtype=np.int32)
     _fill_boxes(
         np.uint64(seed),

@@ -1,4 +1,4 @@
-"""How large a crop is and what shape it has."""
+"""The ranges that a crop's size and shape are drawn from."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,15 @@ from dataprep.errors import UserError
 
 @dataclass(frozen=True)
 class CropRule:
-    """Ranges of a crop's share of the image's area and of its ratio width/height (torchvision's RandomResizedCrop)."""
+    """Settings of a random crop, as in torchvision's RandomResizedCrop.
+
+    Attributes:
+        scale: least and largest share of the image's area, within (0, 1].
+        ratio: least and largest ratio width / height.
+
+    Raises:
+        UserError: a range is empty, or not within its bounds.
+    """
 
     scale: tuple[float, float]
     ratio: tuple[float, float] = (3 / 4, 4 / 3)

@@ -1,9 +1,9 @@
-"""From which view to which cells are matched."""
+"""Directions of matching: which view's cells look for neighbours in which other view."""
 
 from dataclasses import dataclass
 
 LARGE_VIEWS = 2
-"""The first two views of an image are the large ones; the others, if there are any, are small (paper, section 3.3)."""
+"""How many views of an image, its first ones, are large; any others are small (docs/method.md, Notation)."""
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Direction:
 
     Attributes:
         query, neighbour: numbers of the views, from 0.
-        gamma: matches kept for each sample, at most the query view's cells; None keeps every cell.
+        gamma: how many matches are kept for each sample, at most one for each cell of the query view; None keeps all.
         weight: this direction's share in the local criterion.
     """
 

@@ -1,4 +1,4 @@
-"""Which cells of two views meet."""
+"""Pairs of matched cells of two views."""
 
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
@@ -8,16 +8,16 @@ Other = TypeVar("Other")
 
 
 class Matches(NamedTuple, Generic[Array]):
-    """The matches that are kept of one direction, as NumPy arrays or as tensors.
+    """The kept matches of one direction, g for each of b samples, as NumPy arrays or as tensors.
 
     Attributes:
-        queries: cells of the query view, counted row by row; int64 [b, g], ascending in each sample.
-        neighbours: the cell of the neighbour view that each is matched with; int64 [b, g].
+        queries: int64 [b, g], cells of the query view, numbered row by row; ascending in each sample.
+        neighbours: int64 [b, g], the cell of the neighbour view that each query is matched with.
     """
 
     queries: Array
     neighbours: Array
 
     def map(self, function: Callable[[Array], Other]) -> "Matches[Other]":
-        """The same with ``function`` applied to both arrays."""
+        """Returns the matches with ``function`` applied to both arrays."""
         return Matches(function(self.queries), function(self.neighbours))

@@ -1,9 +1,12 @@
-"""Spatial matching: which cells of two views lie nearest, in exact integers (the paper's location matching).
+"""The paper's location matching: which cells of two views, a and b, lie nearest to each other, in exact integers.
 
-Both grids are axis-aligned, so the nearest cell is the nearest row and the nearest column, and on a regular
-grid each is one division. Positions along an axis are counted in units of 1 / (2 * grid_a * grid_b) pixel,
-in which every centre is an integer; with sides up to 65535 pixels and grids up to 64 a squared distance is
-below 2**62.
+Both grids are parallel to the axes, so that the nearest cell is the nearest row and the nearest column, and in a
+regular grid each is found by one division. Positions along an axis are counted in units of 1 / (2 * grid_a * grid_b)
+pixel, in which every centre is an integer. With sides of at most 65535 pixels and grids of at most 64 cells a side, a
+squared distance is below 2**62.
+
+In the compiled functions numbers and arrays are int64, flips bool. Shape letters: b samples, g kept matches. Elsewhere
+the suffixes _a and _b name the view.
 """
 
 import numpy as np
@@ -14,13 +17,20 @@ from vicregl_fast.geometry.matches import Matches
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _match_axis(start_a, side_a, flip_a, grid_a, start_b, side_b, flip_b, grid_b, nearest, squares):
-    """Fills, for every index of a along one axis, the nearest index of b (ties: the lower) and the square."""
+    """Matches the cells of view a with those of view b along one axis.
+
+    Args:
+        start_a, start_b, side_a, side_b: where the boxes begin and how long they are, in pixels of the stored image.
+        flip_a, flip_b: whether the view is mirrored along this axis.
+        grid_a, grid_b: cells along the axis.
+        nearest, squares: [grid_a], the results: the nearest index of b (the lower of equals) and its squared distance.
+    """
     span = 2 * grid_a * side_b
     for index in range(grid_a):
         place = grid_a - 1 - index if flip_a else index
         # The centre's distance from b's edge, where b's centres lie at odd multiples of span / 2.
         offset = (2 * grid_a * (start_a - start_b) + (2 * place + 1) * side_a) * grid_b
-        # On the border of two cells of b, the lower index is the upper place if b is flipped, else the lower.
+        # On the border of two cells of b, the lower index is at the higher place if b is flipped, else at the lower.
         found = (max(offset, 1) - (0 if flip_b else 1)) // span
         found = min(found, grid_b - 1)
         difference = offset - (2 * found + 1) * (span // 2)
@@ -30,7 +40,11 @@ def _match_axis(start_a, side_a, flip_a, grid_a, start_b, side_b, flip_b, grid_b
 
 @njit(nogil=True, cache=True)
 def _distance_limit(distances, gamma):
-    """Returns (limit, spare): the gamma smallest are all below limit, and the first `spare` equal to it."""
+    """Finds the gamma smallest of ``distances``, [cells], by bisection.
+
+    Returns:
+        (limit, spare): the gamma smallest are all those below ``limit``, and the first ``spare`` that equal it.
+    """
     low, high = distances[0], distances[0]
     for distance in distances:
         low, high = min(low, distance), max(high, distance)
@@ -54,19 +68,23 @@ def _distance_limit(distances, gamma):
 
 @njit(nogil=True, cache=True)
 def _keep_nearest(distances, gamma, kept):
-    """Fills kept[:gamma] with the indices of the gamma smallest, ascending; ties go to the lower index."""
+    """Fills kept[:gamma] with the indices of the gamma smallest of ``distances``, [cells], in ascending order.
+
+    Ties go to the lower index. ``kept`` is [cells + 1], since an index may be written behind the last one kept.
+    """
     limit, spare = _distance_limit(distances, gamma)
     count = 0
     for cell in range(distances.shape[0]):
         tie = distances[cell] == limit and spare > 0
         spare -= tie
-        # Written always and counted only if kept: a branch here would be mispredicted half the time.
+        # Always written, but counted only if kept, since a branch here would be mispredicted half the time.
         kept[count] = cell
         count += (distances[cell] < limit) | tie
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _match_samples(boxes_a, flips_a, grid_a, boxes_b, flips_b, grid_b, queries_bg, neighbours_bg):
+    """Fills ``queries_bg`` and ``neighbours_bg`` as ``match_cells`` describes; boxes are [b, 4], flips [b]."""
     rows, row_squares = np.empty(grid_a, np.int64), np.empty(grid_a, np.int64)
     columns, column_squares = np.empty(grid_a, np.int64), np.empty(grid_a, np.int64)
     distances, nearest = np.empty(grid_a * grid_a, np.int64), np.empty(grid_a * grid_a, np.int64)
@@ -96,17 +114,18 @@ def match_cells(
     grid_b: int,
     gamma: int,
 ) -> Matches[np.ndarray]:
-    """Matches the cells of view a to their nearest cells of view b, and keeps each sample's gamma nearest.
+    """Matches every cell of view a with its nearest cell of view b, and keeps the gamma closest matches of each sample.
 
     Ties go to the lower index, both in choosing a neighbour and in keeping matches.
 
     Args:
-        boxes_a, boxes_b: int [b, 4]: top, left, height, width in pixels of the stored image.
-        flips_a, flips_b: bool [b]; zeros where positions are not to be mirrored.
-        grid_a, grid_b: cells along a side of each view's map.
-        gamma: matches kept for each sample.
+        boxes_a, boxes_b: int [b, 4], (top, left, height, width) in pixels of the stored image.
+        flips_a, flips_b: bool [b], whether the columns of a view are mirrored; all False to ignore flips.
+        grid_a, grid_b: cells along a side of each view's feature map.
+        gamma: how many matches are kept for each sample.
 
-    Returns: int64 [b, g] with g = min(gamma, grid_a**2).
+    Returns:
+        Two arrays int64 [b, g], with g = min(gamma, grid_a**2).
     """
     kept = min(gamma, grid_a * grid_a)
     queries_bg = np.empty((len(boxes_a), kept), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""A backbone is any timm model with a spatial feature map."""
+"""Backbones: any timm model with a spatial feature map."""
 
 import difflib
 from typing import Any, NamedTuple
@@ -12,14 +12,23 @@ from vicregl_fast.models.config import BackboneConfig
 
 
 class FeatureMaps(NamedTuple):
-    """What a backbone gives of one view: ``map`` [n, C, h, w] and its mean over the cells, ``pooled`` [n, C]."""
+    """What a backbone returns for one view of n samples.
+
+    Attributes:
+        map: the feature map, [n, C, h, w].
+        pooled: the mean of its cells, [n, C].
+    """
 
     map: Tensor
     pooled: Tensor
 
 
 class Backbone(nn.Module):
-    """Wraps a timm model so that every family answers with the same pair of map and pooled vector.
+    """Wraps a timm model, so that models of every family return a feature map and its pooled vector in one form.
+
+    Args:
+        model: the timm model, without a classifier.
+        channels: number of channels of its map.
 
     Attributes:
         channels: C, the number of channels of the map.
@@ -31,12 +40,13 @@ class Backbone(nn.Module):
         self.channels = channels
 
     def forward(self, images: Tensor) -> FeatureMaps:
-        """images [n, 3, H, W] to a map [n, C, h, w] and its mean [n, C]."""
+        """Computes the feature map [n, C, h, w] of images [n, 3, H, W], and its mean [n, C]."""
         height, width = images.shape[2:]
         features = self._channels_first(self.model.forward_features(images), height / width)  # type: ignore[operator]
         return FeatureMaps(features, features.mean((2, 3)))
 
     def _channels_first(self, features: Tensor, aspect: float) -> Tensor:
+        """Brings a timm model's features to [n, C, h, w]; ``aspect`` is the images' height over their width."""
         if features.ndim == 3:  # a transformer's tokens: the prefix (class token, registers), then the cells
             cells = features[:, getattr(self.model, "num_prefix_tokens", 0) :]
             rows = round((cells.shape[1] * aspect) ** 0.5)  # exact: patches are square and tile the image
@@ -47,10 +57,10 @@ class Backbone(nn.Module):
 
 
 def build_backbone(config: BackboneConfig) -> Backbone:
-    """An untrained backbone, drawn from torch's global generator.
+    """Builds an untrained backbone, whose weights are drawn from torch's global generator.
 
     Raises:
-        UserError: timm has no such model, or the model has no such output stride or drop path.
+        UserError: timm has no such model, or the model does not take one of the options.
     """
     check_backbone(config.name)
     try:
@@ -66,7 +76,11 @@ def build_backbone(config: BackboneConfig) -> Backbone:
 
 
 def check_backbone(name: str) -> None:
-    """Raises a UserError, with similar names, unless timm has a model named ``name``."""
+    """Checks that timm has a model of this name.
+
+    Raises:
+        UserError: it has none; the message gives similar names.
+    """
     models = timm.list_models()
     if name not in models:
         near = ", ".join(difflib.get_close_matches(name, models, 3))
@@ -75,10 +89,10 @@ def check_backbone(name: str) -> None:
 
 
 def checked_maps(backbone: Backbone, images: Tensor) -> FeatureMaps:
-    """The maps of images [n, 3, H, W] whose size the user chose.
+    """Runs a backbone on images [n, 3, H, W] of a size that the user chose.
 
     Raises:
-        UserError: the model accepts no such size.
+        UserError: the model does not accept images of this size.
     """
     try:
         return backbone(images)
@@ -90,10 +104,14 @@ def checked_maps(backbone: Backbone, images: Tensor) -> FeatureMaps:
 
 
 def feature_grid(backbone: Backbone, size: int) -> int:
-    """Cells along a side of the map that the backbone really makes of a square view of ``size`` pixels.
+    """Number of cells along a side of a view's feature map, found by running the backbone on one view.
+
+    Args:
+        backbone: runs in eval mode, and is then set back to its mode.
+        size: side of the square view in pixels.
 
     Raises:
-        UserError: the model accepts no such size, or its map is not square.
+        UserError: the model does not accept views of this size, or its map is not square.
     """
     device = next(backbone.parameters()).device
     was_training = backbone.training
@@ -109,7 +127,7 @@ def feature_grid(backbone: Backbone, size: int) -> int:
 
 
 def _remove_layer_scale(model: nn.Module) -> None:
-    """ConvNeXts are trained without it (method, section 4); timm takes None for its option as not given."""
+    """Turns off a ConvNeXt's layer scale (docs/method.md, Network): timm ignores ``ls_init_value=None``."""
     for block in model.modules():
         if isinstance(getattr(block, "gamma", None), nn.Parameter):
             block.gamma = None  # type: ignore[assignment]

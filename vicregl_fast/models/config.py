@@ -8,13 +8,13 @@ from dataprep.errors import UserError
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """Which network to build (method, section 4).
+    """Which backbone to build (docs/method.md, Network).
 
     Attributes:
         name: a timm model name.
-        output_stride: pixels per cell of the last map: 32, or 16 and 8 by dilation where the model knows how.
-        drop_path: stochastic depth rate; ``None`` means 0.1 for a ConvNeXt and 0 otherwise.
-        zero_init: a ResNet's residual branches start at zero, by the scale of their last norm.
+        output_stride: pixels of the view along a side of a cell: 32, or 16 or 8 by dilation where the model allows it.
+        drop_path: stochastic depth rate, from 0 to below 1; None means 0.1 for a ConvNeXt and 0 otherwise.
+        zero_init: start a ResNet's residual branches at zero, by the scale of their last norm; False leaves it at one.
     """
 
     name: str = "resnet50"
@@ -30,15 +30,16 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network (method, section 4).
+    """The network (docs/method.md, Network).
 
     Attributes:
         backbone: a timm model name.
-        output_stride: pixels per cell of the last map (32, 16 or 8).
+        output_stride: pixels of the view along a side of a cell of the feature map (32, 16 or 8).
         drop_path: stochastic depth rate; null means 0.1 for a ConvNeXt and 0 otherwise.
-        zero_init: start a ResNet's residual branches at zero, as published; false draws them open.
+        zero_init: start a ResNet's residual branches at zero, as published; false leaves the scale of their last norm
+            at one.
         expander: width of the three layers on the pooled vector.
-        projector: width of the three layers on every cell.
+        projector: width of the three layers on every cell of the feature map.
         head_norm: norm of both heads; auto means layer for a ConvNeXt and batch otherwise.
     """
 
@@ -58,5 +59,5 @@ class ModelConfig:
 
     @property
     def backbone_config(self) -> BackboneConfig:
-        """The part that the backbone needs."""
+        """The settings of the backbone alone."""
         return BackboneConfig(self.backbone, self.output_stride, self.drop_path, self.zero_init)

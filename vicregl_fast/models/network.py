@@ -1,4 +1,4 @@
-"""Backbone, heads and online classifier as one module, so that one DistributedDataParallel wraps them all."""
+"""Backbone, heads and online classifier in one module, for one DistributedDataParallel to wrap."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,12 +11,12 @@ from vicregl_fast.models.heads import LocalProjector, mlp
 
 
 class NetworkOutputs(NamedTuple):
-    """Of v views of n samples each.
+    """What the network returns for v views of n samples each.
 
     Attributes:
-        embeddings: v tensors [n, D], or None without an expander.
-        maps: v tensors [n, cells, d], or None without a projector.
-        logits: [n, classes] of the first view, or None without a classifier; no gradient reaches the backbone.
+        embeddings: global embeddings, v tensors [n, D], or None without an expander.
+        maps: local embeddings, v tensors [n, cells, d], or None without a projector.
+        logits: [n, classes] of the first view, or None without a classifier; no gradient goes to the backbone.
     """
 
     embeddings: list[Tensor] | None
@@ -25,10 +25,10 @@ class NetworkOutputs(NamedTuple):
 
 
 class VICRegLNetwork(nn.Module):
-    """What is trained. Heads of a criterion of weight zero are not built (method, section 3).
+    """The network that is trained. The head of a criterion of weight zero is not built (docs/method.md, The loss).
 
     Args:
-        config: architecture.
+        config: the architecture.
         use_global: build the expander (α > 0).
         use_local: build the projector (α < 1).
         classes: build an online linear classifier for this many classes; 0 builds none.
@@ -46,7 +46,11 @@ class VICRegLNetwork(nn.Module):
         self.classifier = nn.Linear(channels, classes) if classes else None
 
     def forward(self, views: Sequence[Tensor]) -> NetworkOutputs:
-        """views: v tensors [n, 3, S, S], of one size or several; each is its own pass, with its own BatchNorm batch."""
+        """Computes the embeddings of all views.
+
+        Args:
+            views: v tensors [n, 3, S, S]; S may differ. Each goes through the backbone alone, as a BatchNorm batch.
+        """
         features = [self.backbone(view) for view in views]
         return NetworkOutputs(
             [self.expander(f.pooled) for f in features] if self.expander is not None else None,
@@ -55,6 +59,6 @@ class VICRegLNetwork(nn.Module):
         )
 
     def classify(self, images: Tensor) -> Tensor:
-        """Logits [n, classes] of whole images [n, 3, S, S] by the online classifier."""
+        """Logits [n, classes] of the online classifier for images [n, 3, S, S]; the network must have one."""
         assert self.classifier is not None
         return self.classifier(self.backbone(images).pooled)

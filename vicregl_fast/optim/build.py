@@ -1,4 +1,4 @@
-"""The optimiser of a run from its options."""
+"""Builds the optimiser of a run from its settings."""
 
 import torch
 from torch import nn
@@ -8,9 +8,9 @@ from vicregl_fast.optim.lars import LARS
 
 
 def build_optimizer(config: OptimConfig, module: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser over the trainable parameters of ``module``, which must lie on their device already.
+    """Builds the optimiser of the trainable parameters of ``module``, which must be on their device already.
 
-    One-dimensional tensors have no weight decay. The groups' lr is base_lr until the schedule sets it.
+    Tensors of one dimension have no weight decay. The learning rate is ``base_lr`` until the schedule sets it.
     """
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if config.name == "lars":

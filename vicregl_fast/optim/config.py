@@ -11,16 +11,16 @@ from dataprep.errors import UserError
 class OptimConfig:
     """Optimiser and schedule.
 
-    Args:
-        name: lars (ResNets) or adamw (ConvNeXts).
-        base_lr: learning rate for a global batch of 256; the peak scales with the batch.
+    Attributes:
+        name: lars (for ResNets) or adamw (for ConvNeXts).
+        base_lr: peak of the learning rate at a global batch of 256; the peak is proportional to the global batch.
         end_factor: the last step's learning rate as a share of the peak.
-        warmup_epochs: epochs of linear warm-up; scale it for short runs.
-        weight_decay: for tensors of two or more dimensions.
-        momentum: of LARS; AdamW keeps torch's two.
+        warmup_epochs: epochs of linear warm-up; use fewer in short runs.
+        weight_decay: of tensors of two or more dimensions; the others have none.
+        momentum: of LARS; AdamW keeps torch's default betas.
 
     Raises:
-        UserError: for an option outside its range.
+        UserError: an option is outside its range.
     """
 
     name: Literal["lars", "adamw"] = "lars"

@@ -1,4 +1,4 @@
-"""LARS (You, Gitman, Ginsburg 2017): a learning rate of its own for every layer, from its norms."""
+"""LARS (You, Gitman, Ginsburg 2017): each layer's update is scaled by the norms of its weights and gradient."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -7,16 +7,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-TRUST = 0.001  # eta, the share of a layer's norm that one update may have at learning rate 1
+TRUST = 0.001  # eta: at learning rate 1 and without momentum, an update has this share of the norm of its tensor
 
 
 def lars_step_reference(
     parameter: Tensor, gradient: Tensor, buffer: Tensor, lr: float, weight_decay: float, momentum: float
 ) -> tuple[Tensor, Tensor]:
-    """One step for one tensor, as the formula reads: the new parameter and the new momentum buffer.
+    """One step for one tensor, written as the formula: the readable reference of ``LARS``.
 
     d = g + wd p;  q = eta |p| / |d|, or 1 if either norm is 0;  m <- momentum m + q d;  p <- p - lr m.
-    One-dimensional tensors (biases, norms) have no decay and q = 1.
+    Tensors of one dimension (biases, norms) have no decay, and q = 1.
+
+    Args:
+        parameter, gradient, buffer: p, g and m, of one shape and dtype; they stay as they are.
+        lr: learning rate.
+        weight_decay: wd.
+        momentum: factor of the buffer.
+
+    Returns:
+        The new parameter and the new momentum buffer.
     """
     update = gradient
     if parameter.ndim > 1:
@@ -29,11 +38,11 @@ def lars_step_reference(
 
 
 class LARS(torch.optim.Optimizer):
-    """LARS for all tensors of a group at once, without waiting for the device.
+    """LARS, applied to many tensors at once by torch's foreach functions, without waiting for the device.
 
     Args:
-        params: parameters or groups of them.
-        lr: learning rate, one per group; the schedule sets it.
+        params: parameters, or groups of them.
+        lr: learning rate of the groups that give none of their own; the schedule changes it.
         weight_decay: for tensors of two or more dimensions only.
         momentum: factor of the momentum buffer.
     """
@@ -49,7 +58,7 @@ class LARS(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        """Updates every parameter that has a gradient; gradients stay as they are."""
+        """Updates every parameter that has a gradient, and returns the closure's loss if there is one."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -60,6 +69,7 @@ class LARS(torch.optim.Optimizer):
         return loss
 
     def _step_alike(self, parameters: list[Tensor], lr: float, weight_decay: float, momentum: float) -> None:
+        """One step for tensors that have gradients and are of one group of ``_alike``."""
         updates = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if parameters[0].ndim > 1:
             updates = _scaled_updates(parameters, updates, weight_decay)
@@ -76,7 +86,7 @@ class LARS(torch.optim.Optimizer):
 
 
 def _alike(parameters: Iterable[Tensor]) -> Iterable[list[Tensor]]:
-    """Parameters with gradients by device, dtype, and whether they have more than one dimension."""
+    """Groups the parameters that have gradients by device, dtype, and whether they have more than one dimension."""
     alike: dict[tuple[torch.device, torch.dtype, bool], list[Tensor]] = defaultdict(list)
     for parameter in parameters:
         if parameter.grad is not None:
@@ -85,6 +95,7 @@ def _alike(parameters: Iterable[Tensor]) -> Iterable[list[Tensor]]:
 
 
 def _scaled_updates(parameters: list[Tensor], gradients: list[Tensor], weight_decay: float) -> list[Tensor]:
+    """q d of the formula for every tensor, as new tensors: the gradients stay as they are."""
     updates = list(torch._foreach_add(gradients, parameters, alpha=weight_decay))
     parameter_norms = torch.stack(torch._foreach_norm(parameters))
     update_norms = torch.stack(torch._foreach_norm(updates))

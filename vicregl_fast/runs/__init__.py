@@ -1,1 +1,1 @@
-"""What a run leaves: its folder, checkpoints and metrics, and the networks that can be had from it."""
+"""What a run leaves: its folder, checkpoints and metrics, and the networks that are loaded from it."""

@@ -1,4 +1,7 @@
-"""Checkpoints that are whole or not there: written aside, synced, renamed; the last good one always stays."""
+"""Saves and loads the checkpoints of a run.
+
+A checkpoint is written under a hidden name, synced and then renamed, so that a file with a checkpoint's name is whole.
+"""
 
 import re
 from collections.abc import Collection
@@ -13,17 +16,29 @@ from dataprep.errors import UserError
 from dataprep.notes import note
 
 _NAME = re.compile(r"step-(\d{9})\.pt")
-_KEEP = 2
+_KEEP = 2  # the newest, and the one before in case the newest is damaged or steps from it fail
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of one run, as ``step-000001234.pt`` in a folder."""
+    """The checkpoints of one run, in files such as ``step-000001234.pt``.
+
+    Attributes:
+        folder: the folder of these files.
+    """
 
     folder: Path
 
     def save(self, state: dict[str, Any], step: int) -> Path:
-        """Writes ``state`` (tensors, numbers, strings, and lists and dicts of them) after ``step`` steps."""
+        """Saves the checkpoint after ``step`` steps, removes all but the two newest, and returns the new file's path.
+
+        Args:
+            state: tensors, numbers and strings, in lists and dicts.
+            step: number of steps done.
+
+        Raises:
+            UserError: the file cannot be written; the older checkpoints are still there.
+        """
         path = self.path(step)
         with atomic_file(path) as file:
             torch.save(state, file)
@@ -32,17 +47,21 @@ class Checkpoints:
         return path
 
     def paths(self) -> list[Path]:
-        """Newest first."""
+        """Returns the files of all checkpoints, the newest first."""
         return sorted((p for p in self.folder.glob("step-*.pt") if _NAME.fullmatch(p.name)), reverse=True)
 
     def path(self, step: int) -> Path:
-        """Of the checkpoint after ``step`` steps."""
+        """Returns the path of the checkpoint after ``step`` steps, whether it exists or not."""
         return self.folder / f"step-{step:09d}.pt"
 
     def load_newest(self, but: Collection[int] = ()) -> dict[str, Any] | None:
-        """The newest checkpoint that can be read, or None where there is none; says which it could not read.
+        """Loads the newest checkpoint that can be read, with a note for each that cannot.
 
-        Those after the steps in ``but`` are not looked at.
+        Args:
+            but: the checkpoints after these steps are left aside.
+
+        Returns:
+            What ``save`` was given, or None if there are no checkpoints.
 
         Raises:
             UserError: there are checkpoints and none can be read.
@@ -60,14 +79,14 @@ class Checkpoints:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads one checkpoint onto the CPU; nothing in it is executed.
+    """Loads one checkpoint, its tensors onto the CPU; no code that the file may hold is executed.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: the file is missing or damaged.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint at {path}") from None
-    except Exception as error:  # torch raises half a dozen kinds for a damaged file
+    except Exception as error:  # for a damaged file torch raises half a dozen types
         raise UserError(f"the checkpoint {path} cannot be read ({type(error).__name__})") from error

@@ -1,4 +1,4 @@
-"""Where a run's files lie; and whether a folder's run may be continued."""
+"""The files in a run's folder, and whether the run that lies there may be continued with given settings."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,8 +8,9 @@ from dataprep.errors import UserError
 from vicregl_fast.config import RunConfig, dump_config, load_config
 from vicregl_fast.runs.checkpoints import Checkpoints
 
-# What a resumed run may change. Device and compiling alter what is computed by rounding (and the number format, where
-# that is auto); leaving out images, patience and checkpoints do where a run fails; the rest does not.
+# The settings that a resumed run may change. train.device and train.compile change results by rounding, and another
+# device also by what drop path draws, and by the number format if precision is auto. data.on_error, train.patience and
+# train.checkpoint_every matter only if images do not decode or steps are non-finite. The others do not affect training.
 FREE = {
     "run_dir",
     "data.workers",
@@ -27,57 +28,65 @@ FREE = {
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run's folder and what lies in it. No other file knows these names."""
+    """A run's folder and the files in it, whose names are known only here.
+
+    Attributes:
+        path: the folder, which need not exist yet.
+    """
 
     path: Path
 
     @classmethod
     def holding(cls, run: Path) -> "RunFolder":
-        """Of what a user names as a run: its folder, or one of its checkpoint files."""
+        """Returns the folder of a run that a user names by its folder or by one of its checkpoint files."""
         return cls(run.parent.parent if run.is_file() else run)
 
     @property
     def config(self) -> Path:
-        """The resolved configuration."""
+        """File of the resolved configuration."""
         return self.path / "config.yaml"
 
     @property
     def metrics(self) -> Path:
-        """What was logged, one JSON object a line."""
+        """File of the logged metrics, one JSON object a line."""
         return self.path / "metrics.jsonl"
 
     @property
     def validation(self) -> Path:
-        """The figures of the last validation, and the step after which it was made."""
+        """File of the last validation: its figures, and the step after which it was made."""
         return self.path / "validation.json"
 
     @property
     def tensorboard(self) -> Path:
-        """The metrics again, as TensorBoard reads them."""
+        """Folder of the same metrics for TensorBoard."""
         return self.path / "tensorboard"
 
     @property
     def stores(self) -> Path:
-        """What folders of images were converted to."""
+        """Folder of the stores that were converted from folders of images."""
         return self.path / "stores"
 
     @property
     def checkpoints(self) -> Checkpoints:
-        """The states that the run can be continued from."""
+        """The checkpoints from which the run can be continued."""
         return Checkpoints(self.path / "checkpoints")
 
     def read_config(self) -> RunConfig:
-        """The configuration of the run that lies here.
+        """Reads the configuration of the run in this folder.
 
         Raises:
-            UserError: no run does, or its configuration is damaged.
+            UserError: there is no run in this folder, or its configuration is damaged.
         """
         if not self.config.is_file():
             raise UserError(f"{self.path} is not a run of vicregl_fast.train: there is no {self.config}")
         return load_config(self.config)
 
     def check(self, config: RunConfig) -> None:
-        """Raises a UserError if the folder holds a run with settings that would train something else."""
+        """Checks that a run with these settings may start here, or continue the run that lies here.
+
+        Raises:
+            UserError: the folder holds a run whose settings differ in others than those in ``FREE``.
+        """
         if not self.config.exists():
             return
         changed = _differences(load_config(self.config), config)
@@ -88,7 +97,7 @@ class RunFolder:
             )
 
     def claim(self, config: RunConfig) -> None:
-        """Saves the resolved configuration of a run that ``check`` has let pass.
+        """Saves the resolved configuration, which ``check`` must have accepted.
 
         Raises:
             UserError: the folder cannot be written.

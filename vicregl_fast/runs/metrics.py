@@ -1,4 +1,4 @@
-"""Reads ``metrics.jsonl``: one JSON object a line, each with the step after which it was logged."""
+"""Reads ``metrics.jsonl``, in which each line is a JSON object with the step after which it was logged."""
 
 import json
 from collections import defaultdict
@@ -12,19 +12,24 @@ from dataprep.errors import UserError
 from vicregl_fast.runs.folder import RunFolder
 
 POSITIONS = ("step", "epoch")
-"""Names in a row that say where it stands, and are no metrics."""
+"""Names of those values in a row that are its position in the run, and not metrics."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One metric: its values at optimiser steps, in ascending order."""
+    """The values of one metric.
+
+    Attributes:
+        steps: the steps after which it was logged, in ascending order, int64 [n].
+        values: its value at each of these steps, float64 [n].
+    """
 
     steps: np.ndarray
     values: np.ndarray
 
 
 def read_rows(file: Path) -> list[dict[str, Any]]:
-    """The rows in their order; a line that a killed run left half written is passed over."""
+    """Returns the rows of ``file`` in their order, without any line that a killed run left incomplete."""
     rows = []
     for line in file.read_text().splitlines():
         try:
@@ -37,10 +42,12 @@ def read_rows(file: Path) -> list[dict[str, Any]]:
 
 
 def read_curves(run: Path) -> dict[str, Curve]:
-    """The curves of a run folder, by metric. A step that occurs twice counts as it was last written.
+    """Reads the curves of the run in the folder ``run``, by the name of the metric.
+
+    If a metric has several values for one step, the last one counts.
 
     Raises:
-        UserError: there are no metrics, or no number in them.
+        UserError: there is no file of metrics, or it holds no metric yet.
     """
     file = RunFolder(run).metrics
     if not file.is_file():

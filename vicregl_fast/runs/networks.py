@@ -1,4 +1,4 @@
-"""Networks and backbones that a run has trained."""
+"""Loads the network of a run, or its backbone alone."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,16 +15,17 @@ from vicregl_fast.runs.folder import RunFolder
 
 
 def load_backbone(run: Path, random_init: bool = False, seed: int = 0, output_stride: int | None = None) -> Backbone:
-    """The backbone of a run, in eval mode on the CPU.
+    """Loads the backbone of a run, in eval mode on the CPU.
 
     Args:
         run: a run's folder, or one of its checkpoint files.
-        random_init: the same architecture, untrained, drawn from ``seed``.
-        seed: for ``random_init``.
-        output_stride: another than the run's, by dilation.
+        random_init: give the same architecture untrained, drawn from ``seed``, instead of the trained one.
+        seed: used with ``random_init`` only.
+        output_stride: pixels per cell of the feature map, reached by dilation; None for the run's own.
 
     Raises:
-        UserError: no run there, or no checkpoint that can be read.
+        UserError: there is no run, it has no checkpoint that can be read, its weights are non-finite, or the
+            architecture has no such output stride.
     """
     architecture = RunFolder.holding(run).read_config().model.backbone_config
     if output_stride is not None:
@@ -40,7 +41,14 @@ def load_backbone(run: Path, random_init: bool = False, seed: int = 0, output_st
 
 
 def load_network(run: Path) -> tuple[VICRegLNetwork, RunConfig]:
-    """The whole network of a run, heads included, in eval mode on the CPU, and the run's configuration."""
+    """Loads the whole network of a run, heads included, in eval mode on the CPU, and the run's configuration.
+
+    Args:
+        run: a run's folder, or one of its checkpoint files.
+
+    Raises:
+        UserError: there is no run, it has no checkpoint that can be read, or its weights are non-finite.
+    """
     config = RunFolder.holding(run).read_config()
     state = _network_state(run)
     classes = state["classifier.weight"].shape[0] if "classifier.weight" in state else 0
@@ -57,6 +65,6 @@ def _network_state(run: Path) -> dict[str, Any]:
     if broken:
         raise UserError(
             f"{len(broken)} tensors of the network in {run} hold non-finite values, the first being {broken[0]}: "
-            "nothing can be judged by it; --run takes an older file of its checkpoints folder, too"
+            "it cannot be used; give --run an older file from the run's checkpoints folder"
         )
     return state["network"]

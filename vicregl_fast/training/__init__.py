@@ -1,1 +1,1 @@
-"""The training loop and what surrounds it: precision, processes, signals, checkpoints, logs."""
+"""The training loop and what it needs: precision, processes, signals, checkpoints, validation, logs."""

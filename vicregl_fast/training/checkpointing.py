@@ -1,4 +1,4 @@
-"""When a run's state is saved, and which saved state it goes back to."""
+"""When a run's state is saved, and which saved state the run goes back to."""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -10,22 +10,23 @@ from vicregl_fast.training.run_state import RunState
 
 
 class Checkpointing:
-    """The policy of a run's checkpoints, the same on every process.
+    """Decides when a checkpoint is saved; every process decides the same, and rank 0 writes.
 
-    One is due every so many steps, at the end of an epoch, and when the run stops. It is written once a step with its
-    weights was finite, so that going back never meets weights that are broken already: at once, or if the last step
-    was not finite, after the next one that is. The run's last checkpoint is written in any case.
+    A checkpoint is due every ``every`` steps, at the end of an epoch, and when the run stops. It is saved only right
+    after a finite step, so that a run that has gone wrong does not replace its good checkpoints: if the last step was
+    not finite, the checkpoint waits for the next finite one. After the last step of the whole run it is saved in any
+    case.
 
     Args:
-        folder: the run's.
-        processes: of which rank 0 writes.
-        every: steps between checkpoints within an epoch.
-        total_steps: of the run.
+        folder: the folder of the run.
+        processes: the processes of the run.
+        every: a checkpoint is due after every step whose number is a multiple of this.
+        total_steps: number of steps of the whole run.
 
     Attributes:
-        saved_step: after which step the newest checkpoint was taken; 0 before the first.
-        proven: whether the last step was finite, so that the weights are worth a checkpoint.
-        gone_back_to: steps whose checkpoints did not help.
+        saved_step: number of the step after which the newest checkpoint was taken; 0 before the first.
+        proven: whether the last step was finite.
+        gone_back_to: the steps whose checkpoints the run has gone back to; it goes back to each only once.
     """
 
     def __init__(self, folder: RunFolder, processes: Processes, every: int, total_steps: int):
@@ -36,16 +37,19 @@ class Checkpointing:
         self.gone_back_to: set[int] = set()
 
     def after_step(self, step: int, finite: bool) -> None:
-        """Takes note of a step."""
+        """Records that step number ``step`` is done, and whether its loss and gradients were finite."""
         self.proven = finite
         self._is_due |= step % self._every == 0
 
     def make_due(self) -> None:
-        """A checkpoint is wanted now, whatever the step."""
+        """Makes a checkpoint due, whatever the step."""
         self._is_due = True
 
     def save_if_due(self, step: int, state: Callable[[], RunState]) -> None:
-        """Saves ``state()`` if that is due and the weights are proven; every process must call it alike."""
+        """Saves ``state()`` if a checkpoint is due and may be saved now.
+
+        Every process must call this, at the same steps: ``state`` may gather from all of them.
+        """
         ready = self.proven or step == self._total_steps
         if not (self._is_due and ready):
             return
@@ -57,7 +61,7 @@ class Checkpointing:
                 self._folder.checkpoints.save(taken.to_checkpoint(), step)
 
     def to_go_back_to(self) -> RunState | None:
-        """The newest state that the run did not go back to before; None where there is none."""
+        """Returns the newest state that the run has not gone back to yet, or None if there is none."""
         state = newest_state(self._folder, self._processes, but=self.gone_back_to)
         if state is not None:
             self.gone_back_to.add(state.step)
@@ -65,12 +69,15 @@ class Checkpointing:
 
 
 def newest_state(folder: RunFolder, processes: Processes, but: Collection[int] = ()) -> RunState | None:
-    """The newest checkpoint that can be read, but for those after the steps in ``but``.
+    """Loads the newest checkpoint that can be read, leaving aside those taken after the steps in ``but``.
 
-    Rank 0 chooses, since on a network file system the others may see the newest later.
+    Rank 0 chooses it for all, since on a network file system the other processes may see a new file later.
+
+    Returns:
+        The state, the same on every process, or None if there is no checkpoint.
 
     Raises:
-        UserError: there are checkpoints and none can be read, or the newest is of another version.
+        UserError: there are checkpoints and none can be read, or the newest has another version's format.
     """
 
     def newest() -> RunState | None:

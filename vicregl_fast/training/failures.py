@@ -1,4 +1,4 @@
-"""Steps whose loss or gradients are not finite: how many there were, and when the run should go back."""
+"""Counts steps whose loss or gradients are non-finite, and says when the run should go back to a checkpoint."""
 
 import math
 
@@ -8,25 +8,33 @@ from vicregl_fast.training.step import StepResult
 
 
 class Failures:
-    """Counts non-finite steps.
+    """Counts non-finite steps, which are skipped.
 
-    Skipping one changes nothing, so many in a row mean that the weights, not the images, are what is wrong.
-    A gradient scaler finds its scale by such steps: while the loss is finite and the scale at least 1, they only count
-    as skipped.
+    A skipped step leaves the weights as they are. If many steps in a row fail, each on other images, then the fault is
+    in the weights. With fp16, however, the gradient scaler finds its scale by lowering it at each overflow: while the
+    loss is finite and the scale is at least 1, a step counts as skipped, but not as a failure.
 
     Args:
-        patience: failures in a row that are too many.
+        patience: number of failures in a row at which the run should go back.
 
     Attributes:
-        skipped: all steps skipped so far.
-        in_a_row: failures since the last finite step, or since the run went back.
+        skipped: number of steps skipped so far.
+        in_a_row: number of failures since the last finite step, or since the run last went back.
     """
 
     def __init__(self, patience: int):
         self.patience, self.skipped, self.in_a_row = patience, 0, 0
 
     def count(self, result: StepResult, scaler: torch.amp.GradScaler) -> bool:
-        """Takes note of a step, and of its scaler after it; true at too many failures in a row."""
+        """Counts a step.
+
+        Args:
+            result: the step's result.
+            scaler: the gradient scaler, already updated by this step.
+
+        Returns:
+            Whether there are now ``patience`` failures in a row.
+        """
         if result.finite:
             self.in_a_row = 0
             return False
@@ -37,5 +45,5 @@ class Failures:
         return self.in_a_row >= self.patience
 
     def forgive(self) -> None:
-        """The run went back: the failures before that no longer count as in a row."""
+        """Starts the count of failures in a row again, after the run has gone back."""
         self.in_a_row = 0

@@ -1,4 +1,4 @@
-"""The stores of a run and what feeds it from them."""
+"""Opens the stores of a run, and builds the feeds that make its view batches."""
 
 from pathlib import Path
 
@@ -18,21 +18,29 @@ from vicregl_fast.training.processes import Processes
 
 
 def open_stores(data: DataConfig, cache: Path, processes: Processes) -> tuple[OpenedStore, OpenedStore | None]:
-    """The training store, and the validation store if one is named; rank 0 first, since it may convert folders.
+    """Opens the training store, and the validation store if one is named.
+
+    Rank 0 opens them before the other processes do, since opening a folder may convert it to a store first.
+
+    Args:
+        data: where the images are.
+        cache: folder for stores converted from folders.
+        processes: the processes of the run.
 
     Raises:
-        UserError: what ``open_store`` raises, two stores whose classes differ, or too few images for validation.
+        UserError: ``open_store`` raises it, the two stores have different classes, or there are too few images for
+            validation.
     """
     stores = processes.first(lambda: _open_both(data, cache))
     train, val = stores or _open_both(data, cache)
-    processes.wait()  # the others may take long over a cold file system, too
+    processes.wait()  # reading a store for the first time may take the others long, too
     if val is not None:
         _check_validation(train.store, val.store, processes.world)
     return train, val
 
 
 def count_classes(store: Store) -> int:
-    """Classes that an online classifier can learn: 0 for a store without labels."""
+    """Number of classes for the online classifier; 0 for a store without labels."""
     if store.labels is None:
         return 0
     return len(store.classes) if store.classes is not None else int(store.labels.max()) + 1
@@ -41,7 +49,11 @@ def count_classes(store: Store) -> int:
 def build_feeds(
     config: RunConfig, train: OpenedStore, val: OpenedStore | None, learner: Learner, processes: Processes
 ) -> tuple[Feed, Feed | None]:
-    """Engines and view makers for the training and the validation store."""
+    """Builds the training feed, and the validation feed (None if there is no validation store).
+
+    Raises:
+        UserError: decoded batches do not fit into memory, or the backend or the engine cannot do what is asked.
+    """
     workers = decoding_threads(config.data.workers, processes.local_world)
     backend = choose_backend(config.views.backend, processes.device)
 
@@ -68,7 +80,10 @@ def build_feeds(
 
 
 def _buffer_bytes(store: Store, batch_size: int) -> int:
-    """Of one process, for decoded images; the torchvision engine has none, and its images' sizes are not known."""
+    """Bytes that one process holds for decoded images of this store.
+
+    It is 0 for a folder of images: the torchvision engine holds no such buffers, and the sizes are not known.
+    """
     if not isinstance(store, SizedStore):
         return 0
     return BATCHES_HELD * largest_batch(store.heights, store.widths, batch_size)

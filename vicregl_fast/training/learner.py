@@ -1,4 +1,4 @@
-"""Network, loss and optimiser of a run, and their state between two runs of the same command."""
+"""The network, loss and optimiser of a run, and their state in a checkpoint."""
 
 from dataclasses import dataclass
 from textwrap import shorten
@@ -23,14 +23,14 @@ from vicregl_fast.training.step import TrainingStep
 
 @dataclass(frozen=True)
 class Learner:
-    """What learns.
+    """The parts of a run that learn, and the views that they learn from.
 
     Attributes:
         network: the network itself, neither compiled nor wrapped.
         criterion: the loss.
-        step: applies a batch.
-        recipes: one for each view.
-        grids: cells along a side of each view's feature map, as the backbone really makes them.
+        step: trains the network on one batch.
+        recipes: one recipe for each view.
+        grids: number of cells along a side of each view's feature map, measured on the backbone.
     """
 
     network: VICRegLNetwork
@@ -40,7 +40,7 @@ class Learner:
     grids: tuple[int, ...]
 
     def state(self) -> dict[str, Any]:
-        """Everything that training changes, but for the random generators."""
+        """Returns all state that training changes, except that of the random generators."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.step.optimizer.state_dict(),
@@ -48,10 +48,10 @@ class Learner:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Takes back what ``state`` gave.
+        """Restores what ``state`` returned.
 
         Raises:
-            UserError: the state is of another network.
+            UserError: the state belongs to another network.
         """
         try:
             self.network.load_state_dict(state["network"])
@@ -61,16 +61,18 @@ class Learner:
                 "that the run began with, or choose another --run_dir"
             ) from error
         self.step.optimizer.load_state_dict(state["optimizer"])
-        if state["scaler"]:  # empty where the run was in another format so far, on other hardware
+        if state["scaler"]:  # empty if the state was saved by a run that does not train in fp16
             self.step.scaler.load_state_dict(state["scaler"])
 
 
 def build_learner(config: RunConfig, classes: int, processes: Processes) -> Learner:
-    """Draws the network from the run's seed, the same on every process.
+    """Builds network, loss and optimiser; the network is drawn from the run's seed, the same on every process.
+
+    Afterwards torch's generators are seeded anew, differently on each process.
 
     Args:
-        config: of the run.
-        classes: of the online classifier; 0 for none.
+        config: the configuration of the run.
+        classes: number of classes of the online classifier; 0 for no classifier.
         processes: this process and its device.
     """
     if config.views.recipe == "multicrop" and not config.model.backbone_config.is_convnext:
@@ -94,12 +96,12 @@ def build_learner(config: RunConfig, classes: int, processes: Processes) -> Lear
         config.train.clip_norm,
         network.classifier,
     )
-    torch.manual_seed(config.seed + 1 + processes.rank)  # from here on for drop path only, each process its own
+    torch.manual_seed(config.seed + 1 + processes.rank)  # drop path draws from it, on each process differently
     return Learner(network, criterion, step, recipes, tuple(grids[recipe.size] for recipe in recipes))
 
 
 def generator_states(device: torch.device) -> dict[str, torch.Tensor]:
-    """torch's generators of this process."""
+    """Returns the states of torch's random generators in this process, each a uint8 tensor on the CPU."""
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
@@ -107,7 +109,7 @@ def generator_states(device: torch.device) -> dict[str, torch.Tensor]:
 
 
 def set_generator_states(states: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Sets what ``generator_states`` gave."""
+    """Restores what ``generator_states`` returned; a CUDA state is ignored if ``device`` is the CPU."""
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)

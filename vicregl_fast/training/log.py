@@ -1,4 +1,4 @@
-"""metrics.jsonl and TensorBoard: the same numbers, one row a time."""
+"""Writes the metrics of a run to metrics.jsonl and, the same figures, to TensorBoard."""
 
 import json
 import math
@@ -15,16 +15,18 @@ from vicregl_fast.training.validation import VALIDATION_LOSS
 
 
 class MetricsLog:
-    """Appends rows to metrics.jsonl and mirrors them in TensorBoard.
+    """Appends rows to metrics.jsonl and writes the same figures to TensorBoard.
 
-    Rows that a run will log again are dropped first: those of later steps than it resumes after, left by a run that
-    died after its last checkpoint, and a validation that it has no record of.
+    On opening, rows that the resumed run will log again are removed from metrics.jsonl. These are the rows of steps
+    after ``resumed_step``, left by a run that died after its last checkpoint, and the validation row of
+    ``resumed_step`` itself, if that validation was not recorded and will be made again. TensorBoard hides the later
+    steps, too.
 
     Args:
-        metrics: path of the rows, one JSON object a line.
-        tensorboard: folder of the events.
-        resumed_step: after which the run goes on.
-        validated_step: after which it was last validated.
+        metrics: the file of the rows, one JSON object a line.
+        tensorboard: the folder of TensorBoard's event files.
+        resumed_step: number of steps that were done before this run continues; 0 for a new run.
+        validated_step: number of steps after which the last recorded validation was made; 0 for none.
     """
 
     def __init__(self, metrics: Path, tensorboard: Path, resumed_step: int, validated_step: int = 0):
@@ -48,7 +50,7 @@ class MetricsLog:
         self._events.close()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """One row, after ``step`` steps; values that are not finite, which JSON does not know, are left out."""
+        """Writes one row for the state after ``step`` steps, without non-finite values, for which JSON has no form."""
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
         self._file.write(json.dumps({"step": step, **finite}) + "\n")
         for name, value in finite.items():

@@ -1,4 +1,4 @@
-"""The number format of the network; the loss is float32 in any of them."""
+"""The number format in which the network computes; the loss is formed in float32 whatever it is."""
 
 import os
 from contextlib import AbstractContextManager
@@ -10,11 +10,11 @@ import torch
 
 @dataclass(frozen=True)
 class Precision:
-    """Autocast and gradient scaling for one device.
+    """The number format of the network on one device.
 
     Attributes:
-        name: fp32, bf16 or fp16.
-        device_type: cpu or cuda.
+        name: ``fp32``, ``bf16`` or ``fp16``.
+        device_type: ``cpu`` or ``cuda``.
     """
 
     name: str
@@ -22,30 +22,36 @@ class Precision:
 
     @property
     def dtype(self) -> torch.dtype:
-        """In which the network multiplies."""
+        """The dtype in which the network multiplies."""
         return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.name]
 
     def autocast(self) -> AbstractContextManager:
-        """The context for the network's forward pass."""
-        enabled = self.name != "fp32"
+        """Returns the context for the network's forward pass."""
+        enabled = self.name != "fp32"  # autocast does not know float32: for fp32 it is off
         return torch.autocast(self.device_type, self.dtype if enabled else torch.bfloat16, enabled=enabled)
 
     def scaler(self) -> torch.amp.GradScaler:
-        """A gradient scaler, which does nothing but for fp16."""
+        """Returns a gradient scaler, which is enabled for fp16 only."""
         return torch.amp.GradScaler(self.device_type, enabled=self.name == "fp16")
 
 
 def choose_kernels(deterministic: bool) -> None:
-    """For the whole process: CUDA's fastest kernels, TF32 among them, or repeatable ones."""
+    """Lets this process use CUDA's fastest kernels, TF32 included, or only repeatable ones if ``deterministic``."""
     if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be repeatable
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is repeatable only with it
     torch.backends.cudnn.benchmark = not deterministic
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not deterministic
     torch.use_deterministic_algorithms(deterministic)
 
 
 def choose_precision(name: str, device: torch.device) -> Precision:
-    """Resolves ``auto``: bf16 where the hardware has instructions for it, else fp16 on CUDA and fp32 on a CPU."""
+    """Returns the precision for ``device``.
+
+    Args:
+        name: ``fp32``, ``bf16``, ``fp16``, or ``auto``, which takes bf16 if the hardware has instructions for it, and
+            otherwise fp16 on CUDA and fp32 on a CPU.
+        device: where the network computes.
+    """
     if name == "auto":
         if device.type == "cuda":
             name = "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
@@ -55,7 +61,10 @@ def choose_precision(name: str, device: torch.device) -> Precision:
 
 
 def _cpu_multiplies_bf16() -> bool:
-    """Without these instructions torch's bf16 convolutions are some 20 times slower than its float32 ones."""
+    """Whether this CPU has instructions for bf16.
+
+    Without them torch's bf16 convolutions are some 20 times slower than its float32 ones.
+    """
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text().split() if cpuinfo.exists() else []
     return "avx512_bf16" in flags or "amx_bf16" in flags

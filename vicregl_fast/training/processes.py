@@ -1,4 +1,4 @@
-"""One process, or the group that torchrun started."""
+"""The processes of a run: a single one, or the group that torchrun started. In the group each has a rank."""
 
 import os
 from collections.abc import Callable
@@ -16,19 +16,19 @@ from vicregl_fast.devices import DeviceName, choose_device
 Result = TypeVar("Result")
 
 PATIENCE = timedelta(days=2)
-"""For a folder that one process converts while the others wait: NCCL's own 10 minutes would end the run."""
+"""How long processes wait while rank 0 converts a folder of images; NCCL's default of 10 minutes is too short."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those of the run.
+    """This process and the group that it trains in.
 
     Attributes:
-        rank: 0 writes logs and checkpoints.
-        world: how many processes train together.
-        device: where this one computes.
-        local_world: how many of them are on this machine.
-        patient: the same processes, as a group that waits for as long as a conversion may take; None when alone.
+        rank: number of this process, from 0; rank 0 writes logs and checkpoints.
+        world: number of processes that train together.
+        device: where this process computes.
+        local_world: number of the processes on this machine.
+        patient: a second group of the same processes, which waits as long as ``PATIENCE``; None for a single process.
     """
 
     rank: int
@@ -39,11 +39,11 @@ class Processes:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes what the run leaves."""
+        """Whether this process writes the run's files: true on rank 0."""
         return self.rank == 0
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set in any process."""
+        """Returns whether the flag is set in any process; every process must call this."""
         if self.world == 1:
             return flag
         value = torch.tensor(int(flag), device=self.device)
@@ -51,15 +51,18 @@ class Processes:
         return bool(value.item())
 
     def wait(self) -> None:
-        """Until every process is here, however long one of them is busy."""
+        """Waits until every process has called this; another may take as long as ``PATIENCE``."""
         if self.world > 1:
             dist.barrier(self.patient)
 
     def first(self, action: Callable[[], Result]) -> Result | None:
-        """What ``action`` gives on rank 0, and None on the others, which wait for it however long it takes.
+        """Runs ``action`` on rank 0, while the other processes wait for as long as ``PATIENCE``.
+
+        Returns:
+            The result of ``action`` on rank 0, and None on the others.
 
         Raises:
-            UserError: on every process, if rank 0 ends in one.
+            UserError: on every process, if ``action`` raised one.
         """
         result, error = None, None
         if self.leads:
@@ -77,7 +80,7 @@ class Processes:
         return result
 
     def gather(self, value: object) -> list:
-        """The value of every process, in the order of ranks."""
+        """Returns the values of all processes, in the order of ranks; every process must call this."""
         if self.world == 1:
             return [value]
         values: list = [None] * self.world
@@ -85,19 +88,21 @@ class Processes:
         return values
 
     def leave(self) -> None:
-        """Ends the group, if there is one."""
+        """Ends this process's part in the group, if there is one."""
         if self.world > 1:
             dist.destroy_process_group()
 
 
 def join_processes(device: DeviceName) -> Processes:
-    """Reads what torchrun sets (RANK, WORLD_SIZE, LOCAL_RANK) and joins the group, if there is one.
+    """Joins the group that torchrun's variables (RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE) describe.
+
+    Without these variables this process is alone. Notes are muted on all ranks but 0.
 
     Args:
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        UserError: what ``choose_device`` raises.
+        UserError: there is no such device for this process.
     """
     rank, world, local = (int(os.environ.get(name, 0)) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     world = max(world, 1)
@@ -109,6 +114,6 @@ def join_processes(device: DeviceName) -> Processes:
     if world > 1:
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
         group = dist.new_group(backend="gloo", timeout=PATIENCE)
-        assert not isinstance(group, int)  # which stands for processes outside the group
+        assert not isinstance(group, int)  # new_group returns one only to processes outside the group
         patient = group
     return Processes(rank, world, chosen, int(os.environ.get("LOCAL_WORLD_SIZE", world)), patient)

@@ -1,4 +1,4 @@
-"""What a checkpoint holds: everything that a run needs to go on as if it had not stopped."""
+"""The content of a checkpoint: all that a run needs to continue as if it had not stopped."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ import torch
 from dataprep.errors import UserError
 
 FORMAT = 2
+"""Version of what ``to_checkpoint`` writes; to be raised when that changes."""
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,11 @@ class RunState:
     """The state of a run after a step.
 
     Attributes:
-        step: how many steps are done.
-        skipped_steps: how many of them were not finite.
-        store: fingerprint of the images.
-        generators: torch's random generators of every process.
-        learner: network, optimiser and gradient scaler (``Learner.state``).
+        step: number of steps that are done.
+        skipped_steps: how many of them were non-finite, and so were skipped.
+        store: fingerprint of the training store (``store_fingerprint``).
+        generators: states of torch's random generators, one entry for each rank (``generator_states``).
+        learner: state of network, optimiser and gradient scaler (``Learner.state``).
     """
 
     step: int
@@ -30,7 +31,7 @@ class RunState:
     learner: dict[str, Any]
 
     def to_checkpoint(self) -> dict[str, Any]:
-        """As it is saved."""
+        """Returns the state in the form in which it is saved."""
         return {
             "format": FORMAT,
             "step": self.step,
@@ -42,10 +43,14 @@ class RunState:
 
     @classmethod
     def of_checkpoint(cls, saved: dict[str, Any], run: Path) -> "RunState":
-        """What ``to_checkpoint`` gave.
+        """Reads the state from what ``to_checkpoint`` returned.
+
+        Args:
+            saved: the content of a checkpoint.
+            run: folder of the run, for the error.
 
         Raises:
-            UserError: it was written by another version.
+            UserError: the checkpoint has another version's format.
         """
         if saved.get("format") != FORMAT:
             raise UserError(

@@ -1,23 +1,28 @@
-"""A request to stop: the step is finished, a checkpoint written, and the exit code says whether to start again."""
+"""Signals that ask a run to stop.
+
+The run then finishes its step and saves a checkpoint, and its exit code says whether it should be started again.
+"""
 
 import signal
 from types import FrameType, TracebackType
 
-# EX_TEMPFAIL of sysexits.h: stopped from outside, the same command goes on. Name it in SLURM's RequeueExit.
+# EX_TEMPFAIL of sysexits.h: the run was stopped, and the same command continues it. For SLURM's RequeueExit.
 REQUEUE_EXIT_CODE = 75
 CTRL_C_EXIT_CODE = 128 + signal.SIGINT
 
 
 def exit_code(received: int | None) -> int:
-    """What a run that was stopped by this signal exits with: 130 after Ctrl-C, else 75."""
+    """Returns the exit code of a run that this signal stopped: 130 for Ctrl-C (SIGINT), else 75."""
     return CTRL_C_EXIT_CODE if received == signal.SIGINT else REQUEUE_EXIT_CODE
 
 
 class StopRequest:
-    """Listens for SIGTERM, SIGUSR1 (SLURM's warning) and Ctrl-C in a ``with`` block.
+    """Records SIGTERM, SIGUSR1 (which SLURM can send as a warning) and Ctrl-C in a ``with`` block.
+
+    The first Ctrl-C is only recorded; a second one raises KeyboardInterrupt.
 
     Attributes:
-        received: the signal's number, or None. A second Ctrl-C interrupts at once.
+        received: number of the last signal, or None if there was none.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""One training step: forward, loss, backward, update."""
+"""One training step: forward pass, loss, backward pass, update."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,12 +13,13 @@ from vicregl_fast.training.precision import Precision
 
 @dataclass(frozen=True)
 class BatchLosses:
-    """What a batch costs.
+    """The losses of one batch.
 
     Attributes:
-        terms: the VICRegL loss, without the online classifier's.
-        online: ``online_loss`` and ``online_accuracy`` of the classifier, detached; empty where there are no labels.
-        objective: the sum of both losses, which is differentiated.
+        terms: the VICRegL loss, over the global batch, without the online classifier's.
+        online: ``online_loss`` and ``online_accuracy`` of the classifier on this rank's samples, detached scalars;
+            empty without a classifier or labels.
+        objective: the sum of both losses, a scalar, of which the gradient is taken.
     """
 
     terms: LossTerms
@@ -28,13 +29,14 @@ class BatchLosses:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step did.
+    """The result of one step.
 
     Attributes:
-        loss: the VICRegL loss, without the online classifier's.
-        figures: its terms, those of the online classifier, and ``gradient_norm``; scalars on the device.
+        loss: the VICRegL loss over the global batch, without the online classifier's.
+        figures: the terms of the loss, the figures of the online classifier (``BatchLosses.online``), and
+            ``gradient_norm`` before clipping; scalars on the device.
         finite: whether loss and gradients were finite; if not, nothing was updated.
-        details: gives more figures of the batch (``LossTerms.details``).
+        details: computes more figures of the batch (``LossTerms.details``); every rank must call it, or none.
     """
 
     loss: float
@@ -44,15 +46,16 @@ class StepResult:
 
 
 class TrainingStep:
-    """Applies batches to a network.
+    """Trains a network on one batch at a time.
 
     Args:
-        network: a ``VICRegLNetwork``, perhaps compiled or wrapped for several processes.
+        network: a ``VICRegLNetwork``, which may be compiled and wrapped in DistributedDataParallel.
         criterion: the loss.
-        optimizer: over the network's parameters.
-        precision: of the forward pass.
-        clip_norm: largest gradient norm, or None.
-        classifier: the network's online classifier: its gradient has no part in the norm that is logged and clipped.
+        optimizer: the optimiser of the network's parameters.
+        precision: the number format of the forward pass.
+        clip_norm: largest gradient norm; None for no clipping.
+        classifier: the network's online classifier, or None. Its gradient is left out of the norm that is logged and
+            clipped.
     """
 
     def __init__(
@@ -70,12 +73,15 @@ class TrainingStep:
         online = {id(parameter) for parameter in self._online}
         self._learning = [p for p in network.parameters() if id(p) not in online]
         buffers = list(network.buffers())
-        # One list a dtype, for one kernel each.
+        # Buffers of one dtype are copied by a single kernel.
         self._buffers = [[b for b in buffers if b.dtype == dtype] for dtype in {b.dtype for b in buffers}]
         self._buffers_before = [[buffer.clone() for buffer in group] for group in self._buffers]
 
     def __call__(self, batch: ViewBatch, learning_rate: float) -> StepResult:
-        """One step at this learning rate. Where it is not finite, parameters and buffers stay as they are."""
+        """Takes one step at this learning rate.
+
+        If loss or gradients are non-finite, parameters, buffers and the optimiser's state stay as they were.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.zero_grad(set_to_none=True)
@@ -86,20 +92,20 @@ class TrainingStep:
         norm = _gradient_norm(self._learning)
         loss = losses.terms.total.detach()
         value = loss.item()
-        # The same on every rank: the loss is the whole batch's, and gradients are averaged.
+        # All ranks decide the same: the loss is that of the global batch, and gradients are averaged over ranks.
         finite = bool(torch.isfinite(loss + norm + _gradient_norm(self._online).to(norm)))
         if finite:
             if self.clip_norm is not None:
                 torch.nn.utils.clip_grads_with_norm_(self._learning, self.clip_norm, norm)
             self.scaler.step(self.optimizer)
-        else:  # one non-finite value would stay in a running average for ever
+        else:  # BatchNorm's running statistics would never lose a non-finite value
             _copy(self._buffers_before, self._buffers)
         self.scaler.update()
         figures = {**losses.terms.by_name, **losses.online, "gradient_norm": norm}
         return StepResult(value, figures, finite, losses.terms.details)
 
     def losses(self, batch: ViewBatch) -> BatchLosses:
-        """The VICRegL loss of a batch, and the online classifier's where there are one and labels."""
+        """Returns the VICRegL loss of a batch, with the online classifier's if there are a classifier and labels."""
         with self.precision.autocast():
             outputs = self.network(batch.views)
         terms = self.criterion(outputs.embeddings, outputs.maps, batch.matches)

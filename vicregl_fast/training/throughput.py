@@ -1,4 +1,4 @@
-"""Images a second, and the share of time spent waiting for data, since the last row."""
+"""Measures images per second, and the share of time spent waiting for data."""
 
 import time
 
@@ -6,18 +6,23 @@ from vicregl_fast.data.engine import BatchLoader
 
 
 class Throughput:
-    """Counts steps of ``batch_size`` images, of all processes together, fed by ``loader``."""
+    """Measures the speed of training from one call of ``rates`` to the next.
+
+    Args:
+        batch_size: images in a step of all processes together.
+        loader: feeds this process, and measures how long the process waits for it.
+    """
 
     def __init__(self, batch_size: int, loader: BatchLoader):
         self._batch_size, self._loader = batch_size, loader
         self._restart()
 
     def count(self) -> None:
-        """One step was done."""
+        """Counts one step that is done."""
         self._steps += 1
 
     def rates(self) -> dict[str, float]:
-        """``images_per_second`` and ``data_wait_share`` (0..1) since the last call."""
+        """Returns ``images_per_second`` and ``data_wait_share`` (0 to 1) since the last call, and starts anew."""
         elapsed = max(time.perf_counter() - self._start, 1e-9)
         waited = self._loader.waited - self._waited
         rates = {

@@ -1,4 +1,4 @@
-"""Carries a run to its end, or to where it is asked to stop."""
+"""The training loop: carries a run to its end, or until it is asked to stop."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,17 +30,23 @@ from vicregl_fast.training.validation import record_validation, validate, valida
 class Trainer:
     """One run. Construct it on every process, then call ``run``.
 
-    Raises:
-        UserError: from any part, when an option or a file is wrong; nothing already written is lost.
+    If the run's folder holds a checkpoint, the run continues from it.
+
+    Args:
+        config: the configuration of the run.
+        processes: this process and its group.
 
     Attributes:
-        finished_steps: how many steps are done, those of the runs before included.
+        finished_steps: number of steps done since the run was first started.
+
+    Raises:
+        UserError: an option or a file is wrong; what the run has already written is kept.
     """
 
     def __init__(self, config: RunConfig, processes: Processes):
         self.config, self.processes = config, processes
         self.folder = RunFolder(Path(config.run_dir))
-        # All that can be refused without the images is refused before a folder of them is converted.
+        # Checked before the stores are opened, since converting a folder of images may take hours.
         check_backbone(config.model.backbone)
         processes.first(lambda: self.folder.check(config))
         resumed = newest_state(self.folder, processes)
@@ -57,7 +63,7 @@ class Trainer:
         self.failures = Failures(config.train.patience)
         self.checkpointing = Checkpointing(self.folder, processes, config.train.checkpoint_every, self.total_steps)
         self.stop = StopRequest()
-        self.log: MetricsLog | None = None  # while it runs, on the process that writes
+        self.log: MetricsLog | None = None  # open on rank 0 while the run lasts
         self.finished_steps = 0
         self._fingerprint = store_fingerprint(train.store)
         self._validated_step = validated_step(self.folder.validation)
@@ -65,10 +71,13 @@ class Trainer:
             self._resume(resumed)
 
     def run(self) -> int:
-        """Trains until the last epoch or a request to stop.
+        """Trains until the end of the last epoch, or until a signal asks the run to stop.
 
         Returns:
-            The process's exit code: 0 at the end, 75 when SIGTERM or SIGUSR1 stopped it, 130 after Ctrl-C.
+            The exit code for this process: 0 at the end, 75 if SIGTERM or SIGUSR1 stopped the run, 130 after Ctrl-C.
+
+        Raises:
+            UserError: a file is wrong, or too many steps in a row were non-finite.
         """
         with ExitStack() as stack:
             stack.enter_context(self.stop)
@@ -83,7 +92,7 @@ class Trainer:
                 self.checkpointing.make_due()
                 self.checkpointing.save_if_due(self.finished_steps, self._state)
                 if self._asked_to_stop() and self.finished_steps < self.total_steps:
-                    return self._stop_code()  # the resumed run makes up for a validation that is due
+                    return self._stop_code()  # a validation that is due is made by the resumed run
                 if self.finished_steps % self.order.steps == 0:
                     self._validate()
         if not self.checkpointing.proven:
@@ -91,7 +100,7 @@ class Trainer:
         return 0
 
     def _train_epoch(self, epoch: int) -> None:
-        """Trains what is left of the epoch, or until asked to stop."""
+        """Trains to the end of the epoch (counted from 0), or until the run is asked to stop."""
         start = self.finished_steps - epoch * self.order.steps
         loader = self.feed.loader(self.order.epoch(epoch, start), epoch)
         throughput = Throughput(self.config.batch_size, loader)
@@ -116,7 +125,7 @@ class Trainer:
             self._log_step(result, rate, throughput, progress)
 
     def _log_step(self, result: StepResult, rate: float, throughput: Throughput, progress: tqdm) -> None:
-        figures = result.figures | result.details()  # on every process, since some are of all processes' images
+        figures = result.figures | result.details()  # on every process, since some are computed over the global batch
         rates = throughput.rates()
         progress.set_postfix_str(
             f"loss {result.loss:.3f}, {rates['images_per_second']:.0f} images/s, "
@@ -135,7 +144,11 @@ class Trainer:
         self.log.write(self.finished_steps, row)
 
     def _go_back(self) -> None:
-        """Takes the weights of the last good checkpoint, and goes on from there with the images that come next."""
+        """Takes the state of network, optimiser and scaler from a checkpoint; training goes on with the next images.
+
+        Raises:
+            UserError: no checkpoint is left to go back to.
+        """
         times = len(self.checkpointing.gone_back_to)
         state = self.checkpointing.to_go_back_to()
         if state is None:
@@ -162,7 +175,7 @@ class Trainer:
         )
 
     def _validate(self) -> None:
-        """The validation that is due after this epoch, if one is."""
+        """Makes and records the validation of the epoch that has just ended, if one is due."""
         epochs_done = self.finished_steps // self.order.steps
         if self.val_feed is None:
             return
@@ -179,7 +192,10 @@ class Trainer:
             print(f"epoch {epochs_done}: {shown}", flush=True)
 
     def _lacks_validation(self) -> bool:
-        """Whether the run stands at the end of an epoch whose validation is missing, since it died or had no images."""
+        """Whether the last step done ended an epoch whose validation is not recorded.
+
+        The run may have been stopped or killed before it, or had no validation images then.
+        """
         at_end = self.finished_steps > 0 and self.finished_steps % self.order.steps == 0
         return at_end and self.processes.any(self._validated_step < self.finished_steps)
 
@@ -210,7 +226,7 @@ class Trainer:
         self.learner.load_state(state.learner)
         self.finished_steps = self.checkpointing.saved_step = state.step
         self.failures.skipped = state.skipped_steps
-        if len(state.generators) == self.processes.world:
+        if len(state.generators) == self.processes.world:  # otherwise they stay as newly seeded
             set_generator_states(state.generators[self.processes.rank], self.processes.device)
         if self.processes.leads:
             how = "goes on" if self.finished_steps < self.total_steps else "is complete"

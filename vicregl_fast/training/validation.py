@@ -1,4 +1,4 @@
-"""The validation pass: the loss on views of held-out images, and the online classifier on their centre crops."""
+"""The validation pass: the loss on views of other images, and the online classifier's accuracy on centre crops."""
 
 import json
 from pathlib import Path
@@ -15,10 +15,11 @@ VALIDATION_LOSS = "val_loss"
 
 @torch.no_grad()
 def validate(learner: Learner, loader: BatchLoader, processes: Processes) -> dict[str, float]:
-    """Means over the loader's batches of all processes, in eval mode.
+    """Judges the network in eval mode on the batches of all processes; every process must call this.
 
     Returns:
-        ``val_loss``, and ``val_accuracy`` (a share in 0..1) where there are a classifier and labels.
+        ``val_loss``, the mean over batches, and, if there are a classifier and labels, ``val_accuracy``, the share of
+        images (0 to 1) that the classifier gets right. They are the same on every process.
     """
     network, step = learner.network, learner.step
     network.eval()
@@ -43,12 +44,12 @@ def validate(learner: Learner, loader: BatchLoader, processes: Processes) -> dic
 
 
 def record_validation(file: Path, step: int, values: dict[str, float]) -> None:
-    """Notes that the run was validated after ``step`` steps, for a resumed run to know."""
+    """Records in ``file`` that the run was validated after ``step`` steps, so that a resumed run knows it."""
     write_text(file, json.dumps({"step": step, **values}) + "\n")
 
 
 def validated_step(file: Path) -> int:
-    """After which step ``record_validation`` was last called; 0 where it never was, or what it wrote is damaged."""
+    """Returns the last step that ``record_validation`` recorded in ``file``; 0 if there is none or it is damaged."""
     try:
         return int(json.loads(file.read_text())["step"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,1 +1,1 @@
-"""Pictures of a run: its curves, and the matches that its loss selects."""
+"""Pictures: a run's curves, the matches that its loss selects, and the views that each engine makes."""

@@ -1,4 +1,4 @@
-"""A run's metrics as one picture: loss and its terms, accuracy, learning rate, throughput."""
+"""Draws a run's metrics as one picture: loss and its terms, accuracy, learning rate, throughput."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,19 @@ from vicregl_fast.runs.metrics import Curve
 
 COLUMNS = 3
 SMOOTHED_FROM = 150
-"""Curves of more points are drawn pale, with their running mean over a fiftieth of them on top."""
+"""A curve of more points is drawn pale, with its running mean over a fiftieth of the points on top."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Which metrics share axes: those named, and those whose names begin with ``prefix``."""
+    """Metrics that share one pair of axes.
+
+    Attributes:
+        title: printed above.
+        names: names of metrics that belong here.
+        prefix: metrics whose names begin with it belong here, too; None takes no others.
+        from_zero: whether the vertical axis begins at zero.
+    """
 
     title: str
     names: tuple[str, ...] = ()
@@ -24,7 +31,7 @@ class Panel:
     from_zero: bool = False
 
     def takes(self, name: str) -> bool:
-        """Whether the metric belongs here."""
+        """Whether the metric of this name belongs here."""
         return name in self.names or (self.prefix is not None and name.startswith(self.prefix))
 
 
@@ -44,11 +51,16 @@ PANELS = (
     Panel("skipped steps, counted up", ("skipped_steps",), from_zero=True),
 )
 TOO_MANY = ("location/", "feature/")
-"""Terms of single directions: some hundred with multi-crop, left to TensorBoard."""
+"""Prefixes of metrics that are not drawn: the terms of single directions, over a hundred of them with multi-crop."""
 
 
 def draw_curves(curves: dict[str, Curve], title: str) -> Figure:
-    """One panel for each group of ``PANELS`` that the run has, and one for each other metric but ``TOO_MANY``."""
+    """Draws one panel for each of ``PANELS`` for which the run has metrics, and one for each other metric.
+
+    Args:
+        curves: the run's metrics by name; those that begin with one of ``TOO_MANY`` are left out.
+        title: printed above the whole picture.
+    """
     curves = {name: curve for name, curve in curves.items() if not name.startswith(TOO_MANY)}
     panels = [panel for panel in PANELS if any(panel.takes(name) for name in curves)]
     others = [name for name in curves if not any(panel.takes(name) for panel in PANELS)]
@@ -66,7 +78,7 @@ def draw_curves(curves: dict[str, Curve], title: str) -> Figure:
 
 
 def running_mean(values: np.ndarray, window: int) -> np.ndarray:
-    """Mean over the ``window`` values around each, fewer at the ends; ``window`` is odd."""
+    """The mean, float64 [n], of ``window`` values (an odd number) around each of ``values`` [n]; fewer at the ends."""
     kernel = np.ones(window)
     return np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")
 

@@ -1,4 +1,4 @@
-"""The same samples through every engine, from the same stored bytes."""
+"""Makes views of the same samples with every engine, from the same stored bytes, to compare the engines by eye."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -23,12 +23,19 @@ from vicregl_fast.visualization.view_sheet import draw_view_sheet
 
 
 def draw_engine_views(path: Path, views: ViewsConfig, engines: Sequence[EngineName], count: int, seed: int) -> Figure:
-    """A contact sheet of ``count`` samples of a store, or of a folder of images, which is converted for it.
+    """Draws a contact sheet: some images with their crops, and their views from each engine.
 
-    Engines whose package is missing, or that cannot read the store, are left out with a note.
+    An engine whose package is missing, or that cannot read the store, is left out with a note.
+
+    Args:
+        path: a store, or a folder of images, which is converted to a temporary store.
+        views: which views are made of every image.
+        engines: the engines to compare.
+        count: number of samples.
+        seed: decides which samples, and which crops of them.
 
     Raises:
-        UserError: nothing to read at ``path``, or no engine that reads it.
+        UserError: there is nothing to read at ``path``, or none of the engines can read it.
     """
     device = choose_device()
     recipes = view_recipes(views)
@@ -42,8 +49,9 @@ def draw_engine_views(path: Path, views: ViewsConfig, engines: Sequence[EngineNa
         backend=choose_backend(views.backend, device),
     )
     with TemporaryDirectory(prefix="views-") as cache:
-        opened = open_each(path, engines, partial(open_stored_bytes, Source(path, Path(cache))))
-        images = open_stored(next(iter(opened.values())).store.path)
+        source = Source(path, Path(cache))
+        opened = open_each(path, engines, partial(open_stored_bytes, source))
+        images = open_stored(source.store())
         indices = np.sort(permutation(seed, 0, len(images))[:count])
         pictures: dict[str, list[np.ndarray]] = {}
         for engine, store in opened.items():
@@ -57,11 +65,15 @@ def draw_engine_views(path: Path, views: ViewsConfig, engines: Sequence[EngineNa
 
 
 def open_stored_bytes(source: Source, engine: EngineName) -> OpenedStore:
-    """A store for an engine; for torchvision, too, the stored bytes, so that all see the same pixels.
+    """Opens a store for an engine.
+
+    The torchvision engine, which otherwise reads a folder's files, is given the JPEGs of the store, so that all engines
+    see the same pixels.
 
     Raises:
-        UserError: what ``open_store`` raises, or what is stored are no JPEGs.
+        UserError: the source cannot be opened (``open_store``), or torchvision is to read a store that holds other
+            images than JPEGs.
     """
     if engine != "torchvision":
         return open_store(source, engine)
-    return OpenedStore("torchvision", open_jpegs(open_store(source).store.path))
+    return OpenedStore("torchvision", open_jpegs(source.store()))

@@ -1,6 +1,7 @@
 """The paper's Figure 3: an image with its two crops, and the cells that the loss matches between the views.
 
-Coordinates are (x, y) in pixels, x right and y down, with pixel k covering k to k + 1.
+Coordinates are (x, y) in pixels, x to the right and y downwards; pixel k covers k to k + 1. In shapes, g is the number
+of matches.
 """
 
 from collections.abc import Sequence
@@ -19,10 +20,10 @@ from vicregl_fast.visualization.boxes import draw_box
 
 BOX_COLOURS = ("#ff7f0e", "#17becf")
 GAP = 0.12
-"""Space between the two views, as a share of a view's side."""
+"""Width of the space between the two views, as a share of a view's side."""
 BEND = 0.15
-"""How far a line bends, as a share of its query's distance from the view's middle: cells of one row would
-else hide each other's lines."""
+"""How far a line bends, as a share of the horizontal distance of its query from the middle of the view. Without this,
+the lines of cells in one row would hide each other."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class View:
 
     Attributes:
         picture: uint8 [S, S, 3], as the network saw it.
-        box: its (top, left, height, width) in the stored image.
-        flip: whether it is mirrored.
+        box: the crop (top, left, height, width) in pixels of the stored image.
+        flip: whether the view is mirrored.
         grid: cells along a side of its feature map.
     """
 
@@ -44,8 +45,13 @@ class View:
 
 @dataclass(frozen=True)
 class MatchedImage:
-    """What one row of the figure shows: the stored image uint8 [H, W, 3], two views, and their
-    matches: int64 [g] each."""
+    """What one row of the figure shows.
+
+    Attributes:
+        image: the stored image, uint8 [H, W, 3].
+        views: the query view and the neighbour view.
+        location, feature: the matches by location and by features; arrays int64 [g].
+    """
 
     image: np.ndarray
     views: tuple[View, View]
@@ -54,19 +60,19 @@ class MatchedImage:
 
 
 def centres_in_view(cells: np.ndarray, view: View) -> np.ndarray:
-    """Where cells of a view's map lie in its picture: (x, y), float64 [g, 2]."""
+    """The centres (x, y), float64 [g, 2], of cells int64 [g] of a view's map, in pixels of the view's picture."""
     rows, columns = np.divmod(cells, view.grid)
     return (np.stack([columns, rows], 1) + 0.5) * (len(view.picture) / view.grid)
 
 
 def centres_in_image(cells: np.ndarray, view: View) -> np.ndarray:
-    """Where cells of a view's map lie in the stored image: (x, y), float64 [g, 2]."""
+    """The centres (x, y), float64 [g, 2], of cells int64 [g] of a view's map, in pixels of the stored image."""
     centres = cell_centres(np.array([view.box]), np.array([view.flip]), view.grid)
     return centres[0].reshape(-1, 2)[cells, ::-1]
 
 
 def draw_matches(images: Sequence[MatchedImage]) -> Figure:
-    """One row an image: the crops' boxes, the matches by location, the matches by features."""
+    """Draws one row for each image: the boxes of its crops, the matches by location, the matches by features."""
     figure = Figure(figsize=(13.5, 2.6 * len(images) + 0.3), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(images), 3, squeeze=False, width_ratios=(1.25, 2, 2))
@@ -121,8 +127,10 @@ def _draw_pairs(axes: Axes, views: tuple[View, View], matches: Matches[np.ndarra
 
 
 def _arc(start: np.ndarray, end: np.ndarray, bend: float) -> np.ndarray:
-    """Points (x, y), float64 [2, 33], from ``start`` to ``end``, in the middle ``bend`` pixels below the
-    line."""
+    """Points (x, y), float64 [2, 33], of an arc from ``start`` to ``end``, float64 [2] each.
+
+    Halfway it lies ``bend`` pixels below the straight line, above it if ``bend`` is negative.
+    """
     share = np.linspace(0, 1, 33)[:, None]
     points = start + (end - start) * share
     return (points + np.array([0, bend]) * (4 * share * (1 - share))).T

@@ -25,17 +25,17 @@ from vicregl_fast.visualization.matches import MatchedImage, View
 
 
 def matches_of_run(run: Path, images: Path, count: int, gamma: int | None, seed: int) -> list[MatchedImage]:
-    """The matches that a run's network selects on some images of a folder or store.
+    """Selects matches with a run's network on some images of a folder or store.
 
     Args:
         run: a run's folder, or one of its checkpoint files.
         images: a folder of images, or a store.
-        count: images drawn.
-        gamma: matches kept; None: as in training.
-        seed: which images, and which crops of them.
+        count: number of images.
+        gamma: matches kept by each way of matching; None takes ``loss.gamma_large`` of the run.
+        seed: decides which images, and which crops of them.
 
     Raises:
-        UserError: no such run or images, or an image that does not decode.
+        UserError: there is no such run, or there are no images, or an image does not decode.
     """
     network, config = load_network(run)
     found = open_images(images)
@@ -48,10 +48,16 @@ def matches_of_run(run: Path, images: Path, count: int, gamma: int | None, seed:
 def select_matches(
     network: VICRegLNetwork, config: RunConfig, images: Sequence[np.ndarray], gamma: int, seed: int
 ) -> list[MatchedImage]:
-    """Both large views of every image uint8 [H, W, 3], with the ``gamma`` matches each way of matching keeps.
+    """Makes both large views of every image, and matches cells of the first view with cells of the second.
 
-    The queries are cells of the first view. Without a local projector (α 1) the backbone's own cells are
-    matched by features.
+    Where the network has no projector (α = 1), the cells of the backbone's map are matched by features in its place.
+
+    Args:
+        network: in eval mode, on the CPU.
+        config: the run's configuration; says how views are made, and whether positions in flipped views are mirrored.
+        images: uint8 [H, W, 3] each.
+        gamma: matches that each way of matching keeps.
+        seed: decides the crops and distortions.
     """
     heights, widths = (np.array([image.shape[axis] for image in images]) for axis in (0, 1))
     recipes = view_recipes(config.views)[:LARGE_VIEWS]
@@ -81,10 +87,12 @@ def select_matches(
 
 
 def _local_embeddings(network: VICRegLNetwork, view: Tensor) -> Tensor:
+    """What is matched by features, [n, cells, channels], of a view [n, 3, S, S]."""
     features = network.backbone(view).map
     return features.flatten(2).transpose(1, 2) if network.projector is None else network.projector(features)
 
 
 def _view(picture: np.ndarray, made: ViewParameters, grid: int) -> View:
+    """The view of a picture uint8 [S, S, 3] with its parameters, which are of this one sample."""
     top, left, height, width = made.boxes[0].tolist()
     return View(picture, (top, left, height, width), bool(made.flips[0]), grid)

@@ -1,4 +1,7 @@
-"""A contact sheet: images with the boxes of their crops, and each view as every engine made it, side by side."""
+"""A contact sheet: images with the boxes of their crops, and each view as every engine made it, side by side.
+
+Shape letters: n images.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +14,7 @@ from matplotlib.figure import Figure
 
 from vicregl_fast.visualization.boxes import draw_box
 
-INCHES = 1.5  # of a picture's side
+INCHES = 1.5  # side of a drawn view
 
 
 def draw_view_sheet(
@@ -19,11 +22,14 @@ def draw_view_sheet(
     boxes: Sequence[np.ndarray],
     pictures: Mapping[str, Sequence[np.ndarray]],
 ) -> Figure:
-    """One row an image. Under what is not the first engine's stands how far it is from it, in levels of 255.
+    """Draws one row for each image.
+
+    Below each view of an engine other than the first stands how far it is from the first engine's: the mean absolute
+    difference in levels (0 to 255).
 
     Args:
         images: n stored images, uint8 [H, W, 3].
-        boxes: for each view, int [n, 4]: top, left, height, width.
+        boxes: for each view, int [n, 4]: top, left, height, width in pixels of the stored image.
         pictures: for each engine and view, uint8 [n, S, S, 3].
     """
     engines, colours = list(pictures), view_colours(len(boxes))
@@ -44,12 +50,12 @@ def draw_view_sheet(
 
 
 def view_colours(views: int) -> list[str]:
-    """One for each view's frame, as hexadecimal."""
+    """The colour of each view's frame, such as ``#1f77b4``."""
     return [to_hex(colormaps["tab10"](view % 10)) for view in range(views)]
 
 
 def mean_difference(picture: np.ndarray, other: np.ndarray) -> float:
-    """Of two uint8 pictures, in levels."""
+    """The mean absolute difference of two uint8 pictures of the same shape, in levels (0 to 255)."""
     return float(np.abs(picture.astype(np.int16) - other).mean())
 
 

@@ -1,1 +1,1 @@
-"""Views on the CPU by Numba kernels, a sample a thread; what they compute is said in ``augment.reference``."""
+"""Makes views on the CPU by Numba kernels, one image per thread; ``augment.reference`` says what they compute."""

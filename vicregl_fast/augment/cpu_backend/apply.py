@@ -1,4 +1,8 @@
-"""One view of every image of a batch, in parallel over the batch, without an allocation per sample."""
+"""Makes one view of every image of a batch, in parallel over the images, without allocating memory for each.
+
+Until its last step, a view lies transposed: [c, x, y]. Shape letters: n images, y rows, x columns, c channels,
+p pixels, k chances (``CHANCES``), a adjustments (``ADJUSTMENTS``).
+"""
 
 import numba
 import numpy as np
@@ -19,9 +23,12 @@ _NEVER = np.float32(1e9)  # a threshold that no value reaches
 
 
 def apply(recipe: ViewRecipe, parameters: ViewParameters, batch: DecodedBatch) -> Tensor:
-    """Makes one view of every image, as ``reference.apply`` does, by Numba's current number of threads.
+    """Makes one view of every image, as ``reference.apply`` does, with Numba's current number of threads.
 
-    Returns: float32 [b, 3, size, size] in channels_last memory format, normalised by ImageNet's statistics.
+    The batch's bytes must lie on the CPU.
+
+    Returns:
+        float32 [n, 3, size, size] in channels_last memory format, normalised by ImageNet's statistics.
     """
     p, size, threads = parameters, recipe.size, numba.get_num_threads()
     views_nyxc = torch.empty((len(p), size, size, 3))
@@ -49,7 +56,7 @@ def _make_views(
     offsets,
     widths,
     boxes_n4,
-    chosen_nc,
+    chosen_nk,
     order_na,
     factors_na,
     sigma_n,
@@ -59,13 +66,22 @@ def _make_views(
     planes,
     views_nyxc,
 ):
+    """Fills ``views_nyxc``, float32 [n, size, size, 3].
+
+    Args:
+        packed, offsets, widths: of ``DecodedBatch``.
+        boxes_n4, chosen_nk, order_na, factors_na, sigma_n: of ``ViewParameters``.
+        threshold: float32, level of solarising.
+        resizing, blurring: results of ``resize_scratch`` and ``blur_scratch``.
+        planes: float32 [threads, 2, 3, size, size], scratch for a resized and a blurred view.
+    """
     size = views_nyxc.shape[1]
     for n in prange(len(boxes_n4)):
         thread = numba.get_thread_id()
         resized_cxy, blurred_cxy = planes[thread, 0], planes[thread, 1]
         columns, tile, column, sums, weights = resizing
         scratch = columns[thread], tile[thread], column[thread], sums[thread], weights[thread]
-        chosen = chosen_nc[n]
+        chosen = chosen_nk[n]
         crop_resize(packed, offsets[n], widths[n], boxes_n4[n], chosen[FLIP], scratch, resized_cxy)
         pixels_cp = resized_cxy.reshape(3, size * size)
         if chosen[JITTER]:
@@ -79,7 +95,7 @@ def _make_views(
 
 @njit(nogil=True, fastmath=True, cache=True)
 def _finish(planes_cxy, threshold, view_yxc):
-    """Solarises, normalises and turns the view upright, a tile of rows at a time."""
+    """Solarises, normalises and transposes ``planes_cxy`` into ``view_yxc``, both float32, a tile of rows at a time."""
     size = len(view_yxc)
     red, green, blue = planes_cxy[0], planes_cxy[1], planes_cxy[2]
     for low in range(0, size, TILE):

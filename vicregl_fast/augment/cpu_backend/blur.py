@@ -1,4 +1,7 @@
-"""Gaussian blur of the planes of one view, separable, through one row."""
+"""Gaussian blur of one view, in two passes of which the first leaves its result in a scratch row for the second.
+
+Shape letters: c channels, x columns, y rows. The view lies transposed, so that a row of memory is a column of the view.
+"""
 
 import math
 
@@ -8,24 +11,29 @@ from numba import njit
 
 @njit(inline="always")
 def _even(count):
+    """Rounds an integer up to an even one."""
     return count + count % 2
 
 
 def blur_scratch(threads: int, size: int, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """Each thread's room for weights and for a row with its borders, for Gaussians of up to ``sigma``."""
+    """Returns each thread's scratch for views of ``size`` pixels a side and Gaussians of at most ``sigma`` pixels.
+
+    Returns:
+        Weights float32 [threads, reach + 1] and rows with their borders float32 [threads, size + 2 * reach].
+    """
     reach = _even(math.ceil(3 * sigma))
     return np.empty((threads, reach + 1), np.float32), np.empty((threads, size + 2 * reach), np.float32)
 
 
 @njit(nogil=True, cache=True)
 def blur(planes_cxy, sigma, weights, row, blurred_cxy):
-    """Writes planes [3, size, size], blurred, beyond whose border lie copies of the border's pixels.
+    """Blurs the planes of one view. The border's pixels are repeated beyond the border.
 
     Args:
-        planes_cxy: float32, left as they are.
-        sigma: float32, in pixels; the Gaussian is cut at three of them.
-        weights, row: what ``blur_scratch`` gives, of one thread.
-        blurred_cxy: the result.
+        planes_cxy: float32 [3, size, size], not changed.
+        sigma: float32, in pixels; the Gaussian is cut at 3 sigma.
+        weights, row: one thread's part of ``blur_scratch``.
+        blurred_cxy: float32 [3, size, size], the result.
     """
     size = planes_cxy.shape[1]
     reach = _weigh(np.float64(sigma), weights)
@@ -62,20 +70,24 @@ def blur(planes_cxy, sigma, weights, row, blurred_cxy):
 
 @njit(nogil=True, fastmath=True, cache=True)
 def _scale(values, weight, out):
+    """Writes ``weight * values`` into ``out``; arrays float32 [size]."""
     for y in range(len(out)):
         out[y] = weight * values[y]
 
 
 @njit(nogil=True, fastmath=True, cache=True)
 def _add_four(before, after, weight, far_before, far_after, far_weight, out):
-    """Two neighbours to either side, at once: so ``out`` is read and written half as often."""
+    """Adds two neighbours on either side at once, so that ``out`` is read and written half as often; float32 [size]."""
     for y in range(len(out)):
         out[y] += weight * (before[y] + after[y]) + far_weight * (far_before[y] + far_after[y])
 
 
 @njit(nogil=True, cache=True)
 def _weigh(sigma, weights):
-    """Writes one half of the Gaussian, the middle included, the whole of which sums to 1; gives its even reach."""
+    """Writes the weights, float32, for distances from 0 on, for a float64 sigma in pixels.
+
+    The whole Gaussian, with both sides, sums to 1. Returns the largest distance, made even by a weight of 0.
+    """
     radius = math.ceil(3 * sigma)
     total = 0.0
     for k in range(-radius, radius + 1):

@@ -1,19 +1,20 @@
-"""Views on a GPU by three Numba CUDA kernels; what they compute is said in ``augment.reference``.
+"""Makes views on a GPU by three Numba CUDA kernels; ``augment.reference`` says what they compute.
 
 1. ``resize.fill_weights`` writes a table of the resize's weights: for every sample, axis and position.
-2. ``resize.resize`` reads the crop and writes the resized, flipped view, which consists of bytes, as both passes round
-   to whole levels. The vertical pass stays in shared memory. It adds up the grey that contrast blends with.
-3. ``finish.finish`` reads these bytes with the blur's margin, does all the rest in shared memory and writes the view.
+2. ``resize.resize`` reads the crop and writes the resized, flipped view as bytes, since both passes round to whole
+   levels. The result of the vertical pass stays in shared memory. The kernel also sums the grey that contrast needs.
+3. ``finish.finish`` reads these bytes with a margin for the blur, does all the rest in shared memory, and writes the
+   view.
 
-No fewer passes would do: contrast needs a sum over the whole view before any of its pixels is done, and the bytes
-between the kernels are the smallest form of what the second one knows. All arithmetic is float32.
+Resizing and finishing cannot be one kernel: contrast needs the mean of a whole view before any of its pixels is done.
+Bytes are the smallest form in which the resized view can be handed on. No arithmetic is in float64.
 
-What bounds the speed, counted and not measured, with recipe ``two``, views of 224 pixels and images of 500 x 375: on
-average a view reads 304 kB of its image (54% of the area), writes and reads 25 kB of weights and 151 kB of bytes, and
-writes 602 kB of float32 or 301 kB of 16 bits: 1.26 or 0.96 MB, so 2.5 or 1.9 MB an image. (Tiles' margins are read
-more than once, but from the caches.) In PTX a view takes some 57 million instructions of a thread: 10 for the vertical
-pass and 6 for the horizontal one (windows of 6 pixels), 15 for where a thread's pixel comes from and the grey of it,
-12 for colour on 1.5 times the pixels, 11 for a blur of sigma 1, 3 to begin and to write. That is 1.8 million of a
-warp: a GPU of 132 processors that start 4 a cycle at 1.7 GHz needs 2 µs, and its memory of 3.3 TB/s 0.4 µs for the
-bytes. So instructions are the bound.
+The following bounds on the speed are counted, not measured, for recipe ``two``, views of 224 pixels and images of
+500 x 375. On average a view reads 304 kB of its image (54% of the area), writes and reads 25 kB of weights and 151 kB
+of bytes, and writes 602 kB of float32 or 301 kB of 16-bit values. This is 1.26 or 0.96 MB a view, 2.5 or 1.9 MB an
+image. (Margins of tiles are read more than once, but from caches.) In PTX the threads of a view execute 57 million
+instructions: 10 for the vertical pass, 6 for the horizontal one (windows of 6 pixels), 15 to find a thread's source
+pixels and for its grey, 12 for colour on 1.5 times the pixels, 11 for a blur of sigma 1, and 3 to begin and to write.
+That is 1.8 million instructions of warps. A GPU of 132 processors that each start 4 a cycle, at 1.7 GHz, needs 2 µs
+for them, and its memory of 3.3 TB/s needs 0.4 µs for the bytes. So instructions are the bound.
 """

@@ -1,4 +1,4 @@
-"""One view of every image of a batch that lies on a GPU."""
+"""Makes one view of every image of a batch that lies on a GPU."""
 
 import torch
 from torch import Tensor
@@ -11,20 +11,23 @@ from vicregl_fast.augment.recipe import ViewRecipe
 def apply(
     recipe: ViewRecipe, parameters: ViewParameters, batch: DecodedBatch, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """Makes one view of every image, as ``reference.apply`` does, on torch's current stream, and waits for nothing.
+    """Makes one view of each of b images, as ``reference.apply`` does, on torch's current stream.
+
+    The work is queued; the host does not wait for it.
 
     Args:
-        recipe: the view's size and its solarising threshold; all else is in `parameters`.
-        parameters: of the b images, in their order.
-        batch: its packed bytes on a CUDA device.
-        dtype: float32, float16 or bfloat16.
+        recipe: only its view size and solarising threshold are used; all else is in ``parameters``.
+        parameters: what is done to each image, in the order of the batch.
+        batch: decoded images, with their bytes on a GPU.
+        dtype: of the view; float32, float16 or bfloat16.
 
-    Returns: [b, 3, size, size] in channels_last memory format, normalised by ImageNet's statistics.
+    Returns:
+        ``dtype`` [b, 3, size, size] in channels_last memory format, normalised by ImageNet's statistics.
 
     Raises:
         UserError: a blur is too wide for a block's shared memory.
     """
-    # Only here, since all else works without that package.
+    # Imported here, since everything else works without numba-cuda.
     from vicregl_fast.augment.cuda_backend.device import make_views
 
     return make_views(recipe, parameters, batch, dtype)

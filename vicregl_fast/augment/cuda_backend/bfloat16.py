@@ -1,4 +1,4 @@
-"""float32 to bfloat16, which Numba has no type for: as the 16 bits that torch keeps it in."""
+"""Converts float32 to bfloat16, for which Numba has no type: the result is the 16 bits that torch stores."""
 
 from collections.abc import Callable
 
@@ -9,9 +9,10 @@ _SHIFT, _ONE, _ALMOST_HALF = np.int32(16), np.int32(1), np.int32(0x7FFF)
 
 
 def bfloat16_encoder(float_as_int: Callable) -> Callable:
-    """Returns the device function from a finite float32 to its bits, rounded to the nearest, ties to even.
+    """Returns the device function from a finite float32 to int16 bits, rounded to nearest, ties to even.
 
-    float_as_int: gives a float32's bits as int32; on the device ``libdevice.float_as_int``.
+    Args:
+        float_as_int: function from a float32 to its bits as int32; on a GPU, ``libdevice.float_as_int``.
     """
 
     @cuda.jit(device=True, inline="always")

@@ -1,4 +1,7 @@
-"""A pixel's colour operations, in its sample's order; red, green and blue are float32 in [0, 255]."""
+"""A pixel's colour operations, in its sample's order.
+
+Red, green, blue and grey are levels, float32 in [0, 255]. ``sample`` is a record of SAMPLE.
+"""
 
 from numba import cuda
 
@@ -8,11 +11,7 @@ from vicregl_fast.augment.scalars import ZERO, adjust, grey
 
 @cuda.jit(device=True, inline="always")
 def grey_before_contrast(sample, red, green, blue):
-    """The pixel's grey when its turn for contrast comes, which blends with the mean of it.
-
-    Args:
-        sample: a record of SAMPLE.
-    """
+    """Returns the pixel's grey after all adjustments before contrast, which blends with the mean of this grey."""
     for turn in range(len(sample["order"])):
         operation = sample["order"][turn]
         if operation == CONTRAST:
@@ -23,12 +22,7 @@ def grey_before_contrast(sample, red, green, blue):
 
 @cuda.jit(device=True, inline="always")
 def colour(sample, red, green, blue, mean_grey):
-    """Colour jitter and greyscale of a pixel.
-
-    Args:
-        sample: a record of SAMPLE.
-        mean_grey: float32, the view's mean of ``grey_before_contrast``.
-    """
+    """Returns the pixel after jitter and greyscale; ``mean_grey`` is the view's mean of ``grey_before_contrast``."""
     if sample["jitter"]:
         for turn in range(len(sample["order"])):
             operation = sample["order"][turn]

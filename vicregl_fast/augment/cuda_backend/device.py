@@ -1,4 +1,7 @@
-"""What lies between torch and the kernels: one copy of the parameters, memory, the device and its stream."""
+"""Runs the kernels from torch: copies the parameters in one go, takes memory, and passes on the device and its stream.
+
+Shape letters: n samples, y rows, j values of a row, 3 * column + channel.
+"""
 
 from functools import partial
 
@@ -18,7 +21,7 @@ from vicregl_fast.augment.recipe import ViewRecipe
 
 @cuda.jit(device=True, inline="always")
 def _as_stored(value):
-    """float32 and float16 are Numba's own, and are converted as they are stored."""
+    """Returns the float32 as it is, since Numba converts it to float32 or float16 when it is stored."""
     return value
 
 
@@ -31,7 +34,7 @@ FINISH = {
 
 
 def make_views(recipe: ViewRecipe, parameters: ViewParameters, batch: DecodedBatch, dtype: torch.dtype) -> Tensor:
-    """As ``apply.apply``. Memory comes from torch's allocator, which keeps it for this stream until it has run."""
+    """Does what ``apply.apply`` says. Scratch memory is torch's, which reuses it only for later work of this stream."""
     device = batch.packed.device
     with torch.cuda.device(device):
         views_nyj = torch.empty((len(parameters), recipe.size, 3 * recipe.size), dtype=dtype, device=device)
@@ -49,11 +52,12 @@ def make_views(recipe: ViewRecipe, parameters: ViewParameters, batch: DecodedBat
 
 
 def _samples_on(device: torch.device, parameters: ViewParameters, batch: DecodedBatch) -> Tensor:
-    """The records' bytes, copied from pinned memory, so that the copy is queued like a kernel."""
+    """Returns the bytes of the records, uint8, copied from page-locked memory, so that the host need not wait."""
     samples = torch.empty(len(parameters) * SAMPLE.itemsize, dtype=torch.uint8, pin_memory=True)
     fill_samples(samples.numpy().view(SAMPLE), parameters, batch)
     return samples.to(device, non_blocking=True)
 
 
 def _empty(device: torch.device, shape: tuple[int, ...], name: str):
+    """Returns an array for Numba in torch's memory; ``name`` is that of its dtype."""
     return cuda.as_cuda_array(torch.empty(shape, dtype=getattr(torch, name), device=device))

@@ -1,4 +1,9 @@
-"""All that follows the resize, a tile of the view at a time: colour, blur, solarise, normalise."""
+"""Does all that follows the resize, a tile of the view for each block: colour, blur, solarise, normalise.
+
+``sample`` is a record of SAMPLE. The arrays in shared memory are float32 and flat: ``pixels`` is [3, _HALO, _PITCH],
+the tile and its margin; ``across`` is [3, _HALO, _ACROSS_PITCH]; ``gaussian`` is [_TAPS], the blur's weights. Shape
+letters: n samples, y rows, x columns, c channels, j values of a row, 3 * column + channel.
+"""
 
 from collections.abc import Callable
 
@@ -12,17 +17,17 @@ from vicregl_fast.augment.cuda_backend.samples import LARGEST_RADIUS
 from vicregl_fast.augment.cuda_backend.sums import PLACE, weigh_run
 from vicregl_fast.augment.scalars import normalise, solarise
 
-SIDE = 32  # of a tile, pixels, at most
+SIDE = 32  # of the largest tile, in pixels
 RUN = 4  # neighbours that a thread blurs at once
 _HALO = SIDE + 2 * LARGEST_RADIUS
-_PITCH, _ACROSS_PITCH = _HALO + 1, SIDE + 1  # odd, so that a column's values lie in different banks
+_PITCH, _ACROSS_PITCH = _HALO + 1, SIDE + 1  # odd, so that a column lies in different memory banks
 _PLANE = _HALO * _PITCH
 _PIXELS, _ACROSS, _TAPS = 3 * _PLANE, 3 * _HALO * _ACROSS_PITCH, 2 * LARGEST_RADIUS + RUN
 
 
 @cuda.jit(device=True, inline="always")
 def _put(values, place, step, a, b, c, d):
-    """Four values, ``step`` apart; PLACEs."""
+    """Writes four float32 to ``values``, from index ``place`` on, ``step`` apart (both PLACE)."""
     values[place] = a
     values[place + step] = b
     values[place + PLACE(2) * step] = c
@@ -31,7 +36,15 @@ def _put(values, place, step, a, b, c, d):
 
 @cuda.jit(device=True, inline="always")
 def _colour_tile(sample, levels_yxc, mean, left, top, pixels):
-    """Writes the tile and ``radius`` pixels around it, beyond the border copies of the border's."""
+    """Writes the tile and ``radius`` pixels around it into ``pixels``; the border's are repeated beyond the border.
+
+    Args:
+        sample: what is done to the view.
+        levels_yxc: uint8 [size, size, 3], the resized view.
+        mean: float32, its mean grey level before contrast.
+        left, top: int32, the tile's first column and row.
+        pixels: the result.
+    """
     size, radius, side = levels_yxc.shape[0], sample["radius"], cuda.blockDim.x
     y = cuda.threadIdx.y
     while y < side + 2 * radius:
@@ -49,7 +62,7 @@ def _colour_tile(sample, levels_yxc, mean, left, top, pixels):
 
 @cuda.jit(device=True, inline="always")
 def _blur_across(pixels, gaussian, radius, across):
-    """Blurs the tile's columns in all the rows, a row a thread."""
+    """Blurs along the rows of the tile and of its margin; ``radius`` is int32. A thread makes RUN columns of a row."""
     start = RUN * cuda.threadIdx.y
     y = cuda.threadIdx.x
     while y < cuda.blockDim.x + 2 * radius:
@@ -62,6 +75,7 @@ def _blur_across(pixels, gaussian, radius, across):
 
 @cuda.jit(device=True, inline="always")
 def _final(value, sample, threshold, channel):
+    """Normalises a level of ``channel``, an integer, and before that solarises it if the sample's chance happens."""
     if sample["solarise"]:
         value = solarise(value, threshold)
     return normalise(value, channel)
@@ -69,7 +83,10 @@ def _final(value, sample, threshold, channel):
 
 @cuda.jit(device=True, inline="always")
 def _blur_down(across, gaussian, sample, threshold, tile_yj):
-    """Blurs the tile's rows, a column a thread, and leaves the tile as its rows will be written, channels last."""
+    """Blurs along the columns of the tile and solarises and normalises it. A thread makes RUN rows of a column.
+
+    The result, ``tile_yj``, is a flat float32 array, [side, 3 * side], with channels last, as the views are.
+    """
     x, y, line = cuda.threadIdx.x, RUN * cuda.threadIdx.y, 3 * cuda.blockDim.x
     taps = PLACE(2 * sample["radius"] + 1)
     for channel in range(3):
@@ -81,17 +98,17 @@ def _blur_down(across, gaussian, sample, threshold, tile_yj):
 
 
 def finish_kernel(encode: Callable) -> Callable:
-    """Returns the kernel that writes its result by ``encode``, a device function from float32 to the views' type."""
+    """Returns the kernel that makes views and stores what ``encode`` gives, a device function of a float32."""
 
     @cuda.jit(fastmath=True)
     def finish(samples_n, levels_nyxc, grey_totals_n, threshold, views_nyj):
-        """Makes the views from the resized ones: a tile of blockDim.x rows and columns, RUN of its rows a thread.
+        """Makes the views from the resized ones. A block makes a tile of blockDim.x rows and columns.
 
         Args:
-            samples_n: records of SAMPLE.
+            samples_n: records of SAMPLE [n].
             levels_nyxc, grey_totals_n: what ``resize`` made.
-            threshold: float32, of solarising.
-            views_nyj: [n, size, 3 * size], the result: rows of pixels, channels last.
+            threshold: float32, level of solarising.
+            views_nyj: [n, size, 3 * size], the result, of the type that ``encode`` gives or float16.
         """
         pixels = cuda.shared.array(_PIXELS, np.float32)
         across = cuda.shared.array(_ACROSS, np.float32)
@@ -108,7 +125,7 @@ def finish_kernel(encode: Callable) -> Callable:
         cuda.syncthreads()
         _blur_down(across, gaussian, sample, threshold, pixels)
         cuda.syncthreads()
-        # Along the rows of the tile, so that threads write neighbouring values.
+        # Threads write along the rows of the tile, so that neighbours write neighbouring values.
         y = ty
         while y < min(side, size - top):
             view_j, tile_j = views_nyj[n, PLACE(top + y), 3 * left :], pixels[3 * side * y :]

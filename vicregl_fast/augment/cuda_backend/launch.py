@@ -1,4 +1,8 @@
-"""The three kernels one after the other, on arrays of a GPU or, in Numba's simulator, of NumPy."""
+"""Runs the three kernels one after the other, on arrays of a GPU or, in Numba's simulator, of NumPy.
+
+Shape letters: n samples, a axes (0 vertical, 1 horizontal), k source pixels of a window, p positions along the resized
+axis, y rows, x columns, c channels, j values of a row, 3 * column + channel.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +16,16 @@ from vicregl_fast.augment.cuda_backend.resize import COLUMNS, ROWS, fill_weights
 
 @dataclass(frozen=True)
 class Tiles:
-    """Pixels of the view that a block makes."""
+    """Sizes, in pixels of the view, of the tiles that blocks of threads make; the defaults are the largest.
 
-    rows: int = ROWS  # of a resized tile
+    Attributes:
+        rows, columns: of a resized tile.
+        side: of a finished tile, which is square; a multiple of RUN.
+    """
+
+    rows: int = ROWS
     columns: int = COLUMNS
-    side: int = SIDE  # of a finished tile, a multiple of RUN
+    side: int = SIDE
 
 
 def launch(
@@ -33,15 +42,15 @@ def launch(
     """Makes the views.
 
     Args:
-        finish: a ``finish_kernel`` for the type of the views.
-        samples_n: records of SAMPLE.
-        packed: the images' bytes.
-        longest: the longest side of a crop.
-        threshold: of solarising.
-        views_nyj: [n, size, 3 * size], the result: rows of pixels, channels last.
-        empty: gives arrays of a shape and of NumPy's name for a type; they are in use until ``stream`` is done.
-        stream: Numba's, on which the kernels run.
-        tiles: the blocks' shape.
+        finish: the kernel from ``finish_kernel`` for the dtype of the views.
+        samples_n: records of SAMPLE [n].
+        packed: uint8 [bytes], of all images.
+        longest: the longest side of all crops, in pixels.
+        threshold: level of solarising.
+        views_nyj: float32, float16, or int16 for the bits of bfloat16, [n, size, 3 * size]; the result.
+        empty: function from a shape and a dtype's name to a new array, which must last until ``stream`` is done.
+        stream: Numba's stream on which the kernels run.
+        tiles: the sizes of the tiles.
     """
     count, size = views_nyj.shape[:2]
     firsts_nap, counts_nap = empty((count, 2, size), "int32"), empty((count, 2, size), "int32")

@@ -1,6 +1,7 @@
 """Crop and resize: a table of weights, then both passes over a tile of the view in one kernel.
 
-Shapes: n sample, a axis (0 vertical, 1 horizontal), k source pixel of a window, p position along the resized axis.
+Shape letters: n samples, a axes (0 vertical, 1 horizontal), k source pixels of a window, p positions along the resized
+axis, y rows, x columns, c channels.
 """
 
 import numpy as np
@@ -10,21 +11,29 @@ from vicregl_fast.augment.cuda_backend.colour import grey_before_contrast
 from vicregl_fast.augment.cuda_backend.sums import PLACE, weigh_pixels
 from vicregl_fast.augment.scalars import CUBIC_SUPPORT, HALF, ZERO, cubic, to_level, window
 
-ROWS, COLUMNS = 8, 32  # of a tile, at most: a thread for each pixel
+ROWS, COLUMNS = 8, 32  # of the largest tile; each of its pixels has a thread
 _THREADS = ROWS * COLUMNS
-CHUNK = 128  # source columns of which a block holds the vertical pass at a time
+CHUNK = 128  # source columns whose vertical pass a block keeps in shared memory at a time
 _SQUEEZED = ROWS * CHUNK * 3
-GREY_UNITS = np.float32(256)  # of a level: grey is summed in whole numbers, so that the order of additions is all one
+GREY_UNITS = np.float32(256)
+"""Units in a level of grey. Blocks add integers of this unit, so that the order of their additions does not matter."""
 
 
 def most_taps(longest: int, size: int) -> int:
-    """Source pixels that a resized pixel is made of, at most, where crops are up to ``longest`` pixels long."""
+    """Returns how many source pixels at most make a resized one, for crops of up to ``longest`` pixels a side."""
     return 2 * int(CUBIC_SUPPORT) * -(-max(longest, size) // size) + 2
 
 
 @cuda.jit
 def fill_weights(samples_n, firsts_nap, counts_nap, weights_nakp, grey_totals_n):
-    """Fills the windows and weights of every position, a thread each, and begins the grey totals at 0."""
+    """Fills the windows and weights of every position, one for each thread, and sets the grey totals to 0.
+
+    Args:
+        samples_n: records of SAMPLE [n].
+        firsts_nap, counts_nap: int32 [n, 2, size], first source pixel and number of source pixels of each position.
+        weights_nakp: float32 [n, 2, taps, size].
+        grey_totals_n: int64 [n].
+    """
     n, axis = cuda.blockIdx.z, cuda.blockIdx.y
     position = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x
     size = firsts_nap.shape[2]
@@ -45,7 +54,10 @@ def fill_weights(samples_n, firsts_nap, counts_nap, weights_nakp, grey_totals_n)
 
 @cuda.jit(device=True, inline="always")
 def _add_up(value, totals_n, n):
-    """Adds the values of the block's threads to a sample's total: columns, then their sums, always in this order."""
+    """Adds the values, float32, of all threads of the block to ``totals_n[n]``, int64, in 1 / GREY_UNITS.
+
+    The columns are summed first, then their sums, so that the float32 sum is always formed in the same order.
+    """
     values = cuda.shared.array(_THREADS, np.float32)
     x, columns = cuda.threadIdx.x, cuda.blockDim.x
     values[PLACE(cuda.threadIdx.y * columns + x)] = value
@@ -63,7 +75,15 @@ def _add_up(value, totals_n, n):
 
 @cuda.jit(device=True, inline="always")
 def _squeeze(packed, source, stride, low, high, weights_k, taps, squeezed):
-    """Makes the source columns ``low`` to ``high`` of the thread's row: the vertical pass."""
+    """Does the vertical pass of source columns ``low`` to ``high`` (excluded) for the row of this thread.
+
+    Args:
+        packed: uint8 [bytes], of all images.
+        source, stride: int64 and PLACE, the first byte of the row's window, and bytes from one source row to the next.
+        low, high: integers, columns of the crop, at most CHUNK of them.
+        weights_k, taps: float32 and PLACE, the row's weights and how many there are.
+        squeezed: float32 [ROWS * CHUNK * 3] in shared memory, the result.
+    """
     x = low + cuda.threadIdx.x
     while x < high:
         red, green, blue = weigh_pixels(packed, PLACE(source + 3 * x), stride, weights_k, taps)
@@ -76,24 +96,24 @@ def _squeeze(packed, source, stride, low, high, weights_k, taps, squeezed):
 
 @cuda.jit(fastmath=True)
 def resize(samples_n, packed, firsts_nap, counts_nap, weights_nakp, levels_nyxc, grey_totals_n):
-    """Makes the flipped, resized view of bytes, and adds up its grey before contrast.
+    """Makes the flipped, resized views of bytes, and sums the grey before contrast of those with colour jitter.
 
-    A block makes a tile of blockDim.y rows and blockDim.x columns. It squeezes the source columns under the tile
-    vertically into shared memory, CHUNK columns at a time since crops may be of any width, and every thread adds
-    what its pixel is made of.
+    A block makes a tile of blockDim.y rows and blockDim.x columns. It puts the vertical pass of the tile's source
+    columns into shared memory, CHUNK columns at a time, since crops may be of any width. Every thread then adds those
+    that its pixel is made of.
 
     Args:
-        samples_n: records of SAMPLE.
-        packed: bytes of all images.
-        firsts_nap, counts_nap, weights_nakp: those of ``fill_weights``.
-        levels_nyxc: uint8, the result.
-        grey_totals_n: int64, in 1/GREY_UNITS of a level.
+        samples_n: records of SAMPLE [n].
+        packed: uint8 [bytes], of all images.
+        firsts_nap, counts_nap, weights_nakp: what ``fill_weights`` made.
+        levels_nyxc: uint8 [n, size, size, 3], the result.
+        grey_totals_n: int64 [n], in 1 / GREY_UNITS of a level.
     """
     squeezed = cuda.shared.array(_SQUEEZED, np.float32)
     n, tx, ty = PLACE(cuda.blockIdx.z), cuda.threadIdx.x, cuda.threadIdx.y
     sample, size, firsts_ap, counts_ap = samples_n[n], levels_nyxc.shape[1], firsts_nap[n], counts_nap[n]
     left, top = cuda.blockIdx.x * cuda.blockDim.x, cuda.blockIdx.y * cuda.blockDim.y
-    # Threads beyond the border repeat the last row or column, because they must meet the others at barriers.
+    # Threads beyond the view's border repeat its last row or column, since all threads must reach the barriers.
     right = min(left + cuda.blockDim.x, size) - 1
     row, column = min(top + ty, size - 1), min(left + tx, right)
     first, count = firsts_ap[1, PLACE(column)], counts_ap[1, PLACE(column)]

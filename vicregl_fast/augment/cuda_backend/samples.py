@@ -1,4 +1,4 @@
-"""What the kernels know of each sample: one record, so that all of a batch's parameters travel in one copy."""
+"""What the kernels know about each sample, as one record, so that all parameters of a batch travel in one copy."""
 
 import numpy as np
 
@@ -7,18 +7,18 @@ from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.augment.operations import ADJUSTMENTS, CHANCES
 from vicregl_fast.augment.parameters import ViewParameters
 
-LARGEST_RADIUS = 6  # of the blur, in pixels of the view: what a block's shared memory holds beside its tile
+LARGEST_RADIUS = 6  # of the blur, in pixels of the view; a block's shared memory has no room for a wider margin
 
 SAMPLE = np.dtype(
     [
-        ("start", np.int64),  # first byte of the crop in the packed images
+        ("start", np.int64),  # the crop's first byte in the packed images
         ("stride", np.int32),  # bytes from one row of the stored image to the next
-        ("height", np.int32),  # of the crop, pixels
+        ("height", np.int32),  # of the crop, in pixels
         ("width", np.int32),
-        ("radius", np.int32),  # of the blur, pixels of the view; 0 leaves it out
-        ("sigma", np.float32),
+        ("radius", np.int32),  # of the blur, in pixels of the view; 0 for no blur
+        ("sigma", np.float32),  # of the blur, in pixels of the view
         ("factors", np.float32, len(ADJUSTMENTS)),  # by the number of the adjustment
-        ("order", np.int8, len(ADJUSTMENTS)),
+        ("order", np.int8, len(ADJUSTMENTS)),  # numbers of the adjustments, first to last
         *((chance.name, np.bool_) for chance in CHANCES),
     ],
     align=True,
@@ -26,10 +26,10 @@ SAMPLE = np.dtype(
 
 
 def fill_samples(samples: np.ndarray, parameters: ViewParameters, batch: DecodedBatch) -> None:
-    """Writes the b records.
+    """Writes ``samples``, records of SAMPLE [b], for the b images of a batch.
 
     Raises:
-        UserError: a sample's blur reaches further than LARGEST_RADIUS.
+        UserError: the radius of a sample's blur is larger than LARGEST_RADIUS.
     """
     top, left, height, width = parameters.boxes.astype(np.int64).T
     radius = np.where(parameters.column("blur"), np.ceil(3 * parameters.sigma.astype(np.float64)), 0)

@@ -1,7 +1,7 @@
-"""Weighted sums over neighbours, the inner loops of resize and blur.
+"""Weighted sums over neighbours: the inner loops of resize and blur.
 
-Places are unsigned and loops are spelt out: Numba wraps every signed index around as Python does, and its ``range``
-keeps two counters, which together take twice the time of the sums themselves.
+Indices are unsigned (PLACE) and loops are written with ``while``. Numba would wrap every signed index around as Python
+does, and keep two counters for ``range``; together this would take twice the time of the sums themselves.
 """
 
 import numpy as np
@@ -15,7 +15,14 @@ _0, _1, _2 = PLACE(0), PLACE(1), PLACE(2)
 
 @cuda.jit(device=True, inline="always")
 def weigh_pixels(values, place, step, weights, count):
-    """Sums ``count`` pixels of three neighbouring values, ``step`` values apart, by their weights (all PLACEs)."""
+    """Returns the weighted sum of pixels, three float32 (red, green, blue).
+
+    Args:
+        values: uint8 or float32 [any length]; the three values of a pixel are neighbours.
+        place, step: PLACE, index of the first pixel and the distance to the next.
+        weights: float32 [count or more].
+        count: PLACE, how many pixels.
+    """
     red = green = blue = ZERO
     k = _0
     while k < count:
@@ -30,10 +37,15 @@ def weigh_pixels(values, place, step, weights, count):
 
 @cuda.jit(device=True, inline="always")
 def weigh_run(values, place, step, weights, count):
-    """Filters four neighbours at once, so that a value is read once for all of them.
+    """Returns four weighted sums, float32, each of which begins one value after the previous one.
 
-    The first sum is that of ``count`` values from ``place`` on, ``step`` apart, the next ones begin one value later.
-    ``weights`` has three zeros behind the last of its ``count`` weights.
+    They are formed together, so that a value is read once for all of them.
+
+    Args:
+        values: float32 [any length].
+        place, step: PLACE, index of the first sum's first value and the distance to the next value.
+        weights: float32 [count + 3 or more], with three zeros behind the weights.
+        count: PLACE, how many weights there are.
     """
     first = second = third = fourth = ZERO
     weight_1 = weight_2 = weight_3 = ZERO

@@ -1,4 +1,4 @@
-"""A DALI pipeline over a store, whose failures name the samples that caused them."""
+"""Decodes samples of a store with a DALI pipeline, and names the samples that make it fail."""
 
 import numpy as np
 import torch
@@ -10,13 +10,13 @@ from vicregl_fast.data.stored_images import StoredImages
 
 
 class StorePipeline:
-    """Decodes samples of a store; a failure leaves DALI's pipeline unusable, so that a new one follows.
+    """Decodes samples of a store. A failure leaves a DALI pipeline unusable, so that a new one is built after it.
 
     Args:
-        store: whose JPEGs to decode.
-        batch_size: the most images of a run.
+        store: its JPEGs are decoded.
+        batch_size: the most images in a run.
         workers: decoding threads.
-        device: what decodes.
+        device: decodes, and holds the images.
     """
 
     def __init__(self, store: StoredImages, batch_size: int, workers: int, device: torch.device):
@@ -24,10 +24,17 @@ class StorePipeline:
         self._pipeline = decoding_pipeline(*self._options)
 
     def run(self, indices: np.ndarray) -> list[Tensor]:
-        """The images of the samples int64 [b], uint8 [H, W, 3] each, valid until the next run.
+        """Decodes the images of some samples.
+
+        Args:
+            indices: the samples, int64 [b].
+
+        Returns:
+            The images, uint8 [H, W, 3] each, on the device; they are valid until the next run.
 
         Raises:
-            Undecodable: images that do not decode.
+            Undecodable: some images do not decode.
+            RuntimeError: DALI fails, although it decodes each of the images alone.
         """
         try:
             (images,) = self._pipeline.run(**{JPEGS: [self._store.stored(k) for k in indices]})
@@ -40,7 +47,7 @@ class StorePipeline:
         return [torch.from_dlpack(images[k]) for k in range(len(images))]
 
     def _decodes(self, index: int) -> bool:
-        """Tries one image alone: of some failures only does DALI say which image it was."""
+        """Whether one image decodes alone. DALI does not always say which image of a batch failed, so each is tried."""
         try:
             decoding_pipeline(1, 1, self._options[2]).run(**{JPEGS: [self._store.stored(index)]})
         except RuntimeError:

@@ -1,4 +1,4 @@
-"""The engine for stores of JPEGs in any layout, and for GPUs that decode them."""
+"""The engine that decodes JPEGs of ``.beton`` files and WebDataset shards, on a GPU where there is one."""
 
 from collections import deque
 
@@ -14,13 +14,13 @@ from vicregl_fast.data.stored_images import StoredImages
 
 
 class DaliEngine:
-    """Turns sample indices into decoded batches, one at a time, in the calling thread's time.
+    """Turns sample indices into decoded batches. A call returns when its batch is decoded.
 
     Args:
-        store: an opened store.
+        store: an opened store of JPEGs.
         batch_size: the most images a call will ask for.
         workers: decoding threads.
-        device: what decodes, and where the pixels are then.
+        device: decodes, and holds the pixels.
     """
 
     def __init__(self, store: StoredImages, batch_size: int, workers: int, device: torch.device):
@@ -30,7 +30,7 @@ class DaliEngine:
         self._buffers = deque(torch.empty(size, dtype=torch.uint8, device=device) for _ in range(BATCHES_HELD))
 
     def decode(self, indices: np.ndarray) -> DecodedBatch:
-        """The images of these samples, int64 [b]; their bytes are written over by the next call but one.
+        """Decodes the images of the samples ``indices``, int64 [b]. The next call but one overwrites their bytes.
 
         Raises:
             Undecodable: an image does not decode, or has another size than the store says.
@@ -45,7 +45,7 @@ class DaliEngine:
         for image, start in zip(images, offsets.tolist(), strict=True):
             packed[start : start + image.numel()].view(image.shape).copy_(image)
         if packed.is_cuda:
-            torch.cuda.current_stream(packed.device).synchronize()  # DALI may write over its images again
+            torch.cuda.current_stream(packed.device).synchronize()  # the next run may overwrite the images
         labels = self.store.labels
         return DecodedBatch(
             indices,

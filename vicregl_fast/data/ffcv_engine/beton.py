@@ -1,4 +1,4 @@
-"""A ``.beton`` store as the engine sees it, checked before anything reads it."""
+"""Opens ``.beton`` stores for the ffcv engine, and checks them before images are read."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,9 @@ class Beton:
         path: of the file.
         heights, widths: int64 [n], pixels.
         labels: int64 [n], or None where the store has none.
-        classes: their names, or None.
+        classes: the names of the classes, or None.
+        reader: ffcv's reader, which holds the tables of the file.
+        memory: ffcv's manager of the file's memory map.
     """
 
     path: Path
@@ -40,11 +42,11 @@ class Beton:
 
     @property
     def image_metadata(self) -> np.ndarray:
-        """ffcv's record of every image: mode, size, address."""
+        """ffcv's record of every image, a structured array [n]: mode, width, height and address (``data_ptr``)."""
         return self._field("image")
 
     def attach(self, operation: Operation) -> Operation:
-        """Gives an ffcv decoder this store's field, metadata and reading function."""
+        """Gives an ffcv decoder this store's field, metadata and reading function, and returns it."""
         operation.accept_field(self.reader.handlers["image"])
         operation.accept_globals(self.image_metadata, _read)
         return operation
@@ -57,7 +59,8 @@ def open_beton(path: Path) -> Beton:
     """Opens a store and checks it against its manifest.
 
     Raises:
-        UserError: no such file, not a store, another version, cut short, or other than its manifest says.
+        UserError: there is no such file, it is not a store or one of another version, it is cut short or damaged, or
+            it does not fit its manifest.
     """
     if not path.is_file():
         raise UserError(f"there is no store at {path}; {CONVERT}")
@@ -72,7 +75,7 @@ def open_beton(path: Path) -> Beton:
     if len(reader.metadata) != reader.num_samples or not len(reader.alloc_table):
         raise UserError(f"{path} is cut short: it announces {reader.num_samples} images; convert it again")
     fields = {name: reader.metadata[f"f{k}"] for k, name in enumerate(reader.field_names)}
-    stored_sizes(path, fields["image"]["data_ptr"], reader.alloc_table)  # checks the tables before they are read by
+    stored_sizes(path, fields["image"]["data_ptr"], reader.alloc_table)  # raises where the tables contradict each other
     labels = fields["label"].astype(np.int64).reshape(-1)
     return Beton(
         path,
@@ -86,11 +89,12 @@ def open_beton(path: Path) -> Beton:
 
 
 @numba.njit(nogil=True)
-def _read(address, state):  # ffcv's contract for a reading function
-    """The bytes stored at ``address``, as a view into the memory map of ``state``.
+def _read(address, state):  # the signature that ffcv asks of a reading function
+    """The bytes of the image that begins at ``address`` (uint64), a view uint8 [bytes] into the memory map.
 
-    Not ffcv's own: compiling it marks Numba's shared array types as read-only, which breaks whatever was compiled
-    with them before.
+    ``state`` is the memory map, uint8 [bytes], with the addresses of all images, ascending, and their sizes in bytes,
+    both uint64 [n]. This stands in place of ffcv's own function, since compiling that one marks Numba's shared array
+    types as read-only, which breaks what was compiled with them before.
     """
     mapped, addresses, sizes = state
     return mapped[address : address + sizes[np.searchsorted(addresses, address)]]

@@ -1,4 +1,4 @@
-"""The ffcv decoder that writes whole images of any size one behind the other."""
+"""An ffcv decoder that packs whole images of any size into one buffer."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,14 +12,15 @@ from ffcv.pipeline.state import State
 
 
 class PackedDecoder(SimpleRGBImageDecoder):
-    """Decodes each image of a batch once, at its own size, into one buffer (design, section 7).
+    """Decodes each image of a batch once, at its own size, into one buffer.
 
-    The memory of a batch of b images is ``packed`` uint8 [bytes], ``offsets`` int64 [b], where each image starts, and
-    ``codes`` int32 [b], which libjpeg-turbo's return codes fill: 0 where an image decoded whole.
+    A batch of b images fills three arrays: ``packed`` uint8 [bytes], the images one behind the other; ``offsets`` int64
+    [b], the byte at which each image starts; ``codes`` int32 [b], 0 where an image decoded whole, 1 where it has
+    another size than the store says, else libjpeg-turbo's return code.
     """
 
     def declare_state_and_memory(self, previous_state: State) -> tuple[State, tuple[AllocationQuery, ...]]:
-        """ffcv's contract: the memory of one sample, at the size of the largest."""
+        """The memory that ffcv's ``Loader`` would allocate for each sample: enough for the largest image."""
         largest = int(image_bytes(self.metadata).max())
         queries = (
             AllocationQuery((largest,), np.dtype("u1")),
@@ -29,7 +30,11 @@ class PackedDecoder(SimpleRGBImageDecoder):
         return replace(previous_state, jit_mode=True, shape=(largest,), dtype=np.dtype("u1")), queries
 
     def generate_code(self) -> Callable:
-        """The function (indices, (packed, offsets, codes), metadata, storage state) that ffcv's contract asks for."""
+        """The function that ffcv asks of a decoder, to be compiled by Numba.
+
+        Its arguments are the sample indices, int64 [b]; (packed, offsets, codes), which it fills; the metadata, a
+        structured array [n]; and the storage state, as ``beton._read`` takes it. It returns ``packed``.
+        """
         read = self.memory_read
         decode_jpeg = numba.njit(nogil=True)(imdecode)
         copy_bytes = numba.njit(nogil=True)(memcpy)
@@ -65,7 +70,10 @@ class PackedDecoder(SimpleRGBImageDecoder):
 
 @numba.njit(nogil=True)
 def _has_size(jpeg, height, width):
-    """Whether a JPEG's frame header says that it is of this size: it is found by going from marker to marker."""
+    """Whether the frame header of a JPEG, uint8 [bytes], gives this size in pixels (uint32 each).
+
+    The frame header is found by going from marker to marker.
+    """
     place = 2
     while place + 8 < jpeg.size and jpeg[place] == 0xFF:
         marker = jpeg[place + 1]
@@ -81,5 +89,5 @@ def _has_size(jpeg, height, width):
 
 
 def image_bytes(metadata: np.ndarray) -> np.ndarray:
-    """Decoded bytes of each image, int64, from ffcv's records of them."""
+    """Bytes of each decoded image, int64 [n], from ffcv's records of n images."""
     return metadata["height"].astype(np.int64) * metadata["width"].astype(np.int64) * 3

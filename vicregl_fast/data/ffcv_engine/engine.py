@@ -1,4 +1,4 @@
-"""The default engine: ffcv's store, memory map and JPEG decoder, under our own order and threads."""
+"""The default engine: ffcv's store, memory map and JPEG decoder, with this project's order and threads."""
 
 from collections import deque
 from collections.abc import Callable
@@ -13,21 +13,21 @@ from vicregl_fast.data.ffcv_engine.beton import Beton
 from vicregl_fast.data.ffcv_engine.decoder import PackedDecoder
 from vicregl_fast.data.store import Undecodable, largest_batch
 
-# A store's memory map is an argument of the decoder, so that a compiled one serves all stores.
+# Compiled decoders, by whether they run in parallel. The memory map is an argument, so that one serves all stores.
 _decoders: dict[bool, Callable] = {}
 
 
 class FfcvEngine:
-    """Turns sample indices into decoded batches, one at a time, in the calling thread's time.
+    """Turns sample indices into decoded batches. A call returns when its batch is decoded.
 
-    Not ffcv's ``Loader``: its iterator thread leaves the consumer waiting for ever when it fails, and ignores what the
-    decoder returns.
+    It does without ffcv's ``Loader``, whose iterator thread leaves the consumer waiting for ever when it fails, and
+    ignores the decoder's return codes.
 
     Args:
         store: an opened store.
         batch_size: the most images a call will ask for.
         workers: decoding threads.
-        pin: page-lock the buffers, so that they can be copied to a GPU without waiting.
+        pin: page-lock the buffers, so that copies to a GPU need not be waited for.
     """
 
     def __init__(self, store: Beton, batch_size: int, workers: int, pin: bool = False):
@@ -38,7 +38,7 @@ class FfcvEngine:
         self._state = store.memory.schedule_epoch([]).__enter__().state
 
     def decode(self, indices: np.ndarray) -> DecodedBatch:
-        """The images of these samples, int64 [b]; their bytes are written over by the next call but one.
+        """Decodes the images of the samples ``indices``, int64 [b]. The next call but one overwrites their bytes.
 
         Raises:
             Undecodable: an image does not decode.
@@ -49,7 +49,7 @@ class FfcvEngine:
         memory = (packed.numpy(), offsets, codes)
         self._code(indices.astype(np.int64), memory, self.store.image_metadata, self._state)
         if codes.any():
-            raise Undecodable(self.store.path, indices[codes != 0].tolist())  # the next call may have this buffer
+            raise Undecodable(self.store.path, indices[codes != 0].tolist())  # the next call takes the same buffer
         self._buffers.rotate(-1)
         labels = self.store.labels
         return DecodedBatch(
@@ -63,6 +63,7 @@ class FfcvEngine:
 
 
 def _compiled(parallel: bool, store: Beton) -> Callable:
+    """The function of ``PackedDecoder.generate_code``, compiled at its first call."""
     if parallel not in _decoders:
         code = store.attach(PackedDecoder()).generate_code()
         _decoders[parallel] = numba.njit(parallel=parallel, nogil=True)(code)

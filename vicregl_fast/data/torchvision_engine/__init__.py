@@ -1,1 +1,1 @@
-"""Views in the ordinary way, from a folder of images: PIL and torchvision in the workers of a DataLoader."""
+"""Makes views in the ordinary way, for comparison: Pillow and torchvision in the worker processes of a DataLoader."""

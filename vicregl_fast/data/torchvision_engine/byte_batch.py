@@ -13,7 +13,15 @@ from vicregl_fast.geometry.matches import Matches
 
 
 class ByteBatch(NamedTuple):
-    """A ``ViewBatch`` whose views are bytes still, uint8 [b, S, S, 3]: a quarter of what floats would be to send."""
+    """A ``ViewBatch`` on the CPU whose views are bytes, a quarter of the memory of float32 to send.
+
+    Attributes:
+        indices: sample indices in the store, int64 [b].
+        views: one tensor uint8 [b, S, S, 3] for each view.
+        labels: int64 [b], or None where the store has none.
+        matches: the location matches of every direction that the loss compares.
+        centre_crops: uint8 [b, S, S, 3], or None.
+    """
 
     indices: np.ndarray
     views: tuple[Tensor, ...]
@@ -23,7 +31,7 @@ class ByteBatch(NamedTuple):
 
 
 def to_device(batch: ByteBatch, device: torch.device, dtype: torch.dtype) -> ViewBatch:
-    """Copies a batch and normalises its views, which become ``dtype``."""
+    """Copies a batch to ``device``, and makes normalised views of ``dtype``, [b, 3, S, S], of its bytes."""
 
     def moved(tensor: Tensor) -> Tensor:
         return tensor.to(device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""One view of one image by torchvision's functions, on PIL images where these are faster than on tensors."""
+"""Makes one view of one image by torchvision's functions, on Pillow images where these are faster than on tensors."""
 
 from collections.abc import Callable
 
@@ -21,21 +21,21 @@ _ADJUST: dict[str, Callable[[Image.Image, float], Image.Image]] = {
 
 
 def make_view(image: Tensor, recipe: ViewRecipe, parameters: ViewParameters, k: int) -> np.ndarray:
-    """Crops and distorts as drawn for sample k of a batch.
+    """Crops and distorts an image as was drawn for sample k of a batch.
 
     Args:
-        image: uint8 [3, H, W], best as PIL lays it out, channels last: torch resizes such bytes three times as fast as
-            PIL does.
+        image: uint8 [3, H, W]. It should lie in memory with channels last, as Pillow's images do: torch then resizes it
+            three times as fast as Pillow does.
         recipe: the view's size and its solarising threshold.
-        parameters: of the batch.
-        k: which of its samples the image is.
+        parameters: what was drawn for the samples of the batch.
+        k: place of the image in the batch.
 
     Returns:
-        uint8 [S, S, 3].
+        The view, uint8 [S, S, 3].
     """
     box, size = parameters.boxes[k].tolist(), [recipe.size, recipe.size]
     resized = functional.resized_crop(image, *box, size, InterpolationMode.BICUBIC)
-    view = Image.merge("RGB", [Image.fromarray(plane) for plane in resized.numpy()])  # ten times faster than at once
+    view = Image.merge("RGB", [Image.fromarray(plane) for plane in resized.numpy()])  # far faster than permuting
     chosen = {chance.name: parameters.column(chance.name)[k] for chance in CHANCES}
     if chosen["flip"]:
         view = functional.horizontal_flip(view)
@@ -45,7 +45,7 @@ def make_view(image: Tensor, recipe: ViewRecipe, parameters: ViewParameters, k: 
     if chosen["grey"]:
         view = functional.to_grayscale(view, num_output_channels=3)
     if chosen["blur"]:
-        view = view.filter(ImageFilter.GaussianBlur(float(parameters.sigma[k])))  # as published
+        view = view.filter(ImageFilter.GaussianBlur(float(parameters.sigma[k])))  # as in the released code
     if chosen["solarise"]:
         view = functional.solarize(view, recipe.solarise_threshold)
     return np.asarray(view)

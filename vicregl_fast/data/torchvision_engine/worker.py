@@ -1,4 +1,4 @@
-"""What a worker process does: one batch of views at a time, from files to bytes."""
+"""What a worker process does: it makes one batch of views at a time, from files to bytes."""
 
 import os
 import time
@@ -21,31 +21,31 @@ from vicregl_fast.data.torchvision_engine.transforms import make_view
 from vicregl_fast.data.views import ViewMaker
 
 BatchKey = tuple[int, np.ndarray]
-"""Epoch of the random choices, and sample indices, int64 [b]."""
+"""What a worker is asked for: the epoch of the random choices, and sample indices, int64 [b]."""
 
-_PATIENCE_SECONDS = 0.5  # a process's pipes close a moment before its end can be seen
+_PATIENCE_SECONDS = 0.5  # how long to look for a dead process, whose pipes close shortly before its end shows
 
 
 class ViewDataset(Dataset):
-    """Makes whole batches: a DataLoader asks for them by key.
+    """Makes whole batches, for which a DataLoader asks by key.
 
     Args:
         store: the images.
-        maker: what the views are; of its own it makes none here.
-        workers: how many processes there are.
+        maker: the settings of the views, and what draws their parameters; its backend and device are not used.
+        workers: how many worker processes there are.
     """
 
     def __init__(self, store: Images, maker: ViewMaker, workers: int):
         self._store, self._maker = store, maker
-        # Each worker's process id, 0 before it begins, and the sample that it is at.
+        # For each worker, its process id (0 before its first image) and the sample that it reads or has read last.
         self._at_work = torch.zeros((workers, 2), dtype=torch.int64).share_memory_()
 
     def processes(self) -> list[int]:
-        """Ids of the processes that have begun."""
+        """Ids of the worker processes that have begun to read an image."""
         return [process for process in self._at_work[:, 0].tolist() if process]
 
     def dead_at(self) -> list[int]:
-        """The samples at which processes died; to be asked after an error, and before the others are ended."""
+        """The samples that dead workers read last. To be called after an error, before the other workers are ended."""
         dead: list[int] = []
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not dead and time.monotonic() < deadline:
@@ -53,11 +53,14 @@ class ViewDataset(Dataset):
         return dead
 
     def forget_processes(self) -> None:
-        """Others are about to begin."""
+        """Clears the ids of the worker processes, before new ones are started."""
         self._at_work.zero_()
 
     def __getitems__(self, key: BatchKey) -> ByteBatch | UserError:
-        """The batch, or the error of an image that does not decode, which would not survive being raised here."""
+        """The batch of a key, or the error where an image does not decode.
+
+        The error is returned, since a DataLoader replaces an exception in a worker by one with the traceback as text.
+        """
         epoch, indices = key
         try:
             images = [self._decode(index) for index in indices.tolist()]
@@ -83,6 +86,7 @@ class ViewDataset(Dataset):
 
 
 def _views(images: Sequence[Tensor], recipe: ViewRecipe, parameters: ViewParameters) -> Tensor:
+    """One view of every image, uint8 [b, S, S, 3], of images uint8 [3, H, W]."""
     views = torch.empty((len(images), recipe.size, recipe.size, 3), dtype=torch.uint8)
     for k, image in enumerate(images):
         views.numpy()[k] = make_view(image, recipe, parameters, k)
@@ -90,7 +94,7 @@ def _views(images: Sequence[Tensor], recipe: ViewRecipe, parameters: ViewParamet
 
 
 def has_ended(child: int) -> bool:
-    """Whether a child process is over, seen without taking its exit status from whom it is for."""
+    """Whether a child process has ended. Its exit status stays there, for the DataLoader to collect."""
     try:
         return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:

@@ -1,1 +1,1 @@
-"""Judging a backbone by the classes of whole images."""
+"""Judges a backbone by classifying whole images."""

@@ -1,6 +1,6 @@
 """Pooled features of centre crops, and their standardisation.
 
-Shape letters: n images, C channels.
+Shape letters: n images, c channels.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,15 @@ from vicregl_fast.models.backbone import Backbone, checked_maps
 
 
 class CentreCrops(Dataset):
-    """The middle ``size`` pixels of images whose short side is ``resize`` pixels (bicubic, antialiased).
+    """Centre crops of images, float32 [3, size, size] each, normalised by ImageNet's statistics.
 
-    Items are float32 [3, size, size], normalised.
+    Args:
+        images: where the images come from.
+        resize: length of the short side, in pixels, to which an image is resized first (bicubic, antialiased).
+        size: side of the square crop in pixels.
+
+    Raises:
+        UserError: the crop is larger than the resized short side, or its size is not positive.
     """
 
     def __init__(self, images: Images, resize: int, size: int):
@@ -44,7 +50,13 @@ class CentreCrops(Dataset):
 def pooled_features(
     backbone: Backbone, crops: CentreCrops, order: Sequence[int], batch_size: int, workers: int
 ) -> Tensor:
-    """Pooled features float32 [n, C] of the crops in ``order``, on the CPU, in the backbone's own mode."""
+    """Pooled features, float32 [n, c] on the CPU, of the n crops whose indices are in ``order``.
+
+    They are computed on the backbone's device, and in the mode (training or eval) that it is in.
+
+    Raises:
+        UserError: an image does not decode, or the backbone accepts no image of this size.
+    """
     device = next(backbone.parameters()).device
     batches = chunks(order, batch_size)
     progress = tqdm(read_batches(crops, batches, workers), "features", len(batches), leave=False)
@@ -53,10 +65,14 @@ def pooled_features(
 
 @dataclass(frozen=True)
 class Standardisation:
-    """Brings each dimension to mean 0 and deviation 1 of the features it was measured on.
+    """Shifts and scales each channel, so that the features it was measured on get mean 0 and deviation 1.
 
-    A pooled vector of ReLU outputs is all positive, and a few channels are much larger than the rest:
-    without this, the cosine between any two images is near 1 and decided by those channels.
+    A pooled vector of ReLU outputs has no negative entries, and a few channels are much larger than the rest.
+    Without standardisation the cosine between any two images is near 1, and those channels decide it.
+
+    Attributes:
+        mean_c: float32 [c].
+        deviation_c: float32 [c].
     """
 
     mean_c: Tensor
@@ -64,9 +80,10 @@ class Standardisation:
 
     @classmethod
     def of(cls, features_nc: Tensor) -> "Standardisation":
-        """Measures ``features_nc``; a dimension that never changes keeps its scale."""
+        """Measures the features float32 [n, c]; a constant channel is given deviation 1, so that it keeps its scale."""
         deviation_c = features_nc.std(0, correction=0)
         return cls(features_nc.mean(0), torch.where(deviation_c > 1e-6, deviation_c, 1.0))
 
     def __call__(self, features_nc: Tensor) -> Tensor:
+        """Standardises features float32 [n, c]."""
         return (features_nc - self.mean_c) / self.deviation_c

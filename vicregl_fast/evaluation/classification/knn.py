@@ -1,6 +1,6 @@
-"""k-NN classification of frozen features (Wu et al. 2018), the first look at what a backbone has learned.
+"""k-NN classification of frozen features (Wu et al. 2018): the quickest test of what a backbone has learned.
 
-Shape letters: n training images, m test images, k neighbours, C channels.
+Shape letters: n training images, m test images, k neighbours, c channels.
 """
 
 from collections.abc import Iterator
@@ -18,20 +18,21 @@ from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.philox import permutation
 
 TEMPERATURE = 0.07
-"""Wu et al.'s: a neighbour of cosine s votes with weight exp(s / 0.07)."""
+"""As in Wu et al.: a neighbour of cosine s votes with weight exp(s / 0.07)."""
 BATCHNORM_IMAGES = 256
-"""Training images on which an untrained network's BatchNorm statistics are re-estimated."""
+"""Number of training images, at most, on which an untrained network's BatchNorm statistics are re-estimated."""
 
 
 class KnnJudge:
-    """Judges by the accuracy of k-NN.
+    """Judges a backbone by the accuracy of k-NN classification.
 
     Args:
         train, test: images with labels.
-        config: how to compare.
+        config: how k-NN classifies.
 
     Raises:
-        UserError: the two sides' classes differ, k is above n, or the crop does not fit.
+        UserError: images have no labels, train and test have different classes, k is larger than the number of
+            training images, or the crop does not fit.
     """
 
     def __init__(self, train: Images, test: Images, config: KnnConfig):
@@ -43,13 +44,13 @@ class KnnJudge:
         self._config = config
 
     def training_images(self) -> Iterator[Tensor]:
-        """Batches of some training images' centre crops."""
+        """Centre crops of at most ``BATCHNORM_IMAGES`` training images, float32 [batch, 3, size, size] at a time."""
         config = self._config
         sample = permutation(config.seed, 0, len(self._train))[:BATCHNORM_IMAGES].tolist()
         return read_batches(self._train, chunks(sample, config.batch_size), config.workers)
 
     def figures(self, backbone: Backbone) -> dict[str, float]:
-        """The accuracy in percent."""
+        """The accuracy on the test images in percent."""
         config = self._config
         train_nc, test_mc = (
             pooled_features(backbone, crops, range(len(crops)), config.batch_size, config.workers)
@@ -60,22 +61,32 @@ class KnnJudge:
         return {"accuracy": _percent(answers == self._test_labels)}
 
     def majority_figures(self) -> dict[str, float]:
-        """The accuracy of always answering the commonest training class."""
+        """The accuracy in percent of always answering the commonest training class."""
         commonest = self._train_labels.bincount().argmax()
         return {"accuracy": _percent(self._test_labels == commonest)}
 
 
 def knn_classify(train_nc: Tensor, labels_n: Tensor, test_mc: Tensor, k: int, chunk: int = 1024) -> Tensor:
-    """The class, int64 [m], for which the k training features of largest cosine vote, as exp(cosine / 0.07).
+    """Classifies each test feature by its k training features of largest cosine.
 
-    Of classes with equal votes the lower wins. ``chunk`` test features at a time bound the memory.
+    Each of the k votes for its class with weight exp(cosine / 0.07). Of classes with equal votes the lower one wins.
+
+    Args:
+        train_nc: training features, float32 [n, c].
+        labels_n: their classes, int64 [n].
+        test_mc: test features, float32 [m, c].
+        k: neighbours that vote.
+        chunk: test features worked on at a time, which bounds the memory.
+
+    Returns:
+        The classes, int64 [m].
     """
     train_nc = normalize(train_nc)
     classes = int(labels_n.max()) + 1
     answers = []
     for part_mc in normalize(test_mc).split(chunk):
         cosines_mk, neighbours_mk = (part_mc @ train_nc.T).topk(k)
-        # Subtracting each row's best changes no vote and keeps exp from growing large.
+        # Subtracting each row's largest cosine scales all votes of the row alike, and no weight exceeds 1.
         weights_mk = ((cosines_mk - cosines_mk[:, :1]) / TEMPERATURE).exp()
         votes = weights_mk.new_zeros(len(part_mc), classes).scatter_add_(1, labels_n[neighbours_mk], weights_mk)
         answers.append(votes.argmax(1))
@@ -89,7 +100,10 @@ def _labels(images: Images) -> Tensor:
 
 
 def _check_same_classes(train: Images, test: Images) -> None:
-    """Class numbers come from sorted names, so both sides must have the same names."""
+    """Raises a UserError if both sides' class names are known and differ.
+
+    Classes are numbered in the order of their sorted names, so that other names would give the numbers other meanings.
+    """
     if train.classes is None or test.classes is None or train.classes == test.classes:
         return
     odd = sorted(set(train.classes) ^ set(test.classes))[0]

@@ -1,1 +1,1 @@
-"""Judging a backbone by the classes of pixels."""
+"""Judges a backbone by segmentation: classifying the pixels of images."""

@@ -1,6 +1,7 @@
-"""Random scale, crop, flip and photometric distortion of a training image with its mask (method, section 6).
+"""Random scale, crop, flip and colour distortion of a training image with its mask.
 
-Every draw is Philox at (epoch, sample), so that a sample looks the same whichever worker prepares it.
+All random numbers come from Philox at the counter (epoch, sample), so that a sample looks the same whichever worker
+process prepares it.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ _SCALE_DRAW, _DISTORTION_DRAW, _WHETHER_DRAW, _FIRST_CROP_DRAW = range(4)
 SCALE_RATIO = (0.5, 2.0)
 CROP_TRIES = 10
 LARGEST_SHARE = 0.75
-"""A crop is redrawn while one class covers more of its labelled pixels than this."""
+"""A crop is drawn again, ``CROP_TRIES`` crops in all, while one class has a larger share of its labelled pixels."""
 BRIGHTNESS = 32 / 255
 CONTRAST = SATURATION = 0.5
 HUE = 18 / 360
@@ -27,12 +28,12 @@ HUE = 18 / 360
 
 @dataclass(frozen=True)
 class SegmentationAugmentation:
-    """mmsegmentation's training pipeline.
+    """The steps of mmsegmentation's training pipeline, with torchvision's colour operations.
 
     Attributes:
-        crop: side of the square crop in pixels; a smaller image is padded with grey and ignored labels.
-        ignore_index: label of the padding.
-        seed: key of all draws.
+        crop: side of the square crop in pixels; a smaller image is padded with grey pixels and ignored labels.
+        ignore_index: label of the padding, and of other pixels without a class.
+        seed: key of all random numbers.
     """
 
     crop: int
@@ -40,7 +41,11 @@ class SegmentationAugmentation:
     seed: int
 
     def __call__(self, item: MaskedImage, epoch: int, index: int) -> MaskedImage:
-        """The sample ``index`` as it is seen in ``epoch``: uint8 [3, crop, crop] and int64 [crop, crop]."""
+        """Distorts ``item``, the sample ``index``, as it is seen in ``epoch``.
+
+        Returns:
+            Pixels uint8 [3, crop, crop] with their mask int64 [crop, crop].
+        """
 
         def draws(draw: int) -> np.ndarray:
             return sample_uniforms(self.seed, epoch, SEGMENTATION_VIEW, draw, np.array([index]))[0]
@@ -58,9 +63,15 @@ class SegmentationAugmentation:
 
 
 def distort(pixels: Tensor, strengths: np.ndarray, whether: np.ndarray) -> Tensor:
-    """Brightness, contrast, saturation and hue of uint8 [3, H, W], each applied with probability 1/2.
+    """Changes brightness, contrast, saturation and hue, each of them with probability 1/2.
 
-    ``strengths`` and ``whether`` are four numbers in [0, 1) each, in that order; strength 1/2 is none.
+    Args:
+        pixels: uint8 [3, H, W].
+        strengths: float64 [4] in [0, 1), one for each operation in this order; 1/2 changes nothing.
+        whether: float64 [4] in [0, 1); an operation is applied where this is below 1/2.
+
+    Returns:
+        uint8 [3, H, W].
     """
     brightness, contrast, saturation, hue = strengths
     steps = (
@@ -86,6 +97,7 @@ def _scale(item: MaskedImage, ratio: float) -> MaskedImage:
 
 
 def _pad(item: MaskedImage, side: int, ignore_index: int) -> MaskedImage:
+    """Pads the right and the bottom to at least ``side`` pixels, with ImageNet's mean colour."""
     height, width = item.mask.shape
     missing = [0, 0, max(0, side - width), max(0, side - height)]
     grey = functional.pad(item.pixels, missing, fill=[124, 116, 104])
@@ -93,6 +105,7 @@ def _pad(item: MaskedImage, side: int, ignore_index: int) -> MaskedImage:
 
 
 def _crop(item: MaskedImage, side: int, top: float, left: float) -> MaskedImage:
+    """Cuts out a square; ``top`` and ``left`` in [0, 1) choose one of the possible positions."""
     height, width = item.mask.shape
     rows, columns = (
         slice(start, start + side) for start in (int(top * (height - side + 1)), int(left * (width - side + 1)))
@@ -101,5 +114,6 @@ def _crop(item: MaskedImage, side: int, top: float, left: float) -> MaskedImage:
 
 
 def _largest_share(mask: Tensor, ignore_index: int) -> float:
+    """The commonest class's share of the labelled pixels; 0 where there are none."""
     labelled = mask[mask != ignore_index]
     return 0.0 if not len(labelled) else (torch.bincount(labelled).max() / len(labelled)).item()

@@ -9,7 +9,15 @@ from vicregl_fast.seeds import check_seed
 
 @dataclass(frozen=True)
 class Labels:
-    """What mask pixels mean: 0 to ``classes`` - 1 are classes, ``ignore_index`` is nothing."""
+    """What the values of mask pixels mean.
+
+    Attributes:
+        classes: number of classes; the values 0 to ``classes`` - 1 name them.
+        ignore_index: value of pixels that count neither in training nor in the score.
+
+    Raises:
+        UserError: fewer than two classes.
+    """
 
     classes: int
     ignore_index: int
@@ -21,11 +29,11 @@ class Labels:
 
 @dataclass(frozen=True)
 class SegmentationConfig:
-    """How the head is trained; every image is then segmented whole.
+    """How the linear head is trained. Each field's text is the help of its command-line option.
 
-    The protocol ``cached`` is quick: each training image goes through the backbone once, whole and
-    undistorted, and the head learns from the maps in memory. ``augmented`` is the published protocol in
-    kind: every iteration sees random scales, crops, flips and colours, through the backbone.
+    The protocol ``cached`` is quick: each training image goes through the backbone once, whole and undistorted, and
+    the head learns from the maps kept in memory. ``augmented`` is like the published protocol: in every iteration the
+    backbone sees new random scales, crops, flips and colours. With either, validation images are segmented whole.
     """
 
     protocol: str = option(
@@ -35,7 +43,7 @@ class SegmentationConfig:
     batch_size: int = option(16, "images a step")
     lr: float = option(0.1, "learning rate at the start; the published 0.01 wants 40,000 steps")
     crop: int = option(256, "pixels of a side of the crops of the augmented protocol")
-    seed: int = option(0, "of order, crops, head, dropout and the untrained network")
+    seed: int = option(0, "seed of the order, crops, head, dropout and the untrained network")
     workers: int = option(default_workers(), "processes that decode images")
 
     def __post_init__(self) -> None:

@@ -14,7 +14,11 @@ END_LR = 1e-4
 
 
 class LinearHead(nn.Sequential):
-    """BatchNorm, dropout of whole channels, 1×1 convolution (method, section 6; mmsegmentation's head)."""
+    """BatchNorm, dropout of whole channels, 1×1 convolution (docs/method.md, Evaluation).
+
+    The dropout rate and the initial weights of the convolution are mmsegmentation's. Takes maps float32 [b, C, h, w],
+    gives logits float32 [b, classes, h, w].
+    """
 
     def __init__(self, channels: int, classes: int, dropout: float = 0.1):
         convolution = nn.Conv2d(channels, classes, 1)
@@ -24,17 +28,21 @@ class LinearHead(nn.Sequential):
 
 
 def resize_logits(logits: Tensor, mask: Tensor) -> Tensor:
-    """Logits [b, classes, h, w] to the size of ``mask`` [b, H, W], bilinearly."""
+    """Resizes logits float32 [b, classes, h, w] bilinearly to [b, classes, H, W], the size of ``mask`` [b, H, W]."""
     return interpolate(logits, mask.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def train_head(
     head: LinearHead, batches: Iterable[tuple[Tensor, Tensor]], iterations: int, lr: float, ignore_index: int
 ) -> None:
-    """One step on each of ``iterations`` batches of maps [b, C, h, w] and masks [b, H, W].
+    """Trains a head by SGD with momentum 0.9 and weight decay 5e-4, one step a batch, and leaves it in eval mode.
 
-    SGD with momentum 0.9 and weight decay 5e-4; the rate falls from ``lr`` to 1e-4 with power 0.9. The head
-    is left in eval mode.
+    Args:
+        head: changed in place.
+        batches: ``iterations`` pairs of maps float32 [b, C, h, w] and masks int64 [b, H, W], on the head's device.
+        iterations: number of steps.
+        lr: learning rate of the first step; it falls towards 1e-4 with power 0.9.
+        ignore_index: label of pixels that have no part in the loss.
     """
     optimiser = torch.optim.SGD(head.parameters(), lr, momentum=0.9, weight_decay=5e-4)
     head.train()
@@ -42,7 +50,7 @@ def train_head(
         for group in optimiser.param_groups:
             group["lr"] = END_LR + (lr - END_LR) * (1 - iteration / iterations) ** 0.9
         logits = resize_logits(head(maps), masks)
-        # A sum and a count, not the mean: the mean of no labelled pixel at all is not a number.
+        # A sum and a count in place of the mean, which is NaN where a batch has no labelled pixel.
         labelled = (masks != ignore_index).sum().clamp(min=1)
         loss = cross_entropy(logits, masks, ignore_index=ignore_index, reduction="sum") / labelled
         optimiser.zero_grad()

@@ -1,4 +1,4 @@
-"""Linear segmentation of frozen features: the paper's measure of local quality (method, section 6)."""
+"""Linear segmentation of frozen features: how the paper judges local features (docs/method.md, Evaluation)."""
 
 from collections.abc import Iterator
 
@@ -24,14 +24,14 @@ from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.philox import permutation
 
 BATCHNORM_IMAGES = 64
-"""Whole training images on which an untrained network's BatchNorm statistics are re-estimated."""
+"""Number of training images, at most, on which an untrained network's BatchNorm statistics are re-estimated."""
 
 
 class SegmentationJudge:
-    """Judges by the segmentation that a linear head makes of frozen features.
+    """Judges a backbone by how well a linear head on its frozen feature maps segments images.
 
     Args:
-        train, val: images with masks; all are read once, so that what is wrong with one is said before the work begins.
+        train, val: images with masks. All are read once, so that a bad one is reported before any training.
         config: how the head is trained.
 
     Raises:
@@ -43,7 +43,7 @@ class SegmentationJudge:
         self._train_pixels, self._val_pixels = (class_pixels(data, config.workers) for data in (train, val))
 
     def training_images(self) -> Iterator[Tensor]:
-        """Batches of some whole training images, each of one size."""
+        """At most ``BATCHNORM_IMAGES`` whole training images, float32 [b, 3, H, W], in batches of one size."""
         config = self._config
         chosen = permutation(config.seed, 0, len(self._train))[:BATCHNORM_IMAGES].tolist()
         images = [item.pixels for item in whole_images(self._train, config.workers, chosen)]
@@ -51,17 +51,17 @@ class SegmentationJudge:
             yield normalise_bytes(torch.stack([images[index] for index in batch]))
 
     def figures(self, backbone: Backbone) -> dict[str, float]:
-        """mIoU and pixel accuracy in percent."""
+        """mIoU and pixel accuracy on the validation images, in percent."""
         head = fit_head(backbone, self._train, self._config)
         return score_head(backbone, head, self._val, self._config.workers)
 
     def majority_figures(self) -> dict[str, float]:
-        """Those of predicting the commonest training class everywhere."""
+        """mIoU and pixel accuracy, in percent, of predicting the commonest training class everywhere."""
         return majority_figures(self._train_pixels, self._val_pixels)
 
 
 def fit_head(backbone: Backbone, train: MaskedImages, config: SegmentationConfig) -> LinearHead:
-    """A head trained on ``backbone`` by the protocol of ``config``; in eval mode, on the same device."""
+    """Trains a head on the backbone's maps by the protocol of ``config``; returns it in eval mode on that device."""
     if config.protocol == "cached":
         maps = CachedMaps(backbone, train, config.workers)
         batches: Iterator[Batch] = maps.batches(config.batch_size, config.iterations, config.seed)
@@ -78,7 +78,7 @@ def fit_head(backbone: Backbone, train: MaskedImages, config: SegmentationConfig
 
 @torch.inference_mode()
 def score_head(backbone: Backbone, head: LinearHead, val: MaskedImages, workers: int) -> dict[str, float]:
-    """Segments every image whole, at the size of its mask."""
+    """Segments every image whole, at the size of its mask; returns mIoU and pixel accuracy in percent."""
     score = SegmentationScore(val.labels)
     for item in tqdm(whole_images(val, workers), "segmentation", len(val), leave=False):
         mask = item.mask[None]

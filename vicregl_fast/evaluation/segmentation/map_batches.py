@@ -1,6 +1,6 @@
 """Training batches of the linear head: cached maps of whole images, or maps of augmented crops.
 
-Shape letters: b samples, C channels, h×w cells.
+Shape letters: b samples, C channels, h×w cells, H×W pixels of the mask.
 """
 
 from collections import defaultdict
@@ -21,18 +21,19 @@ from vicregl_fast.models.backbone import Backbone, checked_maps
 from vicregl_fast.philox import permutation
 
 LABEL_STRIDE = 4
-"""Cached masks keep every fourth pixel each way: bilinear logits hardly differ within four pixels, and the
-loss, which is most of the work beside a cached map, takes a sixteenth of the time."""
+"""Cached masks keep every fourth pixel in each dimension. Bilinear logits hardly differ within four pixels, and the
+loss, which is most of the work once maps are cached, takes a sixteenth of the time."""
 
 Batch = tuple[Tensor, Tensor]
+"""Maps float32 [b, C, h, w], or the pixels before they pass through the backbone, and their masks int64 [b, H, W]."""
 
 
 class CachedMaps:
-    """Maps of whole training images in memory, as bfloat16: 2 bytes × C × h × w an image.
+    """The maps of all training images, each taken whole, kept in memory: 2·C·h·w bytes an image.
 
     Attributes:
-        maps: bfloat16 [C, h, w] each, on the CPU.
-        masks: int64 [H / 4, W / 4] each.
+        maps: one bfloat16 [C, h, w] for each image, on the CPU.
+        masks: one int64 [H / 4, W / 4], rounded down, for each image, on the CPU.
     """
 
     def __init__(self, backbone: Backbone, data: MaskedImages, workers: int):
@@ -46,8 +47,8 @@ class CachedMaps:
             self.masks.append(mask[0, 0].long())
 
     def batches(self, batch_size: int, iterations: int, seed: int) -> Iterator[Batch]:
-        """``iterations`` batches, each of images of one size, in an order drawn anew for every epoch."""
-        # Masks of one size may belong to maps of two: their sides are rounded down differently.
+        """Yields ``iterations`` batches, each of images of one size, in an order that is drawn anew for every epoch."""
+        # Masks of one size may belong to maps of two sizes, since maps and masks are rounded down differently.
         sizes = [(*part.shape, *mask.shape) for part, mask in zip(self.maps, self.masks, strict=True)]
         epochs = (
             same_size_batches(sizes, batch_size, permutation(seed, epoch, len(sizes)).tolist()) for epoch in count()
@@ -60,7 +61,10 @@ class CachedMaps:
 
 
 def same_size_batches(sizes: Sequence[tuple[int, ...]], batch_size: int, order: Sequence[int]) -> Iterator[list[int]]:
-    """Cuts ``order`` into batches of samples of one size; smaller batches of what is left come last."""
+    """Cuts ``order``, the indices of samples, into batches of samples of the same size; sample k has ``sizes[k]``.
+
+    What fills no batch comes last, in smaller ones.
+    """
     waiting: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index in order:
         group = waiting[sizes[index]]
@@ -78,7 +82,11 @@ def augmented_batches(
     iterations: int,
     workers: int,
 ) -> Iterator[Batch]:
-    """``iterations`` batches of maps of augmented crops with the crops' masks."""
+    """Yields ``iterations`` batches of the maps of augmented crops, with the crops' masks, on the backbone's device.
+
+    Raises:
+        UserError: an image or mask is bad, or the backbone accepts no crops of this size.
+    """
     device = next(backbone.parameters()).device
     epochs = -(-iterations * batch_size // len(data))
     keys = [
@@ -92,20 +100,24 @@ def augmented_batches(
 
 
 def whole_images(data: MaskedImages, workers: int, indices: Sequence[int] | None = None) -> Iterator[MaskedImage]:
-    """Decoded images one by one, all of them or those of ``indices``."""
+    """Yields decoded images with their masks one by one: all of them, or those of ``indices``."""
     order = range(len(data)) if indices is None else indices
     return read_batches(data, chunks(order, 1), workers, _only)
 
 
 @torch.no_grad()
 def map_of(backbone: Backbone, item: MaskedImage) -> Tensor:
-    """The map float32 [1, C, h, w] of a whole image; a UserError where the backbone takes no such size."""
+    """The map of a whole image, float32 [1, C, h, w].
+
+    Raises:
+        UserError: the backbone accepts no image of this size.
+    """
     device = next(backbone.parameters()).device
     return checked_maps(backbone, normalise_bytes(item.pixels)[None].to(device)).map.float()
 
 
 class _Augmented(Dataset):
-    """Pixels and mask of the key (epoch, sample index)."""
+    """Augmented pixels uint8 [3, crop, crop] and mask int64 [crop, crop], by the key (epoch, sample index)."""
 
     def __init__(self, data: MaskedImages, augmentation: SegmentationAugmentation):
         self.data = data

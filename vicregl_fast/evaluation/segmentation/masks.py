@@ -1,4 +1,4 @@
-"""Images with a mask each: which belong together, and what a mask may hold."""
+"""Pairs images with their masks, and checks what the masks hold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,20 +21,30 @@ from vicregl_fast.evaluation.segmentation.config import Labels
 
 @dataclass(frozen=True)
 class MaskedImage:
-    """Decoded pixels uint8 [3, H, W] and their labels int64 [H, W]."""
+    """A decoded image with the labels of its pixels.
+
+    Attributes:
+        pixels: RGB, uint8 [3, H, W].
+        mask: labels, int64 [H, W].
+    """
 
     pixels: Tensor
     mask: Tensor
 
 
 class MaskedImages(Dataset):
-    """Images of one folder with the masks of another, paired by their paths without the extension.
+    """Images of one folder with the masks of another, paired by their relative paths without the extension.
+
+    Args:
+        images, masks: the two folders.
+        labels: what the values in the masks mean.
 
     Attributes:
-        labels: what the masks may hold.
+        labels: as given.
 
     Raises:
-        UserError: a folder is missing or empty, an image has no mask, or a name has two masks.
+        UserError: a folder is missing or has no images, an image has no mask, or two masks differ only in their
+            extension.
     """
 
     def __init__(self, images: Path, masks: Path, labels: Labels):
@@ -55,6 +65,11 @@ class MaskedImages(Dataset):
         return len(self._pairs)
 
     def __getitem__(self, index: int) -> MaskedImage:
+        """Decodes one image and its mask.
+
+        Raises:
+            UserError: one of them does not decode, they differ in size, or the mask holds an unknown label.
+        """
         image_path, mask_path = self._pairs[index]
         pixels = pil_to_tensor(open_image(image_path))
         mask = open_mask(mask_path, self.labels)
@@ -65,10 +80,10 @@ class MaskedImages(Dataset):
 
 
 def open_mask(path: Path, labels: Labels) -> Tensor:
-    """Reads a mask of one number a pixel (grey, palette or 16 bit) as int64 [H, W].
+    """Reads a mask that has one value a pixel (grey, palette or 16 bit) as int64 [H, W].
 
     Raises:
-        UserError: it cannot be decoded, is a colour picture, or holds a label neither class nor ignored.
+        UserError: it cannot be decoded, is a colour picture, or holds a label that is neither a class nor ignored.
     """
     try:
         with Image.open(path) as file:
@@ -88,7 +103,7 @@ def open_mask(path: Path, labels: Labels) -> Tensor:
 
 
 def class_pixels(data: MaskedImages, workers: int) -> Tensor:
-    """Decodes every image and mask once, and so checks them all; gives each class's pixels, int64 [classes].
+    """Counts the pixels of each class, int64 [classes]. Decodes every image and mask, and so checks them all.
 
     Raises:
         UserError: an image or mask is bad, or no pixel has a class.
@@ -101,6 +116,6 @@ def class_pixels(data: MaskedImages, workers: int) -> Tensor:
 
 
 def _count(labels: Labels, items: Sequence[MaskedImage]) -> Tensor:
-    """Counts in the worker, so that only counts travel."""
+    """Counts the pixels of each class, int64 [classes]; runs in the worker process, which then sends no masks."""
     masks = torch.cat([item.mask.flatten() for item in items])
     return masks[masks != labels.ignore_index].bincount(minlength=labels.classes)

@@ -1,4 +1,4 @@
-"""How well predicted masks agree with the true ones, over a whole set."""
+"""How well predicted masks agree with the true ones, over a whole data set."""
 
 from torch import Tensor
 from torchmetrics.classification import MulticlassJaccardIndex
@@ -9,9 +9,8 @@ from vicregl_fast.evaluation.segmentation.config import Labels
 class SegmentationScore:
     """mIoU and pixel accuracy from one confusion matrix over all pixels that are not ignored.
 
-    A class that is neither predicted nor true anywhere has no IoU and is left out of the mean
-    (torchmetrics' macro average gives it weight 0); a class that is only predicted, or only true, counts as
-    0. So does mmsegmentation.
+    A class that is neither predicted nor true anywhere has no IoU and is left out of the mean (torchmetrics' macro
+    average gives it weight 0). A class that is only predicted, or only true, counts as 0. mmsegmentation does the same.
     """
 
     def __init__(self, labels: Labels):
@@ -21,20 +20,23 @@ class SegmentationScore:
         )
 
     def update(self, predictions: Tensor, masks: Tensor) -> None:
-        """Counts predicted classes against true ones, int64 of the same shape."""
+        """Adds predicted classes and true ones to the confusion matrix; both are int64 of the same shape."""
         self._jaccard.update(predictions.cpu(), masks.cpu())
 
     def figures(self) -> dict[str, float]:
-        """Both figures in percent."""
+        """mIoU and pixel accuracy in percent."""
         confusion: Tensor = self._jaccard.confmat
         accuracy = confusion.diag().sum() / confusion.sum()
         return {"mIoU": 100 * self._jaccard.compute().item(), "pixel accuracy": 100 * accuracy.item()}
 
 
 def majority_figures(pixels_train: Tensor, pixels_test: Tensor) -> dict[str, float]:
-    """The figures of predicting the commonest training class everywhere, from pixels of each class [classes].
+    """mIoU and pixel accuracy, in percent, of predicting the commonest training class everywhere.
 
-    Its IoU is its share of the pixels; every other class that occurs counts as 0.
+    The IoU of that class is its share of the test pixels; every other class in the test set has IoU 0.
+
+    Args:
+        pixels_train, pixels_test: number of pixels of each class, int64 [classes].
     """
     commonest = pixels_train.argmax()
     share = (pixels_test[commonest] / pixels_test.sum()).item()
