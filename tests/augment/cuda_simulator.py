@@ -9,9 +9,9 @@ import sys
 import numpy as np
 from numba import cuda
 
-from tests.augment.cuda_cases import RECIPE, batch, parameters
+from tests.augment.cuda_cases import NAMES, RECIPE, batch, parameters
 from vicregl_fast.augment.cuda_backend.bfloat16 import bfloat16_encoder
-from vicregl_fast.augment.cuda_backend.finish import finish_kernel
+from vicregl_fast.augment.cuda_backend.finish import RUN, SIDE, finish_kernel
 from vicregl_fast.augment.cuda_backend.launch import Tiles, launch
 from vicregl_fast.augment.cuda_backend.samples import SAMPLE, fill_samples
 
@@ -48,7 +48,13 @@ def main(path: str) -> None:
     halves, bits = np.zeros_like(views[last], np.float16), np.zeros_like(views[last], np.int16)
     for kernel, stored in ((finish, halves), (finish_kernel(bfloat16_encoder(_float_as_int)), bits)):
         kernel[(2, 2, 1), (8, 2)](samples[last], levels[last], totals[last], RECIPE.solarise_threshold, stored)
-    made = {"views": views, "halves": halves, "bfloat16_bits": bits}
+    # In the largest block and with the widest blur, which fill the shared memory.
+    blurred = slice(NAMES.index("blur"), NAMES.index("blur") + 1)
+    full = np.zeros_like(views[blurred])
+    finish[(1, 1, 1), (SIDE, SIDE // RUN)](
+        samples[blurred], levels[blurred], totals[blurred], RECIPE.solarise_threshold, full
+    )
+    made = {"views": views, "halves": halves, "bfloat16_bits": bits, "full": full}
     images_nyxc = {name: array.reshape(-1, RECIPE.size, RECIPE.size, 3) for name, array in made.items()}
     np.savez(path, levels=levels, **images_nyxc)
 

@@ -13,7 +13,7 @@ import torch
 from dataprep.errors import UserError
 from tests.augment.cuda_cases import ALONE, NAMES, RECIPE, batch, parameters
 from vicregl_fast.augment import backends, normalisation, reference
-from vicregl_fast.augment.cuda_backend.samples import SAMPLE, fill_samples
+from vicregl_fast.augment.cuda_backend.samples import LARGEST_RADIUS, SAMPLE, fill_samples
 from vicregl_fast.augment.scalars import window
 
 pytest.importorskip("numba_cuda")
@@ -69,6 +69,13 @@ def test_every_operation_alone_is_the_references(simulated, name):
     torch.testing.assert_close(made, expected, rtol=0, atol=0.01)
     if name in ALONE and not {"boxes", "flip"} & set(ALONE[name]):
         assert (made - levels).abs().max() > 5, "the operation has changed nothing"
+
+
+def test_the_largest_block_makes_the_same_of_the_widest_blur(simulated):
+    """Its tile and margin fill the shared memory to the last value."""
+    row = NAMES.index("blur")
+    assert np.ceil(3 * parameters().sigma[row]) == LARGEST_RADIUS
+    assert torch.equal(simulated["full"], simulated["views"][row : row + 1])
 
 
 def test_narrow_types_are_rounded_as_torch_rounds(simulated):
