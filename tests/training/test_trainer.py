@@ -114,17 +114,6 @@ def test_resuming_reads_no_metrics_back(beton: Path, tmp_path: Path) -> None:
     assert rows(run) == []  # neither trained nor validated again
 
 
-def test_leaving_broken_images_out_may_be_decided_later(tmp_path: Path) -> None:
-    """The error of an image that does not decode advises it, and it comes in the middle of a run."""
-    folder = RunFolder(tmp_path / "run")
-    for more in ({}, {"data__on_error": "skip", "data__workers": 2}):
-        config = parse_config(tiny_options(Path("train.beton"), folder.path, **more))
-        folder.check(config)
-        folder.claim(config)
-    with pytest.raises(UserError, match=r"model.expander was 32 and now is 33"):
-        folder.check(parse_config(tiny_options(Path("train.beton"), folder.path, model__expander=33)))
-
-
 def test_a_checkpoint_of_another_format_of_numbers_goes_on_in_this_one() -> None:
     """As a job that began in fp32 and is requeued to a V100, where auto is fp16."""
     single, half = (
