@@ -1,8 +1,9 @@
 """Which draw of a sample's counter decides what, so that no two choices ever share a random word.
 
 A counter is (epoch, sample, view, draw) and gives four words (see ``philox``). A new choice takes a number or a word
-that is free. Never give a number another meaning: this would change the results of every run. ``augment/operations.py``
-says what each word of draws 10 to 13 decides.
+that is free: the words 1 to 3 of draw 10, 2 and 3 of draw 12, and all of draw 14 and above are. Never give a number
+another meaning: this would change the results of every run. ``augment/operations.py`` says what each word of draws 10
+to 13 decides.
 """
 
 CROP_TRIES = 10

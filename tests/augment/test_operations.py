@@ -76,5 +76,7 @@ def test_a_column_is_known_by_its_name() -> None:
     parameters = ViewParameters.of_crops(np.array([[0, 0, 4, 4]] * 2, np.int32))
     parameters.column("grey")[1] = True
     parameters.column("hue")[0] = 0.25
-    assert parameters.chosen.tolist() == [[False] * 5, [False, False, True, False, False]]
-    assert parameters.factors.tolist() == [[1, 1, 1, 0.25], [1, 1, 1, 0]]
+    assert parameters.chosen.tolist() == [[False] * len(CHANCES), [each.name == "grey" for each in CHANCES]]
+    neutral = [each.neutral for each in ADJUSTMENTS]
+    changed = [0.25 if each.name == "hue" else each.neutral for each in ADJUSTMENTS]
+    assert parameters.factors.tolist() == [changed, neutral]

@@ -9,7 +9,7 @@ from vicregl_fast.data.config import EngineChoice, EngineName
 from vicregl_fast.data.engine import Engine, Feed
 from vicregl_fast.data.engine_feed import EngineFeed
 from vicregl_fast.data.image_folder import ImageFolder
-from vicregl_fast.data.leaving_out import LeavingOut
+from vicregl_fast.data.skip_undecodable import SkipUndecodable
 from vicregl_fast.data.source import Source, is_shard_folder
 from vicregl_fast.data.store import Images, Store
 from vicregl_fast.data.stored_images import StoredImages, open_jpegs
@@ -134,7 +134,7 @@ def _feed_torchvision(store: Store, maker: ViewMaker, options: FeedOptions) -> F
 
 
 def _engine_feed(engine: Engine, maker: ViewMaker, options: FeedOptions) -> EngineFeed:
-    return EngineFeed(LeavingOut(engine) if options.on_error == "skip" else engine, maker)
+    return EngineFeed(SkipUndecodable(engine) if options.on_error == "skip" else engine, maker)
 
 
 _ENGINES: dict[EngineName, _Engine] = {

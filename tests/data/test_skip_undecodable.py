@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vicregl_fast.augment.decoded_batch import DecodedBatch
-from vicregl_fast.data.leaving_out import LeavingOut
+from vicregl_fast.data.skip_undecodable import SkipUndecodable
 from vicregl_fast.data.store import Undecodable
 
 IMAGES = [np.full((2 + k, 3, 3), k, np.uint8) for k in range(10)]
@@ -31,7 +31,7 @@ class Flawed:
 
 def test_a_sound_image_of_the_batch_takes_the_place(capsys: pytest.CaptureFixture[str]) -> None:
     flawed = Flawed()
-    engine = LeavingOut(flawed)
+    engine = SkipUndecodable(flawed)
     for _ in range(2):
         batch = engine.decode(np.array([3, 5, 7, 9]))
         assert batch.indices.tolist() == batch.labels.tolist() == [5, 5, 5, 9]
@@ -47,4 +47,4 @@ def test_a_sound_image_of_the_batch_takes_the_place(capsys: pytest.CaptureFixtur
 
 def test_a_batch_without_a_sound_image_stops() -> None:
     with pytest.raises(Undecodable, match="image 3, 7 of some"):
-        LeavingOut(Flawed()).decode(np.array([3, 7]))
+        SkipUndecodable(Flawed()).decode(np.array([3, 7]))

@@ -8,7 +8,7 @@ from vicregl_fast.data.engine import Engine
 from vicregl_fast.data.store import Undecodable
 
 
-class LeavingOut:
+class SkipUndecodable:
     """Wraps an engine, and puts the first sound image of the batch in the place of each that does not decode.
 
     In this way batches keep their size, which must be the same in all processes that train together. A broken image is
