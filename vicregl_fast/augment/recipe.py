@@ -100,7 +100,7 @@ def view_recipes(config: ViewsConfig) -> tuple[ViewRecipe, ...]:
 
 
 def _group(count: int, size: int, crop: CropRule) -> tuple[ViewRecipe, ...]:
-    """Recipes of ``count`` views, numbered from 0: even ones are always blurred, odd ones rarely, but some solarised."""
+    """``count`` recipes, numbered from 0: even views are always blurred, odd ones rarely, and some solarised."""
     even = ViewRecipe(size, crop, blur_probability=1.0, solarise_probability=0.0)
     odd = ViewRecipe(size, crop, blur_probability=0.1, solarise_probability=0.2)
     return tuple(odd if view % 2 else even for view in range(count))
