@@ -52,7 +52,7 @@ def made_on(device: torch.device, backend: Backend = "torch", busy: bool = False
     )
     order = [np.arange(8) + 8 * number for number in range(BATCHES)]
     seen = []
-    with ViewLoader(Pinned(), maker, order, epoch=0) as loader:
+    with ViewLoader(Pinned(), maker, order, epoch=0) as loader:  # type: ignore[arg-type]  # has no store
         for batch in loader:
             if busy:  # what the consumer launches must see whole views, and may outlive the batch
                 product = torch.ones(2048, 2048, device=device) @ torch.ones(2048, 2048, device=device)
@@ -71,6 +71,7 @@ def test_views_and_matches_are_the_cpu_s(backend: Backend, cuda: torch.device) -
             difference = (view.cpu() - expected).abs()
             # One level either side of a threshold or a rounding is all that may differ.
             assert difference.mean() < 0.02 and (difference > 0.1).float().mean() < 0.02
+        assert ours.labels is not None and right.labels is not None
         assert torch.equal(ours.labels.cpu(), right.labels)
         for direction, kept in right.matches.items():
             assert torch.equal(ours.matches[direction].queries.cpu(), kept.queries)

@@ -45,13 +45,12 @@ def drawn(samples: int, grids: Sequence[int], d: int, big_d: int, seed: int) -> 
 
 def random_matches(
     direction: Direction, samples: int, cells: Sequence[int], generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+) -> Matches[Tensor]:
     """Ascending query cells and any neighbours, int64 [n, kept] each, between views of so many ``cells``."""
     kept = min(direction.gamma or cells[direction.query], cells[direction.query])
     shuffled = torch.rand(samples, cells[direction.query], generator=generator).argsort(1)
-    return shuffled[:, :kept].sort(1).values, torch.randint(
-        cells[direction.neighbour], (samples, kept), generator=generator
-    )
+    neighbours = torch.randint(cells[direction.neighbour], (samples, kept), generator=generator)
+    return Matches(shuffled[:, :kept].sort(1).values, neighbours)
 
 
 def with_gradients(
@@ -65,3 +64,28 @@ def with_gradients(
     terms.total.backward()
     assert all(map(torch.equal, leaves, (*embeddings, *maps))), "inputs stay as they were"
     return terms, [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
+
+
+def inputs_on(
+    device: torch.device, dtype: torch.dtype, config: LossConfig, grids: tuple[int, ...]
+) -> tuple[VICRegLLoss, list[Tensor], dict[Direction, Matches[Tensor]]]:
+    """The loss, embeddings and maps that want gradients, and location matches."""
+    embeddings, maps, _ = drawn(24, grids, d=16, big_d=40, seed=3)
+    generator = torch.Generator().manual_seed(5)
+    loss = VICRegLLoss(config, len(grids))
+    cells = [grid**2 for grid in grids]
+    matches = {
+        direction: random_matches(direction, 24, cells, generator).map(lambda numbers: numbers.to(device))
+        for direction in loss.plan.location
+    }
+    return loss, [tensor.to(device, dtype).requires_grad_() for tensor in (*embeddings, *maps)], matches
+
+
+def loss_on(
+    config: LossConfig, grids: tuple[int, ...], device: torch.device, dtype: torch.dtype
+) -> tuple[LossTerms, list[Tensor]]:
+    """The loss of ``inputs_on``, and its gradients in float64 on the CPU."""
+    loss, leaves, matches = inputs_on(device, dtype, config, grids)
+    terms = loss(leaves[: len(grids)], leaves[len(grids) :], matches)
+    terms.total.backward()
+    return terms, [leaf.grad.double().cpu() for leaf in leaves if leaf.grad is not None]

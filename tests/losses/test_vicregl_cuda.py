@@ -3,35 +3,14 @@
 import pytest
 import torch
 
-from tests.losses.inputs import drawn, random_matches
+from tests.losses.inputs import inputs_on, loss_on
 from vicregl_fast.losses.config import LossConfig
-from vicregl_fast.losses.vicregl import LossTerms, VICRegLLoss
-
-pytestmark = pytest.mark.gpu
 
 
-Inputs = tuple[VICRegLLoss, list[torch.Tensor], dict]
-
-
-def inputs_on(device: torch.device, dtype: torch.dtype, config: LossConfig, grids: tuple[int, ...]) -> Inputs:
-    """The loss, embeddings and maps that want gradients, and location matches."""
-    embeddings, maps, _ = drawn(24, grids, d=16, big_d=40, seed=3)
-    generator = torch.Generator().manual_seed(5)
-    loss = VICRegLLoss(config, len(grids))
-    matches = {
-        direction: tuple(m.to(device) for m in random_matches(direction, 24, [grid**2 for grid in grids], generator))
-        for direction in loss.plan.location
-    }
-    return loss, [tensor.to(device, dtype).requires_grad_() for tensor in (*embeddings, *maps)], matches
-
-
-def on_device(
-    config: LossConfig, grids: tuple[int, ...], device: torch.device, dtype: torch.dtype
-) -> tuple[LossTerms, list[torch.Tensor]]:
-    loss, leaves, matches = inputs_on(device, dtype, config, grids)
-    terms = loss(leaves[: len(grids)], leaves[len(grids) :], matches)
-    terms.total.backward()
-    return terms, [leaf.grad.double().cpu() for leaf in leaves]
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """The GPU; and the CPU, on which the number formats are compared, and this file is tried everywhere."""
+    return torch.device("cpu") if request.param == "cpu" else request.getfixturevalue("cuda")
 
 
 @pytest.mark.parametrize("grids", [(7, 7), (7, 7, 3, 3)])
@@ -40,15 +19,15 @@ def on_device(
 )
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-9), (torch.float32, 1e-4)])
 def test_loss_and_gradients_are_the_cpu_s(
-    cuda: torch.device,
+    device: torch.device,
     options: dict,
     grids: tuple[int, ...],
     dtype: torch.dtype,
     tolerance: float,
 ) -> None:
     config = LossConfig(**options)
-    expected, expected_gradients = on_device(config, grids, torch.device("cpu"), torch.float64)
-    terms, gradients = on_device(config, grids, cuda, dtype)
+    expected, expected_gradients = loss_on(config, grids, torch.device("cpu"), torch.float64)
+    terms, gradients = loss_on(config, grids, device, dtype)
     assert terms.by_name.keys() == expected.by_name.keys()
     for name, value in expected.by_name.items():
         torch.testing.assert_close(terms.by_name[name].double().cpu(), value, rtol=tolerance, atol=tolerance, msg=name)
@@ -56,11 +35,12 @@ def test_loss_and_gradients_are_the_cpu_s(
         assert (gradient - right).norm() <= tolerance * right.norm()
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("options", [{}, {"preset": "official"}, {"criterion": "simclr"}])
 def test_a_step_never_waits_for_the_device(cuda: torch.device, options: dict) -> None:
     """Beyond the first, which lays the slots out."""
     config, grids = LossConfig(**options), (7, 7, 3, 3)
-    on_device(config, grids, cuda, torch.float32)
+    loss_on(config, grids, cuda, torch.float32)
     loss, leaves, matches = inputs_on(cuda, torch.float32, config, grids)
     torch.cuda.set_sync_debug_mode("error")
     try:

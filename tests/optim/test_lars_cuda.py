@@ -15,16 +15,17 @@ def test_steps_agree_with_the_reference(cuda: torch.device) -> None:
     expected = [(p.detach().double(), torch.zeros_like(p).double()) for p in parameters]
     optimizer = LARS(parameters, lr=0.3, weight_decay=0.01, momentum=0.8)
     for _ in range(4):
-        for parameter in parameters:
-            parameter.grad = torch.randn(parameter.shape, generator=generator).to(cuda)
+        gradients = [torch.randn(parameter.shape, generator=generator).to(cuda) for parameter in parameters]
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
         torch.cuda.set_sync_debug_mode("error")
         try:
             optimizer.step()
         finally:
             torch.cuda.set_sync_debug_mode("default")
         expected = [
-            lars_step_reference(p, parameter.grad.double(), m, lr=0.3, weight_decay=0.01, momentum=0.8)
-            for parameter, (p, m) in zip(parameters, expected, strict=True)
+            lars_step_reference(p, gradient.double(), m, lr=0.3, weight_decay=0.01, momentum=0.8)
+            for gradient, (p, m) in zip(gradients, expected, strict=True)
         ]
     for parameter, (right, momentum) in zip(parameters, expected, strict=True):
         torch.testing.assert_close(parameter.detach().double(), right, rtol=1e-4, atol=1e-6)

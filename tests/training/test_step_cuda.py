@@ -38,7 +38,7 @@ def prepared(device: torch.device, precision: str, compiled: bool = False) -> tu
     matches = {direction: kept.map(lambda cells: cells.to(device)) for direction, kept in made.matches.items()}
     batch = ViewBatch(made.indices, tuple(view.to(device) for view in made.views), None, matches)
     optimizer = build_optimizer(OptimConfig(name="adamw"), network)
-    wrapped = torch.compile(network) if compiled else network
+    wrapped: torch.nn.Module = torch.compile(network) if compiled else network  # type: ignore[assignment]
     return TrainingStep(wrapped, criterion, optimizer, Precision(precision, device.type)), batch
 
 
@@ -54,6 +54,7 @@ def test_every_number_format_learns(cuda: torch.device, precision: str, toleranc
     results = [step(batch, RATE)]
     hook.remove()
     (outputs,) = made
+    assert outputs.embeddings is not None and outputs.maps is not None
     assert {each.dtype for each in (*outputs.embeddings, *outputs.maps)} == {step.precision.dtype}
     results += [step(batch, RATE) for _ in range(24)]
     assert abs(results[0].loss - exact) <= tolerance * exact
