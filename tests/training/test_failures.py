@@ -18,9 +18,9 @@ from vicregl_fast.training.processes import join_processes
 from vicregl_fast.training.step import BatchLosses, StepResult, TrainingStep
 from vicregl_fast.training.trainer import Trainer
 
-GOOD = StepResult(1.0, {}, finite=True)
-BAD_LOSS = StepResult(math.nan, {}, finite=False)
-BAD_GRADIENT = StepResult(1.0, {}, finite=False)
+GOOD = StepResult(1.0, {}, finite=True, details=dict)
+BAD_LOSS = StepResult(math.nan, {}, finite=False, details=dict)
+BAD_GRADIENT = StepResult(1.0, {}, finite=False, details=dict)
 
 
 def test_only_failures_in_a_row_are_too_many() -> None:

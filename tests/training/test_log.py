@@ -21,7 +21,7 @@ def test_a_resumed_log_goes_on_after_its_checkpoint(tmp_path: Path) -> None:
             log.write(step, {"loss": float(step)})
     with open(metrics, "a") as file:
         file.write('{"step": 40, "lo')  # killed while writing
-    with MetricsLog(metrics, events, 20, validated_step=20) as log:
+    with MetricsLog(metrics, events, 20) as log:
         log.write(30, {"loss": -1.0})
     assert rows(metrics) == [
         {"step": 10, "loss": 10.0},
@@ -46,15 +46,15 @@ def test_what_is_not_finite_is_left_out_of_a_row(tmp_path: Path) -> None:
     assert scalars(tmp_path / "tensorboard") == {"epoch": [(4, 1.0)]}
 
 
-@pytest.mark.parametrize(("validated", "kept"), [(4, [4, 4]), (0, [4])])
-def test_a_validation_that_will_be_made_again_is_dropped(tmp_path: Path, validated: int, kept: list[int]) -> None:
+@pytest.mark.parametrize(("again", "kept"), [(False, [4, 4]), (True, [4])])
+def test_a_validation_that_will_be_made_again_is_dropped(tmp_path: Path, again: bool, kept: list[int]) -> None:
     metrics, events = tmp_path / "metrics.jsonl", tmp_path / "tensorboard"
     with MetricsLog(metrics, events, 0) as log:
         log.write(2, {"val_loss": 2.0})
         log.write(4, {"loss": 1.0})
         log.write(4, {"val_loss": 1.0})
         log.write(5, {"loss": 1.0})
-    with MetricsLog(metrics, events, 4, validated):
+    with MetricsLog(metrics, events, 4, again):
         pass
     assert [row["step"] for row in rows(metrics)] == [2, *kept]
     assert "val_loss" in rows(metrics)[0]

@@ -40,6 +40,43 @@ def test_a_validation_that_was_cut_off_is_made_up_for(
     assert len([row for row in rows(run) if "val_loss" in row]) == 1
 
 
+def validated_steps(run: Path) -> list[int]:
+    return [row["step"] for row in rows(run) if "val_loss" in row]
+
+
+def test_a_validation_of_steps_that_are_done_again_is_made_again(
+    beton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest checkpoint is lost, and the run is killed between its steps' second end and their validation."""
+
+    def killed(*_: object) -> None:
+        raise SystemExit(137)
+
+    run = tmp_path / "run"
+    setting = {"data__val_path": beton, "epochs": 2, "train__checkpoint_every": 4}
+    assert tiny_trainer(beton, run, **setting).run() == 0
+    assert validated_steps(run) == [4, 8]
+    RunFolder(run).checkpoints.path(8).unlink()
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        again = tiny_trainer(beton, run, **setting)
+        assert again.finished_steps == 4
+        make_up = trainer.validate
+        patch.setattr(trainer, "validate", lambda *given: make_up(*given) if again.finished_steps == 4 else killed())
+        again.run()
+    assert validated_steps(run) == [4]
+    assert tiny_trainer(beton, run, **setting).run() == 0
+    assert validated_steps(run) == [4, 8]
+
+
+def test_a_validation_row_stays_where_none_can_be_made(beton: Path, tmp_path: Path) -> None:
+    """As in a run of an earlier version, which recorded validations in its metrics only."""
+    run = tmp_path / "run"
+    assert tiny_trainer(beton, run, data__val_path=beton, epochs=1).run() == 0
+    RunFolder(run).validation.unlink()
+    assert tiny_trainer(beton, run, epochs=1).run() == 0
+    assert validated_steps(run) == [4]
+
+
 def test_a_stop_at_the_end_of_an_epoch_does_not_wait_for_the_validation(
     beton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +129,8 @@ def test_a_wrong_name_or_too_few_images_are_said_before_the_work(image_folder: P
     shutil.copy(next(image_folder.glob("*/*.jpg")), one)
     with pytest.raises(UserError, match="too few images for validation, 1"):
         tiny_trainer(image_folder, run, data__val_path=one.parent)
+    shutil.copy(sorted(image_folder.glob("*/*.jpg"))[-1], one)
+    tiny_trainer(image_folder, run, data__val_path=one.parent)  # two are enough
 
 
 def test_a_folder_of_another_run_is_refused_before_images_are_converted(image_folder: Path, tmp_path: Path) -> None:

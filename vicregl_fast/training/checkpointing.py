@@ -82,14 +82,10 @@ def newest_state(folder: RunFolder, processes: Processes, but: Collection[int] =
 
     def newest() -> RunState | None:
         saved = folder.checkpoints.load_newest(but)
-        return None if saved is None else _read(saved, folder.path)
+        return None if saved is None else RunState.of_checkpoint(saved, folder.path)
 
     state = processes.first(newest)
     step = processes.gather(None if state is None else state.step)[0]
     if step is None or processes.leads:
         return state
-    return _read(load_checkpoint(folder.checkpoints.path(step)), folder.path)
-
-
-def _read(saved: dict, run: Path) -> RunState:
-    return RunState.of_checkpoint(saved, run)
+    return RunState.of_checkpoint(load_checkpoint(folder.checkpoints.path(step)), folder.path)

@@ -19,19 +19,18 @@ class MetricsLog:
 
     On opening, rows that the resumed run will log again are removed from metrics.jsonl. These are the rows of steps
     after ``resumed_step``, left by a run that died after its last checkpoint, and the validation row of
-    ``resumed_step`` itself, if that validation was not recorded and will be made again. TensorBoard hides the later
-    steps, too.
+    ``resumed_step`` itself if that validation will be made again. TensorBoard hides the later steps, too.
 
     Args:
         metrics: the file of the rows, one JSON object a line.
         tensorboard: the folder of TensorBoard's event files.
         resumed_step: number of steps that were done before this run continues; 0 for a new run.
-        validated_step: number of steps after which the last recorded validation was made; 0 for none.
+        validates_again: whether the first row that will be written is the validation of ``resumed_step``.
     """
 
-    def __init__(self, metrics: Path, tensorboard: Path, resumed_step: int, validated_step: int = 0):
+    def __init__(self, metrics: Path, tensorboard: Path, resumed_step: int, validates_again: bool = False):
         def stays(row: dict[str, Any]) -> bool:
-            made_again = VALIDATION_LOSS in row and validated_step < resumed_step
+            made_again = validates_again and VALIDATION_LOSS in row
             return row["step"] < resumed_step or (row["step"] == resumed_step and not made_again)
 
         if metrics.exists():

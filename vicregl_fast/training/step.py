@@ -42,7 +42,7 @@ class StepResult:
     loss: float
     figures: dict[str, Tensor]
     finite: bool
-    details: Callable[[], dict[str, Tensor]] = dict
+    details: Callable[[], dict[str, Tensor]]
 
 
 class TrainingStep:

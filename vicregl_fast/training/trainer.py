@@ -66,9 +66,9 @@ class Trainer:
         self.log: MetricsLog | None = None  # open on rank 0 while the run lasts
         self.finished_steps = 0
         self._fingerprint = store_fingerprint(train.store)
-        self._validated_step = validated_step(self.folder.validation)
         if resumed is not None:
             self._resume(resumed)
+        self._validated_step = validated_step(self.folder.validation, self.finished_steps)
 
     def run(self) -> int:
         """Trains until the end of the last epoch, or until a signal asks the run to stop.
@@ -81,11 +81,14 @@ class Trainer:
         """
         with ExitStack() as stack:
             stack.enter_context(self.stop)
+            validates_first = self._lacks_validation()  # the run was stopped or killed before it
             if self.processes.leads:
+                if self._validated_step == 0:  # a record that lies there is of a step that will be done again
+                    self.folder.validation.unlink(missing_ok=True)
                 self.log = stack.enter_context(
-                    MetricsLog(self.folder.metrics, self.folder.tensorboard, self.finished_steps, self._validated_step)
+                    MetricsLog(self.folder.metrics, self.folder.tensorboard, self.finished_steps, validates_first)
                 )
-            if self._lacks_validation():
+            if validates_first:
                 self._validate()
             while self.finished_steps < self.total_steps:
                 self._train_epoch(self.finished_steps // self.order.steps)
@@ -93,7 +96,7 @@ class Trainer:
                 self.checkpointing.save_if_due(self.finished_steps, self._state)
                 if self._asked_to_stop() and self.finished_steps < self.total_steps:
                     return self._stop_code()  # a validation that is due is made by the resumed run
-                if self.finished_steps % self.order.steps == 0:
+                if self._lacks_validation():
                     self._validate()
         if not self.checkpointing.proven:
             note("loss or gradients of the last step were not finite: look at the curves before you use the run")
@@ -174,30 +177,31 @@ class Trainer:
             disable=not self.processes.leads,
         )
 
+    def _lacks_validation(self) -> bool:
+        """Whether the last step done ended an epoch that is to be validated, and its validation is not recorded.
+
+        Every process must call this.
+        """
+        epochs_done, steps_after = divmod(self.finished_steps, self.order.steps)
+        if self.val_feed is None or epochs_done == 0 or steps_after > 0:
+            return False
+        due = epochs_done % self.config.train.val_every == 0 or epochs_done == self.config.epochs
+        return due and self.processes.any(self._validated_step < self.finished_steps)
+
     def _validate(self) -> None:
-        """Makes and records the validation of the epoch that has just ended, if one is due."""
-        epochs_done = self.finished_steps // self.order.steps
-        if self.val_feed is None:
-            return
-        if epochs_done % self.config.train.val_every and epochs_done != self.config.epochs:
-            return
+        """Makes and records the validation of the epoch that has just ended."""
+        assert self.val_feed is not None
         batches = validation_batches(
             len(self.val_feed.store), self.config.batch_size, self.processes.rank, self.processes.world
         )
         values = validate(self.learner, self.val_feed.loader(batches, epoch=0), self.processes)
+        self._validated_step = self.finished_steps
         if self.log is not None:
+            epochs_done = self.finished_steps // self.order.steps
             self.log.write(self.finished_steps, {"epoch": epochs_done, **values})
             record_validation(self.folder.validation, self.finished_steps, values)
             shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
             print(f"epoch {epochs_done}: {shown}", flush=True)
-
-    def _lacks_validation(self) -> bool:
-        """Whether the last step done ended an epoch whose validation is not recorded.
-
-        The run may have been stopped or killed before it, or had no validation images then.
-        """
-        at_end = self.finished_steps > 0 and self.finished_steps % self.order.steps == 0
-        return at_end and self.processes.any(self._validated_step < self.finished_steps)
 
     def _asked_to_stop(self) -> bool:
         return self.processes.any(self.stop.received is not None)

@@ -48,9 +48,19 @@ def record_validation(file: Path, step: int, values: dict[str, float]) -> None:
     write_text(file, json.dumps({"step": step, **values}) + "\n")
 
 
-def validated_step(file: Path) -> int:
-    """Returns the last step that ``record_validation`` recorded in ``file``; 0 if there is none or it is damaged."""
+def validated_step(file: Path, finished_steps: int) -> int:
+    """Returns the step after which the last recorded validation was made.
+
+    Args:
+        file: what ``record_validation`` writes.
+        finished_steps: number of steps that the run has done.
+
+    Returns:
+        The step. It is 0 if no validation is recorded, if the file is damaged, or if the validation is of a later step,
+        which a run that had to go back to an older checkpoint will do again.
+    """
     try:
-        return int(json.loads(file.read_text())["step"])
+        step = int(json.loads(file.read_text())["step"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0
+    return step if step <= finished_steps else 0
