@@ -12,9 +12,10 @@ from dataprep.commands import parser as dataprep_parser
 from dataprep.errors import UserError
 from vicregl_fast import evaluate, visualize
 from vicregl_fast.bench import main as bench
-from vicregl_fast.benchmarks.options import parser as bench_parser
+from vicregl_fast.benchmarks.options import bench_parser
 from vicregl_fast.config import config_parser, parse_config
 from vicregl_fast.train import main as train
+from vicregl_fast.visualization.options import visualize_parser
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def subparsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]
 
 
 def test_helps_show_one_spelling() -> None:
-    programs = (evaluate._parser(), visualize._parser(), bench_parser(None), dataprep_parser(), config_parser())
+    programs = (evaluate._parser(), visualize_parser(None), bench_parser(None), dataprep_parser(), config_parser())
     shown = [
         option
         for program in programs

@@ -11,7 +11,7 @@ from vicregl_fast.benchmarks.measurements import (
     read_measurements,
     write_measurements,
 )
-from vicregl_fast.benchmarks.options import parser
+from vicregl_fast.benchmarks.options import bench_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = sys.argv[1:] if arguments is None else arguments
     with exit_on_user_error():
-        options = parser(__doc__).parse_args(given)
+        options = bench_parser(__doc__).parse_args(given)
         if options.command == "show":
             print(format_measurements([row for file in options.files for row in read_measurements(file)]))
         else:

@@ -3,13 +3,13 @@
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from dataprep.command_line import with_underscores
 from dataprep.errors import UserError
 from vicregl_fast.augment.recipe import ViewsConfig
+from vicregl_fast.choices import DeviceChoice, PrecisionChoice
 from vicregl_fast.data.config import DataConfig
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.models.config import ModelConfig
@@ -37,8 +37,8 @@ class TrainingConfig:
             next images, or ends if no checkpoint is left.
     """
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    device: DeviceChoice = "auto"
+    precision: PrecisionChoice = "auto"
     channels_last: bool = True
     compile: bool = False
     deterministic: bool = False

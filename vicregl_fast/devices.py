@@ -5,16 +5,14 @@ then say that a tensor has to be copied to the GPU on which it already lies.
 """
 
 from functools import cache
-from typing import Literal
 
 import torch
 
 from dataprep.errors import UserError
+from vicregl_fast.choices import DeviceChoice
 
-DeviceName = Literal["auto", "cpu", "cuda"]
 
-
-def choose_device(name: DeviceName = "auto", number: int = 0) -> torch.device:
+def choose_device(name: DeviceChoice = "auto", number: int = 0) -> torch.device:
     """Returns the CPU or one GPU of this machine.
 
     Args:

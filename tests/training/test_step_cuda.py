@@ -5,6 +5,7 @@ import torch
 
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.benchmarks.drawn_views import drawn_batch
+from vicregl_fast.choices import PrecisionName
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.gpu
 RATE = 1e-3
 
 
-def prepared(device: torch.device, precision: str, compiled: bool = False) -> tuple[TrainingStep, ViewBatch]:
+def prepared(device: torch.device, precision: PrecisionName, compiled: bool = False) -> tuple[TrainingStep, ViewBatch]:
     torch.manual_seed(0)
     network = VICRegLNetwork(ModelConfig("resnet18", 16, expander=64, projector=32), True, True)
     network = network.to(device).to(memory_format=torch.channels_last)
@@ -43,7 +44,7 @@ def prepared(device: torch.device, precision: str, compiled: bool = False) -> tu
 
 
 @pytest.mark.parametrize("precision, tolerance", [("fp32", 1e-3), ("bf16", 0.05), ("fp16", 0.02)])
-def test_every_number_format_learns(cuda: torch.device, precision: str, tolerance: float) -> None:
+def test_every_number_format_learns(cuda: torch.device, precision: PrecisionName, tolerance: float) -> None:
     if precision == "bf16" and torch.cuda.get_device_capability(cuda) < (8, 0):
         pytest.skip("this GPU does not multiply bf16")
     exact_step, exact_batch = prepared(torch.device("cpu"), "fp32")

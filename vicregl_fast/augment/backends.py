@@ -1,7 +1,6 @@
 """Makes views by one of three backends: plain torch (the reference), Numba on the CPU, or Numba on CUDA."""
 
 from importlib.util import find_spec
-from typing import Literal
 
 import numba
 import torch
@@ -13,12 +12,10 @@ from vicregl_fast.augment.cpu_backend import apply as cpu_backend
 from vicregl_fast.augment.cuda_backend import apply as cuda_backend
 from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.augment.parameters import ViewParameters
-from vicregl_fast.augment.recipe import ViewRecipe
-
-Backend = Literal["torch", "numba", "cuda"]
+from vicregl_fast.augment.recipe import Backend, BackendChoice, ViewRecipe
 
 
-def choose_backend(wanted: Literal["auto"] | Backend, device: torch.device) -> Backend:
+def choose_backend(wanted: BackendChoice, device: torch.device) -> Backend:
     """Returns ``wanted``, or for ``auto`` the fastest available backend for views that are needed on ``device``.
 
     Raises:

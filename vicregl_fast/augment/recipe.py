@@ -1,14 +1,19 @@
 """How the views of an image are made: sizes, crop rules, strengths and probabilities of the distortions."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from dataprep.errors import UserError
 from vicregl_fast.augment.operations import ADJUSTMENTS, CHANCES
 from vicregl_fast.geometry.crop_rule import CropRule
 from vicregl_fast.geometry.directions import LARGE_VIEWS
 
-OWN_LARGE_SCALE = {"two": (0.08, 1.0), "multicrop": (0.4, 1.0)}
+RecipeName = Literal["two", "multicrop"]
+RECIPES: tuple[RecipeName, ...] = get_args(RecipeName)
+Backend = Literal["torch", "numba", "cuda"]
+BackendChoice = Literal["auto", Backend]
+
+OWN_LARGE_SCALE: dict[RecipeName, tuple[float, float]] = {"two": (0.08, 1.0), "multicrop": (0.4, 1.0)}
 """The range of ``large_scale`` that belongs to each recipe."""
 
 
@@ -19,7 +24,8 @@ class ViewRecipe:
     Attributes:
         size: side of the view in pixels.
         crop: ranges of the crop's area and ratio.
-        {name}_probability: probability of the operation of this name in ``operations.CHANCES``.
+        blur_probability, solarise_probability, flip_probability, jitter_probability, grey_probability: how often an
+            operation of ``operations.CHANCES`` is applied.
         brightness, contrast, saturation, hue: how far a factor of ``operations.ADJUSTMENTS`` may be from neutral.
         blur_sigma: least and largest standard deviation of the blur, in pixels of the view.
         solarise_threshold: levels (0 to 255) at or above it are inverted.
@@ -74,17 +80,17 @@ class ViewsConfig:
         UserError: a value is out of its range.
     """
 
-    recipe: Literal["two", "multicrop"] = "two"
+    recipe: RecipeName = "two"
     large_size: int = 224
     small_size: int = 96
     large_scale: tuple[float, float] | None = None
     small_scale: tuple[float, float] = (0.08, 0.4)
     small_count: int = 6
-    backend: Literal["auto", "torch", "numba", "cuda"] = "auto"
+    backend: BackendChoice = "auto"
 
     def __post_init__(self) -> None:
-        if self.recipe not in OWN_LARGE_SCALE:
-            raise UserError(f"the views' recipe is one of {', '.join(OWN_LARGE_SCALE)}, not {self.recipe!r}")
+        if self.recipe not in RECIPES:
+            raise UserError(f"the views' recipe is one of {', '.join(RECIPES)}, not {self.recipe!r}")
         if self.small_count < 0:
             raise UserError(f"the views' small_count is at least 0, not {self.small_count}")
         view_recipes(self)

@@ -1,16 +1,16 @@
 """Measures location matching on one core, beside brute force over all pairs of cells.
 
-Shape letters: b view pairs, c cells.
+Shape letters: b view pairs, c cells, g matches kept.
 """
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import torch
 
 from vicregl_fast.benchmarks.losses import drawn_boxes
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.timing import time_side_by_side
+from vicregl_fast.devices import choose_device
 from vicregl_fast.geometry.cells import fine_centres
 from vicregl_fast.geometry.matches import Matches
 from vicregl_fast.geometry.matching import match_cells
@@ -27,7 +27,7 @@ def bench_matching(repeats: int) -> Iterator[Measurement]:
             match(*a, GRID, *b, GRID, GAMMA)
 
     calls = {"": lambda: both_ways(match_cells), "brute_force.": lambda: both_ways(match_by_brute_force)}
-    seconds = time_side_by_side(calls, torch.device("cpu"), repeats)
+    seconds = time_side_by_side(calls, choose_device("cpu"), repeats)
     rows = [Measurement.rate(f"matching.{p}pairs_per_second", PAIRS, seconds[p], "pairs/s") for p in calls]
     yield from rows
     yield Measurement.ratio("matching.speedup", rows[0].value, rows[1].value)

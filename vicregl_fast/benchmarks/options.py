@@ -4,18 +4,19 @@ import argparse
 from pathlib import Path
 
 from dataprep.command_line import SentenceParser, comma_list, count, output_file
+from vicregl_fast.augment.recipe import RECIPES
 from vicregl_fast.benchmarks import parts
-from vicregl_fast.benchmarks.parts import GRIDS
+from vicregl_fast.choices import DEVICE_CHOICES, PRECISIONS
 from vicregl_fast.data.config import ENGINES
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
+def bench_parser(description: str | None) -> argparse.ArgumentParser:
     """The parser of the command line.
 
     Parsed options hold, as ``benchmark``, the function of ``parts`` that measures the chosen part; ``show`` has none.
     """
-    whole = SentenceParser(prog="python -m vicregl_fast.bench", description=description)
-    commands = whole.add_subparsers(dest="command", required=True)
+    parser = SentenceParser(prog="python -m vicregl_fast.bench", description=description)
+    commands = parser.add_subparsers(dest="command", required=True)
     shown = commands.add_parser("show", help="print what --json files hold")
     shown.add_argument("files", type=Path, nargs="+")
     views = commands.add_parser("augment", help="cropping and distorting, in every backend")
@@ -30,23 +31,23 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         (optimizers, parts.optimizer), (steps, parts.step), (runs, parts.run),
     ):  # fmt: skip
         command.set_defaults(benchmark=benchmark)
-        command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="(auto)")
+        command.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="(auto)")
         command.add_argument("--repeats", type=count, default=10, help="samples of each duration (10)")
         command.add_argument("--json", type=output_file, help="write the figures to this file, too")
     views.add_argument("--batch", type=count, default=64, help="images (64)")
-    views.add_argument("--views", choices=list(GRIDS), default="two", help="views of an image (two)")
+    views.add_argument("--views", choices=RECIPES, default="two", help="views of an image (two)")
     views.add_argument("--workers", type=count, help="threads on the CPU (all available cores)")
     copies.add_argument("--mib", type=count, default=256, help="mebibytes copied at a time (256)")
     runs.add_argument("run", type=Path, metavar="RUN", help="run folder")
     _add_loading(loaders)
     _add_sizes(losses, optimizers, steps)
-    return whole
+    return parser
 
 
 def _add_loading(loaders: argparse.ArgumentParser) -> None:
     loaders.add_argument("--path", type=Path, required=True, help="a .beton store or a folder of images")
     loaders.add_argument("--engines", type=comma_list(ENGINES), default=list(ENGINES), help=f"({','.join(ENGINES)})")
-    loaders.add_argument("--views", choices=list(GRIDS), default="two", help="views of an image (two)")
+    loaders.add_argument("--views", choices=RECIPES, default="two", help="views of an image (two)")
     loaders.add_argument("--stage", choices=["decode", "views"], help="measure this stage only (both)")
     loaders.add_argument("--workers", type=count, help="threads or processes (one a core)")
     loaders.add_argument("--batch", type=count, default=64, help="images (64)")
@@ -57,7 +58,7 @@ def _add_sizes(
 ) -> None:
     for command in (losses, steps):
         command.add_argument("--batch", type=count, default=256, help="images (256)")
-        command.add_argument("--views", choices=list(GRIDS), default="two", help="views of an image (two)")
+        command.add_argument("--views", choices=RECIPES, default="two", help="views of an image (two)")
     for command in (losses, optimizers, steps):
         command.add_argument("--expander", type=count, default=8192, help="width of the expander (8192)")
         command.add_argument("--projector", type=count, default=512, help="width of the local projector (512)")
@@ -67,6 +68,4 @@ def _add_sizes(
     steps.add_argument(
         "--compile", nargs="?", const="also", choices=["also", "only"], help="measure compiled steps, too, or only them"
     )
-    steps.add_argument(
-        "--precisions", nargs="+", choices=["fp32", "bf16", "fp16"], default=["bf16", "fp16"], help="(bf16 fp16)"
-    )
+    steps.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=["bf16", "fp16"], help="(bf16 fp16)")

@@ -6,11 +6,11 @@ Each imports what it needs when it is called, so that a missing package makes on
 import argparse
 from collections.abc import Iterator
 
-from vicregl_fast.augment.recipe import ViewsConfig
+from vicregl_fast.augment.recipe import RecipeName, ViewsConfig
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.models.config import ModelConfig
 
-GRIDS = {"two": (7, 7), "multicrop": (7, 7, 3, 3, 3, 3, 3, 3)}
+GRIDS: dict[RecipeName, tuple[int, ...]] = {"two": (7, 7), "multicrop": (7, 7, 3, 3, 3, 3, 3, 3)}
 """Cells along a side of each view's map at output stride 32: 7 of a view of 224 pixels, 3 of one of 96 pixels."""
 
 

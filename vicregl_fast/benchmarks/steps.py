@@ -12,6 +12,7 @@ from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.benchmarks.drawn_views import drawn_batch
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.timing import time_calls
+from vicregl_fast.choices import PrecisionName
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
@@ -39,20 +40,20 @@ class StepVariant:
         compiled: whether the network goes through torch.compile.
     """
 
-    precision: str
+    precision: PrecisionName
     channels_last: bool
     compiled: bool
 
     @property
     def name(self) -> str:
         """The variant's part of the names of measurements, such as ``bf16.channels_last``."""
-        parts = [self.precision]
+        parts: list[str] = [self.precision]
         parts += ["channels_last"] * self.channels_last
         parts += ["compiled"] * self.compiled
         return ".".join(parts)
 
 
-def all_variants(precisions: Sequence[str], compiled: Literal["also", "only"] | None) -> list[StepVariant]:
+def all_variants(precisions: Sequence[PrecisionName], compiled: Literal["also", "only"] | None) -> list[StepVariant]:
     """Every precision in both memory formats without torch.compile, and compiled in channels_last.
 
     ``compiled`` says whether compiled variants are measured ``also``, ``only`` or, for None, not at all.

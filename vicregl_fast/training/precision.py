@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from vicregl_fast.choices import PrecisionChoice, PrecisionName
+
 
 @dataclass(frozen=True)
 class Precision:
@@ -17,7 +19,7 @@ class Precision:
         device_type: ``cpu`` or ``cuda``.
     """
 
-    name: str
+    name: PrecisionName
     device_type: str
 
     @property
@@ -44,7 +46,7 @@ def choose_kernels(deterministic: bool) -> None:
     torch.use_deterministic_algorithms(deterministic)
 
 
-def choose_precision(name: str, device: torch.device) -> Precision:
+def choose_precision(name: PrecisionChoice, device: torch.device) -> Precision:
     """Returns the precision for ``device``.
 
     Args:

@@ -11,7 +11,8 @@ import torch.distributed as dist
 
 from dataprep.errors import UserError
 from dataprep.notes import mute_notes
-from vicregl_fast.devices import DeviceName, choose_device
+from vicregl_fast.choices import DeviceChoice
+from vicregl_fast.devices import choose_device
 
 Result = TypeVar("Result")
 
@@ -93,7 +94,7 @@ class Processes:
             dist.destroy_process_group()
 
 
-def join_processes(device: DeviceName) -> Processes:
+def join_processes(device: DeviceChoice) -> Processes:
     """Joins the group that torchrun's variables (RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE) describe.
 
     Without these variables this process is alone. Notes are muted on all ranks but 0.
