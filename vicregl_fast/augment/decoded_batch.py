@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dataprep.manifest import UNLABELLED
+
 
 @dataclass(frozen=True)
 class DecodedBatch:
@@ -15,7 +17,7 @@ class DecodedBatch:
     Attributes:
         indices: int64 [b], sample indices in the store.
         heights, widths: int64 [b], in pixels.
-        labels: int64 [b], classes; -1 where an image has none.
+        labels: int64 [b], classes; ``UNLABELLED`` where an image has none.
         packed: uint8 [bytes], the pixels; image k takes height·width·3 bytes, row by row. Other bytes are ignored.
         offsets: int64 [b], where each image begins in ``packed``.
     """
@@ -38,14 +40,14 @@ class DecodedBatch:
 
     @classmethod
     def pack(cls, images: Sequence[np.ndarray], labels: Sequence[int] | None = None) -> "DecodedBatch":
-        """Copies images uint8 [height, width, 3] into a batch, with indices from 0 and -1 for labels not given."""
+        """Copies images uint8 [height, width, 3] into a batch, with indices from 0."""
         heights, widths = np.ascontiguousarray(np.array([image.shape[:2] for image in images], np.int64).T)
         sizes = heights * widths * 3
         return cls(
             np.arange(len(images)),
             heights,
             widths,
-            np.full(len(images), -1, np.int64) if labels is None else np.array(labels, np.int64),
+            marked_labels(None if labels is None else np.array(labels, np.int64), np.arange(len(images))),
             torch.from_numpy(np.concatenate([image.ravel() for image in images])),
             np.cumsum(sizes) - sizes,
         )
@@ -59,3 +61,13 @@ class DecodedBatch:
         """Returns the batch with its bytes on ``device``; the host does not wait for a copy from page-locked memory."""
         used = int((self.offsets + self.heights * self.widths * 3).max())
         return replace(self, packed=self.packed[:used].to(device, non_blocking=True))
+
+
+def marked_labels(labels: np.ndarray | None, indices: np.ndarray) -> np.ndarray:
+    """The labels of the samples ``indices``, int64 [b]; ``UNLABELLED`` for all where ``labels``, int64 [n], is None."""
+    return np.full(len(indices), UNLABELLED) if labels is None else labels[indices]
+
+
+def known_labels(labels: np.ndarray) -> np.ndarray | None:
+    """Turns labels, int64 [n], back: None if any sample is ``UNLABELLED``."""
+    return None if (labels == UNLABELLED).any() else labels

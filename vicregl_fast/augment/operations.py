@@ -71,3 +71,6 @@ CHANCES = (
 FLIP, JITTER, GREY, BLUR, SOLARISE = range(len(CHANCES))
 SIGMA_WORD = Word(FINISH_DRAW, 2)
 """The random word from which the blur's sigma is drawn."""
+
+GREY_WEIGHTS = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in a grey level (ITU-R 601-2)."""

@@ -14,11 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vicregl_fast.augment.normalisation import normalise_planes
-from vicregl_fast.augment.operations import ADJUSTMENTS
+from vicregl_fast.augment.operations import ADJUSTMENTS, GREY_WEIGHTS
 from vicregl_fast.augment.parameters import ViewParameters
 from vicregl_fast.augment.recipe import ViewRecipe
-
-GREY_WEIGHTS = (0.299, 0.587, 0.114)
 
 _CPU_CHUNK_VALUES = 1 << 20
 """Values that a CPU works on together: 4 MB, so that an operation finds the results of the previous one in cache."""

@@ -10,11 +10,11 @@ import numpy as np
 from numba import njit
 
 from vicregl_fast.augment.normalisation import LEVEL_MEANS, LEVEL_SCALES
-from vicregl_fast.augment.operations import BRIGHTNESS, CONTRAST, HUE
+from vicregl_fast.augment.operations import BRIGHTNESS, CONTRAST, GREY_WEIGHTS, HUE
 
 ZERO, HALF, ONE, TWO, THREE, SIX = (np.float32(value) for value in (0, 0.5, 1, 2, 3, 6))
 WHITE = np.float32(255)
-GREY_RED, GREY_GREEN, GREY_BLUE = np.float32(0.299), np.float32(0.587), np.float32(0.114)
+GREY_RED, GREY_GREEN, GREY_BLUE = (np.float32(weight) for weight in GREY_WEIGHTS)
 SMALLEST_CHROMA = np.float32(1e-6)
 FOUR, FIVE, EIGHT = (np.float32(value) for value in (4, 5, 8))
 KEYS = np.float32(-0.5)  # the coefficient of Keys' cubic, as in PIL and in torch's antialiased resize
@@ -83,7 +83,7 @@ def adjust(operation, factor, red, green, blue, mean_grey):
         other = ZERO
     elif operation == CONTRAST:
         other = mean_grey
-    else:
+    else:  # saturation
         other = grey(red, green, blue)
     return blend(red, other, factor), blend(green, other, factor), blend(blue, other, factor)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
+from vicregl_fast.augment.normalisation import LEVEL_MEANS
 from vicregl_fast.draws import SEGMENTATION_VIEW
 from vicregl_fast.evaluation.segmentation.masks import MaskedImage
 from vicregl_fast.philox import sample_uniforms
@@ -18,12 +19,14 @@ from vicregl_fast.philox import sample_uniforms
 _SCALE_DRAW, _DISTORTION_DRAW, _WHETHER_DRAW, _FIRST_CROP_DRAW = range(4)
 
 SCALE_RATIO = (0.5, 2.0)
-CROP_TRIES = 10
+CROPS = 10
 LARGEST_SHARE = 0.75
-"""A crop is drawn again, ``CROP_TRIES`` crops in all, while one class has a larger share of its labelled pixels."""
+"""A crop is drawn again, ``CROPS`` crops in all, while one class has a larger share of its labelled pixels."""
 BRIGHTNESS = 32 / 255
 CONTRAST = SATURATION = 0.5
 HUE = 18 / 360
+MEAN_COLOUR = LEVEL_MEANS.round().tolist()
+"""Red, green and blue of the padding: ImageNet's mean, in levels."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class SegmentationAugmentation:
 
         ratio, flip, *_ = draws(_SCALE_DRAW)
         item = _pad(_scale(item, _between(*SCALE_RATIO, ratio)), self.crop, self.ignore_index)
-        for attempt in range(CROP_TRIES):
+        for attempt in range(CROPS):
             top, left, *_ = draws(_FIRST_CROP_DRAW + attempt)
             crop = _crop(item, self.crop, top, left)
             if _largest_share(crop.mask, self.ignore_index) <= LARGEST_SHARE:
@@ -100,7 +103,7 @@ def _pad(item: MaskedImage, side: int, ignore_index: int) -> MaskedImage:
     """Pads the right and the bottom to at least ``side`` pixels, with ImageNet's mean colour."""
     height, width = item.mask.shape
     missing = [0, 0, max(0, side - width), max(0, side - height)]
-    grey = functional.pad(item.pixels, missing, fill=[124, 116, 104])
+    grey = functional.pad(item.pixels, missing, fill=MEAN_COLOUR)
     return MaskedImage(grey, functional.pad(item.mask[None], missing, fill=ignore_index)[0])
 
 
