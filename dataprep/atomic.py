@@ -65,12 +65,15 @@ def put_in_place(partial: Path, out: Path) -> None:
 
 
 def put_folder_in_place(partial: Path, out: Path) -> None:
-    """Renames the folder ``partial``, whose files the caller has synced, to ``out``.
+    """Waits until the folder ``partial`` and all that is in it are on the disk, then renames it to ``out``.
 
     A rename can replace a file or an empty folder, but not a folder with content. A folder that is already at ``out``
     is therefore moved aside first. It is removed once the new one has the name, and moved back if that fails.
     """
-    sync(partial)
+    for folder, _, files in os.walk(partial):
+        for name in files:
+            sync(Path(folder, name))
+        sync(Path(folder))
     old = out.with_name(f".{out.name}.{os.getpid()}.old")
     try:
         if out.exists():

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 def parser() -> argparse.ArgumentParser:
     """Builds the parser. What it parses has the chosen command as ``run``, a function that takes these options."""
-    whole = SentenceParser(
+    parser = SentenceParser(
         prog="python -m dataprep", description="Draws an image set, converts images to a store, or checks a store."
     )
-    commands = whole.add_subparsers(required=True, metavar="COMMAND", parser_class=SentenceParser)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=SentenceParser)
     _add_demo(commands.add_parser("demo", help="draw a labelled image set with masks"))
     _add_ffcv(commands.add_parser("ffcv", help="convert a folder of images to an FFCV store"))
     _add_webdataset(commands.add_parser("webdataset", help="convert a folder of images to WebDataset shards for DALI"))
     _add_verify(commands.add_parser("verify", help="decode every image of a store, and compare some with their source"))
     for command in commands.choices.values():
         command.add_argument("--workers", type=int, help="processes (all available cores)")
-    return whole
+    return parser
 
 
 def _add_demo(demo: argparse.ArgumentParser) -> None:
@@ -63,7 +63,9 @@ def _add_conversion(command: argparse.ArgumentParser) -> None:
     command.add_argument("--max_side", type=int, default=500, help="reduce images to this longer side in pixels (500)")
     command.add_argument("--quality", type=int, default=90, help="JPEG quality of what is encoded anew (90)")
     command.add_argument("--on_error", choices=ON_ERROR, default="fail", help="what to do at unreadable images (fail)")
-    command.add_argument("--overwrite", action="store_true", help="replace an existing store, once the new is whole")
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace an existing store, once the new one is there"
+    )
 
 
 def _demo(options: argparse.Namespace) -> None:

@@ -10,13 +10,12 @@ from tqdm import tqdm
 
 from dataprep.errors import ON_ERROR, UserError
 from dataprep.images import StoredImage, UnreadableImage, convert
-from dataprep.manifest import Manifest, SkippedImage, StoreOptions
+from dataprep.manifest import UNLABELLED, Manifest, SkippedImage, StoreOptions
 from dataprep.notes import note
 from dataprep.sources import ImageSource
 from dataprep.workers import ordered_map
 
 LARGEST_SIDE = 65500  # pixels: libjpeg's limit, which also fits the uint16 of FFCV's metadata
-UNLABELLED = -1
 
 Sample = tuple[StoredImage, int]
 

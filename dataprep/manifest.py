@@ -10,6 +10,8 @@ from dataprep.atomic import write_text
 from dataprep.errors import OnError, UserError
 
 FORMAT_VERSION = 1
+UNLABELLED = -1
+"""The label of an image that has none."""
 JPEG_MODE, RAW_MODE = 0, 1
 """How an image is stored: the values of FFCV's IMAGE_MODES, a Numba dictionary that takes a second to compile."""
 

@@ -8,8 +8,8 @@ from types import TracebackType
 
 import numpy as np
 
-from dataprep.conversion import UNLABELLED
 from dataprep.images import StoredImage
+from dataprep.manifest import UNLABELLED
 from dataprep.shard_index import INDEX, shard_name
 
 DALI_INDEX_VERSION = "v1.2"

@@ -11,11 +11,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from dataprep.conversion import UNLABELLED
 from dataprep.errors import UserError
 from dataprep.images import UnreadableImage, convert
 from dataprep.jpeg_decoder import decodes
-from dataprep.manifest import Manifest, StoreOptions, manifest_path, read_manifest
+from dataprep.manifest import UNLABELLED, Manifest, StoreOptions, manifest_path, read_manifest
 from dataprep.shard_index import INDEX_NAME
 from dataprep.sources import ImageSource, list_images
 from dataprep.stored_samples import StoredSamples, list_samples, read_bytes

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dataprep.atomic import put_folder_in_place, sync, unfinished
+from dataprep.atomic import put_folder_in_place, unfinished
 from dataprep.conversion import Record, check_options, describe, write_converted
 from dataprep.errors import OnError, UserError
 from dataprep.manifest import Manifest, StoreFile, StoreOptions, digest_of, manifest_path, read_manifest, sha256_of
@@ -85,5 +85,4 @@ def _describe(source: ImageSource, folder: Path, options: StoreOptions, record: 
 
 
 def _file(path: Path) -> StoreFile:
-    sync(path)
     return StoreFile(path.name, path.stat().st_size, sha256_of(path))

@@ -5,6 +5,8 @@ import statistics
 import sys
 from pathlib import Path
 
+from vicregl_fast.runs.metrics import read_curves
+
 
 def main(folder: Path) -> None:
     """Prints results of the evaluation, the training's speed, and where the pictures lie, from files in ``folder``."""
@@ -17,9 +19,8 @@ def main(folder: Path) -> None:
         accuracy, miou = figures[f"knn.{who}.accuracy"], figures[f"linear-seg.{who}.mIoU"]
         print(f"{who.replace('_', ' '):16}  {accuracy:16.1f}  {miou:20.1f}")
 
-    rows = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
-    speeds = [row["images_per_second"] for row in rows if "images_per_second" in row]
-    waits = [row["data_wait_share"] for row in rows if "data_wait_share" in row]
+    curves = read_curves(folder / "run")
+    speeds, waits = curves["images_per_second"].values, curves["data_wait_share"].values
     print(
         f"\ntraining: {statistics.median(speeds):.1f} images/s in the median of {len(speeds)} rows, "
         f"{statistics.median(waits):.1%} of the time waiting for data"

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from dataprep.errors import OnError, UserError
 
 EngineName = Literal["ffcv", "dali", "torchvision"]
-EngineChoice = Literal["auto", "ffcv", "dali", "torchvision"]
+EngineChoice = Literal["auto", EngineName]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 

@@ -45,16 +45,18 @@ class OpenedStore:
     store: Store
 
 
-class _Engine(NamedTuple):
+class EngineRow(NamedTuple):
     """A row of the table.
 
     Attributes:
         open: opens a source as a store that the engine reads.
         feed: makes a feed from a store that ``open`` returned.
+        reads_shards: whether it reads WebDataset shards.
     """
 
     open: Callable[[Source], Store]
     feed: Callable[[Store, ViewMaker, FeedOptions], Feed]
+    reads_shards: bool = False
 
 
 def open_store(source: Source, engine: EngineChoice = "auto") -> OpenedStore:
@@ -70,11 +72,11 @@ def open_store(source: Source, engine: EngineChoice = "auto") -> OpenedStore:
     shards = is_shard_folder(source.path)
     if engine == "auto":
         engine = "dali" if shards else "ffcv"
-    if shards and engine != "dali":
+    if shards and not ENGINE_TABLE[engine].reads_shards:
         raise UserError(
             f"{source.path} holds WebDataset shards, which the {engine} engine cannot read: use --data.engine dali"
         )
-    return OpenedStore(engine, _ENGINES[engine].open(source))
+    return OpenedStore(engine, ENGINE_TABLE[engine].open(source))
 
 
 def open_feed(opened: OpenedStore, maker: ViewMaker, options: FeedOptions) -> Feed:
@@ -88,7 +90,7 @@ def open_feed(opened: OpenedStore, maker: ViewMaker, options: FeedOptions) -> Fe
     Raises:
         UserError: ``on_error`` is ``skip``, which the torchvision engine cannot do.
     """
-    return _ENGINES[opened.engine].feed(opened.store, maker, options)
+    return ENGINE_TABLE[opened.engine].feed(opened.store, maker, options)
 
 
 def _open_ffcv(source: Source) -> Store:
@@ -137,8 +139,8 @@ def _engine_feed(engine: Engine, maker: ViewMaker, options: FeedOptions) -> Engi
     return EngineFeed(SkipUndecodable(engine) if options.on_error == "skip" else engine, maker)
 
 
-_ENGINES: dict[EngineName, _Engine] = {
-    "ffcv": _Engine(_open_ffcv, _feed_ffcv),
-    "dali": _Engine(_open_dali, _feed_dali),
-    "torchvision": _Engine(_open_torchvision, _feed_torchvision),
+ENGINE_TABLE: dict[EngineName, EngineRow] = {
+    "ffcv": EngineRow(_open_ffcv, _feed_ffcv),
+    "dali": EngineRow(_open_dali, _feed_dali, reads_shards=True),
+    "torchvision": EngineRow(_open_torchvision, _feed_torchvision),
 }

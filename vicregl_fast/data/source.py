@@ -33,7 +33,7 @@ class Source:
     on_error: OnError = "fail"
 
     def __post_init__(self) -> None:
-        if self.list_file is not None and (self.path.is_file() or is_shard_folder(self.path)):
+        if self.list_file is not None and is_store(self.path):
             raise UserError(
                 f"a list of files goes with a folder of images, and {self.path} is a store: leave the list out"
             )
@@ -93,7 +93,7 @@ def is_shard_folder(path: Path) -> bool:
 
 def is_store(path: Path) -> bool:
     """Whether ``path`` names a store rather than a folder of images."""
-    return path.suffix == ".beton" or is_shard_folder(path)
+    return path.suffix == ".beton" or path.is_file() or is_shard_folder(path)
 
 
 def _digest(source: ImageSource) -> str:

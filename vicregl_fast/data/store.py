@@ -78,6 +78,31 @@ class Undecodable(UserError):
         )
 
 
+MAKE_ONE = "make one with: python -m dataprep ffcv FOLDER STORE.beton"
+
+
+def no_store(path: Path) -> UserError:
+    """The error to raise where there is no store."""
+    return UserError(f"there is no store at {path}; {MAKE_ONE}")
+
+
+def check_same_classes(train: Store, other: Store) -> None:
+    """Checks that labels mean the same in two stores, where the names of the classes of both are known.
+
+    Classes are numbered in the order of their sorted names, so that other names would give the numbers other meanings.
+
+    Raises:
+        UserError: their classes differ.
+    """
+    if train.classes is None or other.classes is None or train.classes == other.classes:
+        return
+    odd = sorted(set(train.classes) ^ set(other.classes))[:1]
+    if not odd:
+        raise UserError(f"{train.path} and {other.path} number the same classes differently: convert one of them again")
+    has, lacks = (train, other) if odd[0] in train.classes else (other, train)
+    raise UserError(f"{has.path} has the class {odd[0]!r}, which {lacks.path} lacks: give both the same classes")
+
+
 def largest_batch(heights: np.ndarray, widths: np.ndarray, batch_size: int) -> int:
     """Bytes of the largest possible decoded batch of a store.
 

@@ -10,6 +10,8 @@ from PIL import Image
 from dataprep.errors import UserError
 from dataprep.manifest import read_manifest
 from dataprep.stored_samples import list_samples
+from vicregl_fast.augment.decoded_batch import known_labels
+from vicregl_fast.data.store import no_store
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def open_stored(path: Path) -> StoredImages:
         UserError: the store is missing or damaged, or does not fit its manifest.
     """
     if not path.exists():
-        raise UserError(f"there is no store at {path}; make one with python -m dataprep ffcv FOLDER STORE.beton")
+        raise no_store(path)
     manifest = read_manifest(path)
     manifest.check(path)
     samples = list_samples(path, manifest)
@@ -82,7 +84,7 @@ def open_stored(path: Path) -> StoredImages:
         path,
         table["height"].astype(np.int64),
         table["width"].astype(np.int64),
-        None if (labels < 0).any() else labels,
+        known_labels(labels),
         manifest.classes,
         tuple(np.asarray(np.memmap(file, np.uint8, "r")) for file in samples.files),
         table["shard"].astype(np.int64),

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vicregl_fast.augment.backends import Backend, make_view
 from vicregl_fast.augment.centre import centre_parameters
-from vicregl_fast.augment.decoded_batch import DecodedBatch
+from vicregl_fast.augment.decoded_batch import DecodedBatch, known_labels
 from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
 from vicregl_fast.augment.recipe import ViewRecipe
 from vicregl_fast.data.batches import ViewBatch
@@ -55,8 +55,9 @@ class ViewMaker:
         centre_crops = None
         if self.with_centre_crops:
             centre_crops = self._view(self.recipes[0], centre_parameters(batch.heights, batch.widths), batch)
-        labels = None if (batch.labels < 0).any() else self._to_device(batch.labels)
-        return ViewBatch(batch.indices, views, labels, self._match(drawn), centre_crops)
+        labels = known_labels(batch.labels)
+        on_device = None if labels is None else self._to_device(labels)
+        return ViewBatch(batch.indices, views, on_device, self._match(drawn), centre_crops)
 
     def draw(self, indices: np.ndarray, heights: np.ndarray, widths: np.ndarray, epoch: int) -> list[ViewParameters]:
         """Draws what is done to every view.

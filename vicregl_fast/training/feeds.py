@@ -10,7 +10,7 @@ from vicregl_fast.data.engine import BATCHES_HELD, Feed
 from vicregl_fast.data.engine_table import FeedOptions, OpenedStore, open_feed, open_store
 from vicregl_fast.data.memory import check_memory
 from vicregl_fast.data.source import Source
-from vicregl_fast.data.store import SizedStore, Store, largest_batch
+from vicregl_fast.data.store import SizedStore, Store, check_same_classes, largest_batch
 from vicregl_fast.data.threads import decoding_threads
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.training.learner import Learner
@@ -90,10 +90,8 @@ def _buffer_bytes(store: Store, batch_size: int) -> int:
 
 
 def _check_validation(train: Store, val: Store, world: int) -> None:
-    if train.labels is not None and val.labels is not None and train.classes != val.classes:
-        raise UserError(
-            f"{train.path} and {val.path} do not have the same classes; convert both from folders named alike"
-        )
+    if train.labels is not None and val.labels is not None:
+        check_same_classes(train, val)
     if len(val) < max(2, world):
         raise UserError(
             f"{val.path} has too few images for validation, {len(val)}: the loss needs 2 or more, and each process one"

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vicregl_fast.augment.decoded_batch import DecodedBatch
+from vicregl_fast.augment.decoded_batch import DecodedBatch, marked_labels
 from vicregl_fast.data.dali_engine.decoding import StorePipeline
 from vicregl_fast.data.engine import BATCHES_HELD
 from vicregl_fast.data.store import Undecodable, largest_batch
@@ -46,12 +46,11 @@ class DaliEngine:
             packed[start : start + image.numel()].view(image.shape).copy_(image)
         if packed.is_cuda:
             torch.cuda.current_stream(packed.device).synchronize()  # the next run may overwrite the images
-        labels = self.store.labels
         return DecodedBatch(
             indices,
             heights,
             widths,
-            np.full(len(indices), -1, np.int64) if labels is None else labels[indices],
+            marked_labels(self.store.labels, indices),
             packed,
             offsets,
         )

@@ -9,9 +9,9 @@ JPEGS = "jpegs"
 
 
 def decoding_pipeline(batch_size: int, workers: int, device: torch.device) -> Pipeline:
-    """Builds a pipeline from the input ``jpegs``, uint8 [bytes] each, to whole images, uint8 [H, W, 3] each.
+    """Builds a pipeline from the input ``jpegs``, uint8 [bytes] each, to images, uint8 [H, W, 3] each.
 
-    It does not crop: the kernels that make the views do, from whole images, whichever engine decoded them.
+    It does not crop: the kernels that make the views do, from complete images, whichever engine decoded them.
 
     Args:
         batch_size: the most images in a run.

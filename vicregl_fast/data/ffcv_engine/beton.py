@@ -12,8 +12,8 @@ from ffcv.reader import Reader
 from dataprep.beton import stored_sizes
 from dataprep.errors import UserError
 from dataprep.manifest import read_manifest
-
-CONVERT = "make one with: python -m dataprep ffcv FOLDER STORE.beton"
+from vicregl_fast.augment.decoded_batch import known_labels
+from vicregl_fast.data.store import MAKE_ONE, no_store
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,15 @@ def open_beton(path: Path) -> Beton:
             it does not fit its manifest.
     """
     if not path.is_file():
-        raise UserError(f"there is no store at {path}; {CONVERT}")
+        raise no_store(path)
     manifest = read_manifest(path)
     manifest.check(path)
     try:
         reader = Reader(str(path))
     except (AssertionError, ValueError, IndexError, KeyError) as error:
-        raise UserError(f"{path} is not a store that ffcv 1.0 can read ({error}); {CONVERT}") from error
+        raise UserError(f"{path} is not a store that ffcv 1.0 can read ({error}); {MAKE_ONE}") from error
     if "image" not in reader.field_names or "label" not in reader.field_names:
-        raise UserError(f"{path} has the fields {reader.field_names}, not image and label; {CONVERT}")
+        raise UserError(f"{path} has the fields {reader.field_names}, not image and label; {MAKE_ONE}")
     if len(reader.metadata) != reader.num_samples or not len(reader.alloc_table):
         raise UserError(f"{path} is cut short: it announces {reader.num_samples} images; convert it again")
     fields = {name: reader.metadata[f"f{k}"] for k, name in enumerate(reader.field_names)}
@@ -81,7 +81,7 @@ def open_beton(path: Path) -> Beton:
         path,
         fields["image"]["height"].astype(np.int64),
         fields["image"]["width"].astype(np.int64),
-        None if (labels < 0).any() else labels,
+        known_labels(labels),
         manifest.classes,
         reader,
         OSCacheManager(reader),

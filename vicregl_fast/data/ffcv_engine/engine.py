@@ -7,7 +7,7 @@ import numba
 import numpy as np
 import torch
 
-from vicregl_fast.augment.decoded_batch import DecodedBatch
+from vicregl_fast.augment.decoded_batch import DecodedBatch, marked_labels
 from vicregl_fast.data.engine import BATCHES_HELD
 from vicregl_fast.data.ffcv_engine.beton import Beton
 from vicregl_fast.data.ffcv_engine.decoder import PackedDecoder
@@ -51,12 +51,11 @@ class FfcvEngine:
         if codes.any():
             raise Undecodable(self.store.path, indices[codes != 0].tolist())  # the next call takes the same buffer
         self._buffers.rotate(-1)
-        labels = self.store.labels
         return DecodedBatch(
             indices,
             self.store.heights[indices],
             self.store.widths[indices],
-            np.full(len(indices), -1, np.int64) if labels is None else labels[indices],
+            marked_labels(self.store.labels, indices),
             packed,
             offsets,
         )

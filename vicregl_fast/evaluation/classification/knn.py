@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from dataprep.errors import UserError
-from vicregl_fast.data.store import Images
+from vicregl_fast.data.store import Images, check_same_classes
 from vicregl_fast.evaluation.classification.config import KnnConfig
 from vicregl_fast.evaluation.classification.features import CentreCrops, Standardisation, pooled_features
 from vicregl_fast.evaluation.loading import chunks, read_batches
@@ -37,7 +37,7 @@ class KnnJudge:
 
     def __init__(self, train: Images, test: Images, config: KnnConfig):
         self._train_labels, self._test_labels = _labels(train), _labels(test)
-        _check_same_classes(train, test)
+        check_same_classes(train, test)
         if config.k > len(train):
             raise UserError(f"--k is {config.k}, but there are only {len(train)} training images")
         self._train, self._test = (CentreCrops(images, config.resize, config.size) for images in (train, test))
@@ -97,18 +97,6 @@ def _labels(images: Images) -> Tensor:
     if images.labels is None:
         raise UserError(f"{images.path} has no labels: k-NN needs class folders, or a store made of them")
     return torch.from_numpy(images.labels)
-
-
-def _check_same_classes(train: Images, test: Images) -> None:
-    """Raises a UserError if both sides' class names are known and differ.
-
-    Classes are numbered in the order of their sorted names, so that other names would give the numbers other meanings.
-    """
-    if train.classes is None or test.classes is None or train.classes == test.classes:
-        return
-    odd = sorted(set(train.classes) ^ set(test.classes))[0]
-    has, lacks = (train, test) if odd in train.classes else (test, train)
-    raise UserError(f"{has.path} has the class {odd!r}, which {lacks.path} lacks: give both the same classes")
 
 
 def _percent(correct_m: Tensor) -> float:
