@@ -81,7 +81,7 @@ def test_no_import_climbs() -> None:
     assert not climbing, "\n".join(climbing)
 
 
-def sorted_or_circle(edges: dict[str, set[str]]) -> list[str]:
+def circle_in(edges: dict[str, set[str]]) -> list[str]:
     """The circle, if there is one."""
     try:
         TopologicalSorter(edges).prepare()
@@ -91,7 +91,7 @@ def sorted_or_circle(edges: dict[str, set[str]]) -> list[str]:
 
 
 def test_no_modules_go_in_a_circle() -> None:
-    assert sorted_or_circle({module: set(targets) for module, targets in graph().items()}) == []
+    assert circle_in({module: set(targets) for module, targets in graph().items()}) == []
 
 
 def test_no_folders_go_in_a_circle() -> None:
@@ -105,7 +105,7 @@ def test_no_folders_go_in_a_circle() -> None:
             others = {child_of(parent, target, folders) for target in targets}
             if own:
                 edges.setdefault(own, set()).update(others - {None, own})  # type: ignore[arg-type]
-        assert sorted_or_circle(edges) == [], parent
+        assert circle_in(edges) == [], parent
 
 
 def child_of(parent: str, module: str, folders: set[str]) -> str | None:

@@ -51,7 +51,7 @@ def finished(beton: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def test_a_run_leaves_what_the_design_says(finished: Path) -> None:
+def test_the_files_that_a_run_leaves(finished: Path) -> None:
     assert sorted(losses(finished)) == list(range(1, 13))
     row = rows(finished)[0]
     assert {"global_invariance", "local_feature_covariance", "learning_rate", "online_accuracy"} <= row.keys()

@@ -23,7 +23,7 @@ def test_median_rate_and_ratio() -> None:
     assert Measurement.ratio("q", 6.0, 4.0).value == 1.5
 
 
-def test_the_file_holds_what_the_design_says(tmp_path: Path) -> None:
+def test_what_the_file_of_measurements_holds(tmp_path: Path) -> None:
     rows = [Measurement.of("loss.global", [0.25, 0.75], "s"), Measurement.ratio("loss.global_speedup", 3, 2)]
     path = tmp_path / "loss.json"
     write_measurements(path, describe_environment(torch.device("cpu"), ["loss", "--json", "a b"]), rows)

@@ -74,7 +74,7 @@ def test_another_epoch_gives_other_views(beton: Path) -> None:
     assert not torch.allclose(views[0], views[1])
 
 
-def test_whole_images_are_undistorted_centre_crops(beton: Path) -> None:
+def test_centre_crops_are_undistorted(beton: Path) -> None:
     decoded = FfcvEngine(open_beton(beton), 2, 1).decode(np.array([3, 4]))
     batch = maker(whole=True).make(decoded, 0)
     assert batch.centre_crops is not None

@@ -71,7 +71,7 @@ def test_matches_are_drawn_into_the_run_folder(run: Path, tmp_path: Path) -> Non
     assert Image.open(run / "matches.png").width > 1000
 
 
-def test_a_network_that_is_no_numbers_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_network_with_nan_weights_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     broken = tmp_path / "run" / "checkpoints"
     shutil.copytree(run, broken.parent)
     state = load_checkpoint(broken / "step-000000001.pt")

@@ -13,7 +13,7 @@ class Direction:
     Attributes:
         query, neighbour: numbers of the views, from 0.
         gamma: how many matches are kept for each sample, at most one for each cell of the query view; None keeps all.
-        weight: this direction's share in the local criterion.
+        weight: of this direction's terms in the local criterion; those of one way of matching add up to 1.
     """
 
     query: int

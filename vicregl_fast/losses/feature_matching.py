@@ -1,7 +1,7 @@
 """Feature matching: each cell's nearest neighbour in the other view, by distance between local embeddings.
 
-Source: the paper's feature-based matching. Shape letters: n samples, c cells of a map, o other views, g matches kept, d
-channels.
+Source: the paper, section 3, feature-based matching. Shape letters: n samples, c cells of a map, o other views, g
+matches kept, d channels.
 """
 
 from collections import defaultdict

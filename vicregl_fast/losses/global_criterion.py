@@ -1,6 +1,7 @@
 """The global part of the loss (paper, equations 4 to 6), with its gradient.
 
-Shape letters: v views, n samples of this rank, d channels, p pairs of views, 2 the ends of a pair.
+Shape letters: v views, n samples of this rank, d channels, p pairs of views, 2 the ends of a pair, t
+terms; to ``batch_statistics``, views are slots s.
 """
 
 from collections.abc import Iterator, Sequence

@@ -5,8 +5,8 @@ its neighbour on the other. Statistics are over the samples of each side. All sl
 which is worked through in blocks. The gradient of a block is added to the cells at once, so that no more than one block
 of matched embeddings is ever held.
 
-Shape letters: n samples of this rank, c cells, k directions, p slots, d channels, t terms, 2 the sides of a match, r
-rows (cells of all samples) of a map.
+Shape letters: n samples of this rank, c cells, k directions, p or s slots, d channels, t terms, 2 the sides of a match,
+r rows (cells of all samples) of a map.
 """
 
 from collections.abc import Sequence

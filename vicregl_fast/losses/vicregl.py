@@ -1,4 +1,8 @@
-"""The VICRegL loss: the global and the local criterion, weighed by alpha (paper, equations 4 to 6)."""
+"""The VICRegL loss: the global and the local criterion, weighed by alpha (paper, equations 4 to 6).
+
+Shape letters: v views, n samples of this rank, c cells, D and d channels of global and local embeddings, s slots, k
+directions, t terms.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +38,7 @@ class LossTerms:
 
     total: Tensor
     by_name: dict[str, Tensor]
-    _criteria: Sequence["_Findings"]
+    _findings: Sequence["_Findings"]
 
     @torch.no_grad()
     def details(self) -> dict[str, Tensor]:
@@ -46,7 +50,7 @@ class LossTerms:
         """
         details: dict[str, Tensor] = {}
         with full_precision(self.total.device):
-            for each in self._criteria:
+            for each in self._findings:
                 details |= each.by_direction() | each.health()
         return details
 
@@ -82,7 +86,8 @@ class VICRegLLoss(nn.Module):
             location: the matches of each of ``plan.location``.
 
         Raises:
-            ValueError: if views are missing, or VICReg's statistics are asked of a single sample.
+            ValueError: views are missing.
+            UserError: VICReg's statistics are asked of a single sample.
         """
         alpha, criteria = self.config.alpha, []
         if alpha > 0:

@@ -1,7 +1,6 @@
 """When a run's state is saved, and which saved state the run goes back to."""
 
 from collections.abc import Callable, Collection
-from pathlib import Path
 
 from vicregl_fast.runs.checkpoints import load_checkpoint
 from vicregl_fast.runs.folder import RunFolder
