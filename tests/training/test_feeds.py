@@ -10,16 +10,20 @@ from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
 from tests.data.shards import write_small_shards
+from tests.data.sized import Sized
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.config import RunConfig, parse_config
 from vicregl_fast.data.batches import ViewBatch
+from vicregl_fast.data.engine import BATCHES_HELD
 from vicregl_fast.data.engine_table import FeedOptions, OpenedStore, open_feed, open_store
 from vicregl_fast.data.ffcv_engine.beton import Beton, open_beton
+from vicregl_fast.data.image_folder import ImageFolder
 from vicregl_fast.data.source import Source
 from vicregl_fast.data.stored_images import open_jpegs
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.plan import plan_directions
+from vicregl_fast.training import feeds
 from vicregl_fast.training.feeds import build_feeds, count_classes, open_stores
 from vicregl_fast.training.learner import build_learner
 from vicregl_fast.training.processes import Processes
@@ -159,3 +163,11 @@ def test_engines_agree_on_real_images(shared_data: Path, tmp_path: Path) -> None
             assert all(map(torch.equal, batch.matches[direction], pairs)), engine
     for view, right in zip(made["numba", "dali"].views, made["numba", "ffcv"].views, strict=True):
         assert torch.equal(view, right)
+
+
+def test_a_batch_s_memory_is_that_of_the_largest_images() -> None:
+    heights, widths = np.array([10, 30, 20, 5]), np.array([10, 40, 20, 5])
+    store = Sized(Path("x"), None, None, heights, widths)
+    assert feeds._buffer_bytes(store, 2) == BATCHES_HELD * (1200 + 400) * 3
+    assert feeds._buffer_bytes(store, 9) == BATCHES_HELD * (1200 + 400 + 100 + 25) * 3
+    assert feeds._buffer_bytes(ImageFolder(Path("x"), ("a.jpg", "b.jpg"), None, None), 2) == 0

@@ -1,0 +1,26 @@
+"""A run is asked to stop by signals, and its exit code says by which."""
+
+import signal
+
+import pytest
+
+from vicregl_fast.training.signals import REQUEUE_EXIT_CODE, StopRequest, exit_code
+
+
+def test_ctrl_c_asks_first_and_stops_at_the_second_time() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with StopRequest() as stop:
+        assert stop.received is None
+        signal.raise_signal(signal.SIGINT)
+        assert stop.received == signal.SIGINT and exit_code(stop.received) == 130
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_scheduler_may_ask_more_than_once(number: signal.Signals) -> None:
+    with StopRequest() as stop:
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+        assert stop.received == number and exit_code(stop.received) == REQUEUE_EXIT_CODE == 75
