@@ -60,6 +60,12 @@ def _add_verify(verify: argparse.ArgumentParser) -> None:
 
 def _add_conversion(command: argparse.ArgumentParser) -> None:
     command.add_argument("--list", type=Path, metavar="FILE", help="only these images: one path in SOURCE a line")
+    command.add_argument(
+        "--labels",
+        default="auto",
+        metavar="auto|folders|none|FILE",
+        help="auto: class folders; folders: the first folder of each path; FILE: a path and a label a line (auto)",
+    )
     command.add_argument("--max_side", type=int, default=500, help="reduce images to this longer side in pixels (500)")
     command.add_argument("--quality", type=int, default=90, help="JPEG quality of what is encoded anew (90)")
     command.add_argument("--on_error", choices=ON_ERROR, default="fail", help="what to do at unreadable images (fail)")
@@ -98,8 +104,10 @@ def _verify(options: argparse.Namespace) -> None:
 def _convert(options: argparse.Namespace, write: "Callable[..., Manifest]", **own: object) -> None:
     from dataprep.sources import list_images
 
+    source = list_images(options.source, options.list, options.labels)
+    source.say_remarks()
     manifest = write(
-        list_images(options.source, options.list),
+        source,
         options.out,
         max_side=options.max_side,
         quality=options.quality,
@@ -111,7 +119,8 @@ def _convert(options: argparse.Namespace, write: "Callable[..., Manifest]", **ow
     kind = f"in {len(manifest.classes)} classes" if manifest.classes else "without labels"
     anew = manifest.count - manifest.originals - manifest.raw
     pixels = f"{manifest.raw} as pixels, " if manifest.raw else ""
+    others = f", {source.passed_over.total()} other files passed over" if source.passed_over else ""
     print(
         f"wrote {manifest.count} images {kind} to {options.out}: {manifest.originals} with their own bytes, "
-        f"{anew} encoded anew, {pixels}{len(manifest.skipped)} left out"
+        f"{anew} encoded anew, {pixels}{len(manifest.skipped)} left out{others}"
     )

@@ -5,11 +5,13 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from tqdm import tqdm
 
 from dataprep.errors import ON_ERROR, UserError
 from dataprep.images import StoredImage, UnreadableImage, convert
+from dataprep.labels import CHOICES
 from dataprep.manifest import UNLABELLED, Manifest, SkippedImage, StoreOptions
 from dataprep.notes import note
 from dataprep.sources import ImageSource
@@ -84,6 +86,7 @@ def describe(source: ImageSource, options: StoreOptions, record: Record, **store
         label_counts=tuple(record.labels[i] for i in range(len(source.classes))) if source.classes else None,
         source=str(source.root.resolve()),
         list_file=str(source.list_file.resolve()) if source.list_file else None,
+        labels=source.choice if source.choice in CHOICES else str(Path(source.choice).resolve()),
         options=options,
         skipped=tuple(record.skipped),
         **store,  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ import hashlib
 import io
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -47,6 +47,16 @@ def load_rgb(path: Path) -> Image.Image:
         UnreadableImage: it cannot be decoded completely.
     """
     return _decode(_open(_read(path)))
+
+
+def orientation_of(path: Path) -> int:
+    """The EXIF orientation of a file, 1 to 8; 1 if it has none or an undefined one, or is no image."""
+    try:
+        with Image.open(path) as image:
+            orientation: Any = image.getexif().get(ORIENTATION_TAG)
+    except Exception:  # Pillow's readers raise whatever a broken file leads them to
+        return 1
+    return int(orientation) if orientation in TURNED else 1
 
 
 def stored_image(path: Path, max_side: int, quality: int, raw: bool = False) -> StoredImage:

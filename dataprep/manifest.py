@@ -80,6 +80,7 @@ class Manifest:
         size_bytes: of the file, or of all ``files`` together.
         sha256: hexadecimal digest of the file, or for a folder ``digest_of(files)``.
         raw: how many images are stored as pixels.
+        labels: where labels came from: ``auto``, ``folders``, ``none``, or the absolute path of a file of labels.
         files: of a store that is a folder; empty for one file.
         format_version: of the manifest.
     """
@@ -96,6 +97,7 @@ class Manifest:
     size_bytes: int
     sha256: str
     raw: int = 0
+    labels: str = "auto"
     files: tuple[StoreFile, ...] = ()
     format_version: int = FORMAT_VERSION
 

@@ -1,13 +1,21 @@
-"""Lists the images to convert: from class folders, or from a flat or nested folder without labels."""
+"""Lists the images of a folder, with their labels."""
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from dataprep.errors import UserError
+from dataprep.labels import AUTO, check_all_labelled, class_names, label_images
+from dataprep.notes import note
 
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
+SYSTEM_FOLDERS = frozenset(
+    {"@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "lost+found"}
+    | {"system volume information", "__pycache__"}
+)
+"""Folders, in lower case, that file servers and operating systems make: with thumbnails, and with what was deleted."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +28,9 @@ class ImageSource:
         labels: class index of each file; None without classes.
         classes: names in the order of the labels; None without classes.
         list_file: the list that chose the files, if there is one.
+        choice: how labels were chosen (``labels.label_images``).
+        passed_over: how many files are no images by their ending, by the ending.
+        remarks: sentences on what was passed over, and on what prevents classes.
     """
 
     root: Path
@@ -27,6 +38,9 @@ class ImageSource:
     labels: tuple[int, ...] | None
     classes: tuple[str, ...] | None
     list_file: Path | None = None
+    choice: str = AUTO
+    passed_over: Counter[str] = field(default_factory=Counter)
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert (self.labels is None) == (self.classes is None)
@@ -35,41 +49,72 @@ class ImageSource:
     def __len__(self) -> int:
         return len(self.files)
 
+    def say_remarks(self) -> None:
+        """Prints a note of each remark."""
+        for remark in self.remarks:
+            note(remark)
 
-def list_images(folder: Path, list_file: Path | None = None) -> ImageSource:
+
+def list_images(folder: Path, list_file: Path | None = None, labels: str = AUTO) -> ImageSource:
     """Lists the images of a folder in sorted order, or those that ``list_file`` names, in its order.
 
-    If every image lies exactly one folder deep, and in at least two folders, then these folders are classes, numbered
-    by sorted name. A list does not change this, so that all lists of a folder number its classes alike. Hidden files
-    and folders, and files without one of IMAGE_EXTENSIONS, are ignored.
+    Classes are numbered by sorted name. A list does not change this, so that all lists of a folder number its classes
+    alike. Hidden files and folders, SYSTEM_FOLDERS, and files without one of IMAGE_EXTENSIONS are passed over.
 
     Args:
         folder: of the images.
         list_file: text file with one path a line, relative to ``folder``.
+        labels: where labels come from: ``auto``, ``folders``, ``none``, or a file of labels (``labels.label_images``).
 
     Raises:
-        UserError: the folder is missing or has no images; or the list cannot be read, is empty, names an image twice,
-            or names a file that is not an image in the folder.
+        UserError: the folder is missing or has no images; the list cannot be read, is empty, names an image twice, or
+            names a file that is not an image in the folder; or ``label_images`` raises it.
     """
     if not folder.is_dir():
         raise UserError(f"the image folder {folder} does not exist or is no folder; give one with images in it")
     found = _walk(folder)
-    if not found:
+    if not found.images:
         kinds = " ".join(sorted(extension[1:] for extension in IMAGE_EXTENSIONS))
-        raise UserError(f"there are no images in {folder}; looked for files ending in {kinds}")
-    classes = _class_names(found)
-    files = found if list_file is None else _read_list(list_file, folder, frozenset(found))
-    if classes is None:
-        return ImageSource(folder, files, None, None, list_file)
+        others = f"; {_counted(found.others)} were passed over" if found.others else ""
+        raise UserError(f"there are no images in {folder}; looked for files ending in {kinds}{others}")
+    labelled = label_images(found.images, folder, labels)
+    left_out = frozenset(labelled.left_out)
+    known = tuple(file for file in found.images if file not in left_out)
+    remarks = tuple(remark for remark in (*found.remarks(folder), labelled.remark) if remark)
+    files = known if list_file is None else _read_list(list_file, folder, frozenset(known))
+    if labelled.classes is None:
+        return ImageSource(folder, files, None, None, list_file, labels, found.others, remarks)
+    check_all_labelled(labelled.classes, files, folder, labels)
+    classes = class_names(labelled.classes)
     ids = {name: index for index, name in enumerate(classes)}
-    labels = tuple(ids[file.split("/", 1)[0]] for file in files)
-    return ImageSource(folder, files, labels, classes, list_file)
+    numbers = tuple(ids[labelled.classes[file]] for file in files)
+    return ImageSource(folder, files, numbers, classes, list_file, labels, found.others, remarks)
 
 
-def _walk(folder: Path) -> tuple[str, ...]:
-    """Relative paths of all images, sorted folder by folder; links to folders are followed, each folder once."""
-    found: list[PurePosixPath] = []
-    seen: set[str] = set()
+@dataclass
+class _Found:
+    """What lies in a folder.
+
+    Attributes:
+        images: their relative paths, sorted folder by folder.
+        others: how many other files there are, by their ending.
+        system: how many images lie in system folders, by the folder's name.
+    """
+
+    images: tuple[str, ...] = ()
+    others: Counter[str] = field(default_factory=Counter)
+    system: Counter[str] = field(default_factory=Counter)
+
+    def remarks(self, folder: Path) -> Iterator[str]:
+        if self.others:
+            yield f"{_counted(self.others)} in {folder} were passed over: no endings of images"
+        for name, count in sorted(self.system.items()):
+            yield f"{count} images in folders {name} of {folder} were passed over: a system makes such folders"
+
+
+def _walk(folder: Path) -> _Found:
+    """Finds all files; links to folders are followed, each folder once."""
+    found, images, seen = _Found(), list[PurePosixPath](), set[str]()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:
@@ -78,19 +123,26 @@ def _walk(folder: Path) -> tuple[str, ...]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         inside = PurePosixPath(Path(parent).relative_to(folder).as_posix())
-        found.extend(inside / name for name in names if _is_image(name))
-    return tuple(str(path) for path in sorted(found, key=lambda path: path.parts))
+        system = next((part for part in inside.parts if part.lower() in SYSTEM_FOLDERS), None)
+        for name in names:
+            ending = os.path.splitext(name)[1].lower()
+            if name.startswith("."):
+                continue
+            if system is not None:
+                found.system[system] += ending in IMAGE_EXTENSIONS
+            elif ending in IMAGE_EXTENSIONS:
+                images.append(inside / name)
+            else:
+                found.others[ending or "no ending"] += 1
+    found.images = tuple(str(path) for path in sorted(images, key=lambda path: path.parts))
+    found.system = +found.system
+    return found
 
 
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS
-
-
-def _class_names(files: tuple[str, ...]) -> tuple[str, ...] | None:
-    if any(file.count("/") != 1 for file in files):
-        return None
-    names = sorted({file.split("/", 1)[0] for file in files})
-    return tuple(names) if len(names) > 1 else None
+def _counted(endings: Counter[str]) -> str:
+    """Such as ``8 files (5 .heic, 3 .txt)``."""
+    kinds = ", ".join(f"{count} {ending}" for ending, count in endings.most_common())
+    return f"{endings.total()} file{'s' * (endings.total() > 1)} ({kinds})"
 
 
 def _read_list(list_file: Path, folder: Path, known: frozenset[str]) -> tuple[str, ...]:

@@ -129,7 +129,7 @@ def _check_source(folder: Path, manifest: Manifest, samples: StoredSamples, coun
         raise UserError(
             f"the source {folder} is not there; say with --source where it is, or compare no images with --sample 0"
         )
-    source = list_images(folder, Path(manifest.list_file) if manifest.list_file else None)
+    source = list_images(folder, Path(manifest.list_file) if manifest.list_file else None, manifest.labels)
     places = _stored_places(source, manifest)
     if len(places) != manifest.count or _labels(source, places) != samples.table["label"].tolist():
         raise UserError(

@@ -9,7 +9,7 @@ from dataprep.command_line import SentenceParser, output_file
 from dataprep.errors import exit_on_user_error
 from vicregl_fast.evaluation.classification.config import KnnConfig
 from vicregl_fast.evaluation.options import add_options, from_options
-from vicregl_fast.evaluation.segmentation.config import Labels, SegmentationConfig
+from vicregl_fast.evaluation.segmentation.config import MASK_ORIENTATIONS, Labels, SegmentationConfig, ignore_index_of
 
 if TYPE_CHECKING:
     from vicregl_fast.evaluation.comparison import Judge
@@ -20,8 +20,9 @@ def knn(options: argparse.Namespace, config: KnnConfig) -> "Judge":
     from vicregl_fast.data.open_images import open_images
     from vicregl_fast.evaluation.classification.knn import KnnJudge
 
-    train = open_images(options.train, options.train_list)
-    return KnnJudge(train, open_images(options.test, options.test_list), config)
+    train = open_images(options.train, options.train_list, options.train_labels)
+    test = open_images(options.test, options.test_list, options.test_labels)
+    return KnnJudge(train, test, config)
 
 
 def linear_seg(options: argparse.Namespace, config: SegmentationConfig) -> "Judge":
@@ -29,9 +30,11 @@ def linear_seg(options: argparse.Namespace, config: SegmentationConfig) -> "Judg
     from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge
     from vicregl_fast.evaluation.segmentation.masks import MaskedImages
 
-    labels = Labels(options.classes, options.ignore_index)
-    train = MaskedImages(options.train_images, options.train_masks, labels)
-    return SegmentationJudge(train, MaskedImages(options.val_images, options.val_masks, labels), config)
+    ignore_index = ignore_index_of(options.ignore_index, options.foreground)
+    labels = Labels(options.classes, ignore_index, options.foreground)
+    train = MaskedImages(options.train_images, options.train_masks, labels, options.mask_orientation)
+    val = MaskedImages(options.val_images, options.val_masks, labels, options.mask_orientation)
+    return SegmentationJudge(train, val, config)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,12 +69,22 @@ def _parser() -> argparse.ArgumentParser:
     for side in ("train", "test"):
         nearest.add_argument(f"--{side}", type=Path, required=True, help="folder of class folders, or a store")
         nearest.add_argument(f"--{side}_list", type=Path, help="which files of the folder, one path a line")
+        nearest.add_argument(
+            f"--{side}_labels", default="auto", metavar="auto|folders|FILE", help="where its labels come from (auto)"
+        )
     segment = commands.add_parser("linear-seg", help="linear segmentation of frozen feature maps")
     for side in ("train", "val"):
         segment.add_argument(f"--{side}_images", type=Path, required=True, help="folder of images")
         segment.add_argument(f"--{side}_masks", type=Path, required=True, help="folder of masks with the same names")
     segment.add_argument("--classes", type=int, required=True, help="mask values 0 to CLASSES - 1 are classes")
-    segment.add_argument("--ignore_index", type=int, default=255, help="mask value of pixels that are left out (255)")
+    segment.add_argument("--ignore_index", metavar="VALUE|none", help="mask value of pixels that are left out (255)")
+    segment.add_argument("--foreground", type=int, metavar="VALUE", help="mask value that is class 1, such as 255")
+    segment.add_argument(
+        "--mask_orientation",
+        choices=MASK_ORIENTATIONS,
+        default="ask",
+        help="masks of images that EXIF turns lie as the stored pixels do, or upright; ask where it is unclear (ask)",
+    )
     segment.add_argument("--output_stride", type=int, help="pixels per cell, by dilation (default: as trained)")
     for command, judge, config in ((nearest, knn, KnnConfig), (segment, linear_seg, SegmentationConfig)):
         command.set_defaults(judge=judge, config=config)

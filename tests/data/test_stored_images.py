@@ -57,5 +57,7 @@ def test_pixels_are_no_jpegs(store: Path) -> None:
 def test_what_is_not_there_or_read_whole_is_said(store: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no store at"):
         open_images(tmp_path / "gone.beton")
-    with pytest.raises(UserError, match="is a store, which is read whole"):
+    with pytest.raises(UserError, match=r"a list of files goes with a folder of images, and .* is a store"):
         open_images(store, tmp_path / "list.txt")
+    with pytest.raises(UserError, match=r"a choice of labels goes with a folder of images, and .* has its own"):
+        open_images(store, labels="folders")

@@ -157,6 +157,17 @@ def test_a_list_is_kept_to(tmp_path: Path) -> None:
     assert verify_store(tmp_path / "s.beton", workers=1) == 3
 
 
+def test_a_choice_of_labels_is_kept_to(tmp_path: Path) -> None:
+    files = list(write_tree(tmp_path / "images"))
+    (tmp_path / "labels.txt").write_text(
+        "\n".join(f"{file},{'odd' if n % 2 else 'even'}" for n, file in enumerate(files))
+    )
+    for labels, classes in ((str(tmp_path / "labels.txt"), ("even", "odd")), ("none", None)):
+        source = list_images(tmp_path / "images", labels=labels)
+        assert write_store(source, tmp_path / "s.beton", workers=1, overwrite=True).classes == classes
+        assert verify_store(tmp_path / "s.beton", workers=1) == len(files)
+
+
 def test_pixels_are_checked(tmp_path: Path) -> None:
     write_tree(tmp_path / "images")
     store = tmp_path / "s.beton"

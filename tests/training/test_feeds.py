@@ -127,6 +127,27 @@ def test_a_folder_is_converted_for_all_engines_but_torchvision(image_folder: Pat
     assert not (tmp_path / "b").exists()
 
 
+def test_labels_of_a_folder_are_chosen_and_missing_ones_said(
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    names = [f"{name.replace('/', '_')} {name.split('/')[0]}" for name in list_images(image_folder).files]
+    for name in list_images(image_folder).files:
+        (flat / name.replace("/", "_")).symlink_to(image_folder / name)
+    (tmp_path / "labels.txt").write_text("\n".join(names))
+    options = [*TINY.split(), f"--data.path={image_folder}", f"--data.val_path={flat}"]
+    _, val = open_stores(parse_config(options).data, tmp_path / "stores", ALONE)
+    assert val is not None and val.store.labels is None
+    said = capsys.readouterr().err
+    assert "flat has no class folders" in said and "validation gives the loss, and no accuracy" in said
+    options.append(f"--data.val_labels={tmp_path / 'labels.txt'}")
+    train, val = open_stores(parse_config(options).data, tmp_path / "stores", ALONE)
+    assert val is not None and val.store.labels is not None and val.store.classes == train.store.classes
+    assert np.array_equal(np.sort(val.store.labels), np.sort(train.store.labels))
+    assert "no accuracy" not in capsys.readouterr().err
+
+
 def test_engines_agree_on_real_images(shared_data: Path, tmp_path: Path) -> None:
     """From the same stored bytes: DALI to the bit, the ordinary way but for PIL's hue and blur; boxes are the same."""
     pytest.importorskip("nvidia.dali")

@@ -20,8 +20,11 @@ class DataConfig:
         engine: what reads and decodes: ffcv (.beton), dali (.beton or shards, on the GPU where there is one) or
             torchvision (a folder of images, read in the ordinary, slow way); auto takes dali for shards, else ffcv.
         list: a file that names the images of a folder to use, one relative path a line; null uses all of them.
+        labels: where the labels of a folder come from: auto takes class folders if every image lies in one, folders the
+            first folder of each path, none none, and anything else is a file with a path and a label a line.
         val_path: images for the validation pass, given as path is; null for no validation.
         val_list: the list that goes with val_path.
+        val_labels: where the labels of val_path come from.
         workers: decoding threads of each training process (torchvision: worker processes); null shares out the
             machine's cores among the training processes.
         order: random shuffles all images together; blocks shuffles a window of them at a time and reads each window
@@ -33,8 +36,10 @@ class DataConfig:
     path: str = "data/imagenet/train.beton"
     engine: EngineChoice = "auto"
     list: str | None = None
+    labels: str = "auto"
     val_path: str | None = None
     val_list: str | None = None
+    val_labels: str = "auto"
     workers: int | None = None
     order: Literal["random", "blocks"] = "random"
     window: int = 16384

@@ -2,26 +2,28 @@
 
 from pathlib import Path
 
-from dataprep.errors import UserError
+from dataprep.labels import AUTO
 from dataprep.sources import list_images
 from vicregl_fast.data.image_folder import ImageFolder
-from vicregl_fast.data.source import is_store
+from vicregl_fast.data.source import is_store, refuse_for_store
 from vicregl_fast.data.store import Images
 from vicregl_fast.data.stored_images import open_stored
 
 
-def open_images(path: Path, list_file: Path | None = None) -> Images:
+def open_images(path: Path, list_file: Path | None = None, labels: str = AUTO) -> Images:
     """Opens a folder of images or a store.
 
     Args:
         path: the folder or the store.
         list_file: with a folder, names the images to use, one relative path a line; None uses all of them.
+        labels: with a folder, where its labels come from: ``auto``, ``folders``, ``none``, or a file of labels.
 
     Raises:
-        UserError: nothing is there, the list or the store is damaged, or a list is given for a store.
+        UserError: nothing is there, the list or the store is damaged, or a list or labels are given for a store.
     """
     if not is_store(path):
-        return ImageFolder.of(list_images(path, list_file))
-    if list_file is not None:
-        raise UserError(f"{path} is a store, which is read whole: leave the list {list_file} out")
+        source = list_images(path, list_file, labels)
+        source.say_remarks()
+        return ImageFolder.of(source)
+    refuse_for_store(path, list_file, labels)
     return open_stored(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dataprep.errors import OnError, UserError
 from dataprep.ffcv_store import write_store
+from dataprep.labels import AUTO
 from dataprep.manifest import manifest_path
 from dataprep.notes import note
 from dataprep.shard_index import INDEX_NAME
@@ -21,22 +22,22 @@ class Source:
         path: a ``.beton`` file, a folder of WebDataset shards, or a folder of images.
         cache: folder for converted stores.
         list_file: names the images of a folder to use, one relative path a line; None uses all of them.
+        labels: where a folder's labels come from: ``auto``, ``folders``, ``none``, or a file (``dataprep.labels``).
         on_error: what to do at an image that cannot be converted: ``fail`` or ``skip`` it.
 
     Raises:
-        UserError: there is a list, and ``path`` is a store.
+        UserError: there is a list or a choice of labels, and ``path`` is a store.
     """
 
     path: Path
     cache: Path
     list_file: Path | None = None
+    labels: str = AUTO
     on_error: OnError = "fail"
 
     def __post_init__(self) -> None:
-        if self.list_file is not None and is_store(self.path):
-            raise UserError(
-                f"a list of files goes with a folder of images, and {self.path} is a store: leave the list out"
-            )
+        if is_store(self.path):
+            refuse_for_store(self.path, self.list_file, self.labels)
 
     def folder(self) -> ImageSource:
         """Lists the images of the folder.
@@ -49,7 +50,7 @@ class Source:
                 f"{self.path} is a store, and the torchvision engine reads folders of images: "
                 "give the folder that it was made from, or another --data.engine"
             )
-        return list_images(self.path, self.list_file)
+        return self._list()
 
     def beton(self) -> Path:
         """The ``.beton`` file: ``path`` itself, or the store that a folder is converted to if that is not done yet.
@@ -75,8 +76,13 @@ class Source:
         """
         return self.path if is_shard_folder(self.path) else self.beton()
 
+    def _list(self) -> ImageSource:
+        source = list_images(self.path, self.list_file, self.labels)
+        source.say_remarks()
+        return source
+
     def _converted(self) -> Path:
-        source = list_images(self.path, self.list_file)
+        source = self._list()
         store = self.cache / f"{self.path.name or 'images'}-{_digest(source)[:12]}.beton"
         if not store.exists():
             note(f"{self.path} is a folder: its {len(source.files)} images are converted once into {store}")
@@ -96,14 +102,25 @@ def is_store(path: Path) -> bool:
     return path.suffix == ".beton" or path.is_file() or is_shard_folder(path)
 
 
+def refuse_for_store(path: Path, list_file: Path | None, labels: str) -> None:
+    """Raises UserError if there is a list or a choice of labels, which only folders of images take."""
+    if list_file is not None:
+        raise UserError(f"a list of files goes with a folder of images, and {path} is a store: leave the list out")
+    if labels != AUTO:
+        raise UserError(f"a choice of labels goes with a folder of images, and {path} has its own: leave it at auto")
+
+
 def _digest(source: ImageSource) -> str:
-    """SHA-256 over the folder's path and the names and sizes of its files: a changed folder is converted again.
+    """SHA-256 over the folder's path, the names and sizes of its files, and labels that were chosen otherwise than
+    ``auto``: a changed folder is converted again.
 
     A file that changes but keeps its size is not noticed.
     """
     digest = hashlib.sha256(os.fsencode(source.root.resolve()))
     for name in source.files:
         digest.update(os.fsencode(f"\n{name} {_size(source.root / name)}"))
+    if source.choice != AUTO:
+        digest.update(repr((source.classes, source.labels)).encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

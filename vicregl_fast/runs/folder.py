@@ -17,6 +17,7 @@ FREE = {
     "data.on_error",
     "data.val_path",
     "data.val_list",
+    "data.val_labels",
     "train.device",
     "train.compile",
     "train.log_every",

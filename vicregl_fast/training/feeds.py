@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dataprep.errors import UserError
+from dataprep.notes import note
 from vicregl_fast.augment.backends import choose_backend
 from vicregl_fast.config import RunConfig
 from vicregl_fast.data.config import DataConfig
@@ -92,6 +93,8 @@ def _buffer_bytes(store: Store, batch_size: int) -> int:
 def _check_validation(train: Store, val: Store, world: int) -> None:
     if train.labels is not None and val.labels is not None:
         check_same_classes(train, val)
+    elif train.labels is not None:
+        note(f"{val.path} has no labels: validation gives the loss, and no accuracy")
     if len(val) < max(2, world):
         raise UserError(
             f"{val.path} has too few images for validation, {len(val)}: the loss needs 2 or more, and each process one"
@@ -99,9 +102,9 @@ def _check_validation(train: Store, val: Store, world: int) -> None:
 
 
 def _open_both(data: DataConfig, cache: Path) -> tuple[OpenedStore, OpenedStore | None]:
-    def opened(path: str, list_file: str | None) -> OpenedStore:
-        source = Source(Path(path), cache, None if list_file is None else Path(list_file), data.on_error)
+    def opened(path: str, list_file: str | None, labels: str) -> OpenedStore:
+        source = Source(Path(path), cache, None if list_file is None else Path(list_file), labels, data.on_error)
         return open_store(source, data.engine)
 
-    train = opened(data.path, data.list)
-    return train, None if data.val_path is None else opened(data.val_path, data.val_list)
+    train = opened(data.path, data.list, data.labels)
+    return train, None if data.val_path is None else opened(data.val_path, data.val_list, data.val_labels)

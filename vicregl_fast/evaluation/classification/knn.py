@@ -95,7 +95,9 @@ def knn_classify(train_nc: Tensor, labels_n: Tensor, test_mc: Tensor, k: int, ch
 
 def _labels(images: Images) -> Tensor:
     if images.labels is None:
-        raise UserError(f"{images.path} has no labels: k-NN needs class folders, or a store made of them")
+        raise UserError(
+            f"{images.path} has no labels: k-NN needs class folders, a file of labels, or a store made of them"
+        )
     return torch.from_numpy(images.labels)
 
 

@@ -1,10 +1,15 @@
 """The settings of ``evaluate linear-seg``."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from dataprep.errors import UserError
 from vicregl_fast.evaluation.options import check_at_least, default_workers, option
 from vicregl_fast.seeds import check_seed
+
+MaskOrientation = Literal["ask", "stored", "upright"]
+MASK_ORIENTATIONS: tuple[MaskOrientation, ...] = get_args(MaskOrientation)
+USUAL_IGNORE_INDEX = 255
 
 
 @dataclass(frozen=True)
@@ -13,18 +18,45 @@ class Labels:
 
     Attributes:
         classes: number of classes; the values 0 to ``classes`` - 1 name them.
-        ignore_index: value of pixels that count neither in training nor in the score.
+        ignore_index: value of pixels that count neither in training nor in the score; None if all pixels count.
+        foreground: value of pixels that are of class 1 as well; None for none.
 
     Raises:
-        UserError: fewer than two classes.
+        UserError: fewer than two classes, or the foreground is ignored.
     """
 
     classes: int
-    ignore_index: int
+    ignore_index: int | None = USUAL_IGNORE_INDEX
+    foreground: int | None = None
 
     def __post_init__(self) -> None:
         if self.classes < 2:
             raise UserError(f"segmentation into {self.classes} classes is no task: --classes must be 2 or more")
+        if self.foreground is not None and self.foreground == self.ignore_index:
+            raise UserError(
+                f"the value {self.foreground} cannot be both the foreground and ignored: "
+                "leave --ignore_index out, or give none"
+            )
+
+    @property
+    def ignored(self) -> int:
+        """The label of pixels that do not count, once a mask is read; -1, which no pixel has, if all count."""
+        return -1 if self.ignore_index is None else self.ignore_index
+
+
+def ignore_index_of(given: str | None, foreground: int | None) -> int | None:
+    """Reads ``--ignore_index``: a number or ``none``; if it is not given, 255 unless that is the foreground.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if given is None:
+        return None if foreground == USUAL_IGNORE_INDEX else USUAL_IGNORE_INDEX
+    if given == "none":
+        return None
+    if not given.isdecimal():
+        raise UserError(f"--ignore_index {given} is no value of a pixel: give a number from 0, or none")
+    return int(given)
 
 
 @dataclass(frozen=True)

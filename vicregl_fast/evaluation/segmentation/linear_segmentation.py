@@ -35,7 +35,7 @@ class SegmentationJudge:
         config: how the head is trained.
 
     Raises:
-        UserError: an image or mask is bad.
+        UserError: an image or mask is bad, or fewer than two classes occur in the masks of one side.
     """
 
     def __init__(self, train: MaskedImages, val: MaskedImages, config: SegmentationConfig):
@@ -66,13 +66,13 @@ def fit_head(backbone: Backbone, train: MaskedImages, config: SegmentationConfig
         maps = CachedMaps(backbone, train, config.workers)
         batches: Iterator[Batch] = maps.batches(config.batch_size, config.iterations, config.seed)
     else:
-        augmentation = SegmentationAugmentation(config.crop, train.labels.ignore_index, config.seed)
+        augmentation = SegmentationAugmentation(config.crop, train.labels.ignored, config.seed)
         batches = augmented_batches(backbone, train, augmentation, config.batch_size, config.iterations, config.workers)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         head = LinearHead(backbone.channels, train.labels.classes)
         head.to(next(backbone.parameters()).device)
-        train_head(head, batches, config.iterations, config.lr, train.labels.ignore_index)
+        train_head(head, batches, config.iterations, config.lr, train.labels.ignored)
     return head
 
 

@@ -1,6 +1,6 @@
 """Pairs images with their masks, and checks what the masks hold."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,10 +13,11 @@ from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from dataprep.errors import UserError
+from dataprep.images import orientation_of
 from dataprep.sources import list_images
 from vicregl_fast.data.image_folder import open_image
 from vicregl_fast.evaluation.loading import chunks, read_batches
-from vicregl_fast.evaluation.segmentation.config import Labels
+from vicregl_fast.evaluation.segmentation.config import Labels, MaskOrientation
 
 
 @dataclass(frozen=True)
@@ -38,22 +39,24 @@ class MaskedImages(Dataset):
     Args:
         images, masks: the two folders.
         labels: what the values in the masks mean.
+        orientation: how masks lie whose images are turned by their EXIF orientation: as the ``stored`` pixels of the
+            image do, ``upright``, or ``ask``, which takes what fits the sizes and refuses where both do.
 
     Attributes:
-        labels: as given.
+        masks, labels: as given.
 
     Raises:
         UserError: a folder is missing or has no images, an image has no mask, or two masks differ only in their
             extension.
     """
 
-    def __init__(self, images: Path, masks: Path, labels: Labels):
+    def __init__(self, images: Path, masks: Path, labels: Labels, orientation: MaskOrientation = "ask"):
         by_stem: dict[Path, Path] = {}
         for mask in list_images(masks).files:
             other = by_stem.setdefault(Path(mask).with_suffix(""), Path(mask))
             if other != Path(mask):
                 raise UserError(f"{masks} has two masks of one name, {other} and {mask}: leave one")
-        self.labels = labels
+        self.masks, self.labels, self._orientation = masks, labels, orientation
         self._pairs: list[tuple[Path, Path]] = []
         for image in list_images(images).files:
             stem = Path(image).with_suffix("")
@@ -68,54 +71,110 @@ class MaskedImages(Dataset):
         """Decodes one image and its mask.
 
         Raises:
-            UserError: one of them does not decode, they differ in size, or the mask holds an unknown label.
+            UserError: one of them does not decode, they differ in size, the mask holds an unknown label, or it is
+                unclear how the mask lies.
         """
         image_path, mask_path = self._pairs[index]
         pixels = pil_to_tensor(open_image(image_path))
-        mask = open_mask(mask_path, self.labels)
+        mask = self._beside(image_path, pixels, open_mask(mask_path, self.labels), mask_path)
         if mask.shape != pixels.shape[1:]:
             sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, pixels.shape[1:])]
             raise UserError(f"{mask_path} is {sizes[0]}, but its image {image_path} is {sizes[1]}: make them one size")
         return MaskedImage(pixels, mask)
 
+    def _beside(self, image_path: Path, pixels: Tensor, mask: Tensor, mask_path: Path) -> Tensor:
+        """Turns a mask as its image was turned if it lies as the image's stored pixels do."""
+        turn = TURNS.get(orientation_of(image_path))
+        if turn is None or orientation_of(mask_path) in TURNS:
+            return mask  # neither was turned, or both were
+        turned = turn(mask)
+        fits_upright, fits_stored = mask.shape == pixels.shape[1:], turned.shape == pixels.shape[1:]
+        if self._orientation == "ask" and fits_upright and fits_stored:
+            raise UserError(
+                f"{image_path} is turned by its EXIF orientation and its mask {mask_path} is not: say with "
+                "--mask_orientation whether such masks lie as the stored pixels do (stored) or as the turned image "
+                "(upright)"
+            )
+        return turned if self._orientation == "stored" or (self._orientation == "ask" and fits_stored) else mask
+
+
+TURNS: dict[int, Callable[[Tensor], Tensor]] = {
+    2: lambda stored: stored.flip(1),
+    3: lambda stored: stored.flip(0, 1),
+    4: lambda stored: stored.flip(0),
+    5: lambda stored: stored.T,
+    6: lambda stored: stored.rot90(-1),
+    7: lambda stored: stored.flip(0, 1).T,
+    8: lambda stored: stored.rot90(1),
+}
+"""What makes stored pixels [H, W, ...] upright, by their EXIF orientation."""
+
 
 def open_mask(path: Path, labels: Labels) -> Tensor:
-    """Reads a mask that has one value a pixel (grey, palette or 16 bit) as int64 [H, W].
+    """Reads a mask that has one value a pixel as int64 [H, W].
+
+    It may be grey, of 1, 8 or 16 bits, a palette's, or a colour picture in which all channels are equal. It is turned
+    upright if it has an EXIF orientation of its own.
 
     Raises:
-        UserError: it cannot be decoded, is a colour picture, or holds a label that is neither a class nor ignored.
+        UserError: it cannot be decoded, is a colour picture or a JPEG, or holds a label that is neither a class nor
+            ignored.
     """
     try:
         with Image.open(path) as file:
-            values = np.asarray(file)
+            kind, values = file.format, np.asarray(file)
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"the mask {path} cannot be decoded ({error})") from error
-    if values.ndim != 2:
-        raise UserError(f"the mask {path} is a colour picture: a mask has one channel, whose values are class numbers")
-    mask = torch.from_numpy(values.astype(np.int64))
-    wrong = mask[((mask < 0) | (mask >= labels.classes)) & (mask != labels.ignore_index)]
+    if kind == "JPEG":
+        raise UserError(f"the mask {path} is a JPEG, which changes labels: make masks as PNG files")
+    mask = torch.from_numpy(_one_channel(values, path).astype(np.int64))
+    if (turn := TURNS.get(orientation_of(path))) is not None:
+        mask = turn(mask)
+    if labels.foreground is not None:
+        mask[mask == labels.foreground] = 1
+    outside = (mask < 0) | (mask >= labels.classes)
+    wrong = mask[outside if labels.ignore_index is None else outside & (mask != labels.ignore_index)]
     if len(wrong):
         raise UserError(
             f"the mask {path} holds the label {int(wrong[0])}, but classes are 0 to {labels.classes - 1} and "
-            f"{labels.ignore_index} is ignored: set --classes and --ignore_index to what the masks hold"
+            f"{'none' if labels.ignore_index is None else labels.ignore_index} is ignored: set --classes and "
+            "--ignore_index to what the masks hold, or --foreground to the value that means class 1"
         )
     return mask
+
+
+def _one_channel(values: np.ndarray, path: Path) -> np.ndarray:
+    """The values, [H, W], of a mask whose colour channels are all alike; a channel of opacity does not count."""
+    if values.ndim == 2:
+        return values
+    colours = values[:, :, : 3 if values.shape[2] >= 3 else 1]
+    if (colours != colours[:, :, :1]).any():
+        raise UserError(f"the mask {path} is a colour picture: a mask has one channel, whose values are class numbers")
+    return colours[:, :, 0]
 
 
 def class_pixels(data: MaskedImages, workers: int) -> Tensor:
     """Counts the pixels of each class, int64 [classes]. Decodes every image and mask, and so checks them all.
 
     Raises:
-        UserError: an image or mask is bad, or no pixel has a class.
+        UserError: an image or mask is bad, or fewer than two classes occur.
     """
     batches = read_batches(data, chunks(range(len(data)), 16), workers, partial(_count, data.labels))
-    total = torch.stack(list(batches)).sum(0)
-    if not total.any():
-        raise UserError(f"the masks hold nothing but the ignored label {data.labels.ignore_index}")
-    return total
+    *counts, ignored = torch.stack(list(batches)).sum(0).tolist()
+    present = [label for label, count in enumerate(counts) if count]
+    if len(present) < 2:
+        value = data.labels.ignore_index
+        raise UserError(
+            f"the masks in {data.masks} hold {f'only class {present[0]}' if present else 'no class'}"
+            + (f" and {ignored} pixels of the ignored value {value}" if ignored else "")
+            + ", so that a score would say nothing: "
+            + (f"is {value} the foreground? then give --foreground {value}" if ignored else "check masks and --classes")
+        )
+    return torch.tensor(counts)
 
 
 def _count(labels: Labels, items: Sequence[MaskedImage]) -> Tensor:
-    """Counts the pixels of each class, int64 [classes]; runs in the worker process, which then sends no masks."""
+    """Counts the pixels of each class and the ignored ones, int64 [classes + 1]; runs in the worker process."""
     masks = torch.cat([item.mask.flatten() for item in items])
-    return masks[masks != labels.ignore_index].bincount(minlength=labels.classes)
+    counts = masks[masks != labels.ignored].bincount(minlength=labels.classes)
+    return torch.cat([counts, (masks == labels.ignored).sum()[None]])

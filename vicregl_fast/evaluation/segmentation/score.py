@@ -16,7 +16,7 @@ class SegmentationScore:
     def __init__(self, labels: Labels):
         # masks.open_mask has checked the labels, and validating them again would take longer than counting.
         self._jaccard = MulticlassJaccardIndex(
-            labels.classes, average="macro", ignore_index=labels.ignore_index, validate_args=False
+            labels.classes, average="macro", ignore_index=labels.ignored, validate_args=False
         )
 
     def update(self, predictions: Tensor, masks: Tensor) -> None:

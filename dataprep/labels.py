@@ -1,0 +1,148 @@
+"""Which class each image of a folder has: by class folders, by a file of labels, or none.
+
+``auto`` takes class folders where every image lies exactly one folder deep, in at least two folders; ``folders`` takes
+the first folder of each path, however deep the image lies; ``none`` takes no labels; anything else is a file of labels.
+"""
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from dataprep.errors import UserError
+
+CHOICES = AUTO, FOLDERS, NONE = "auto", "folders", "none"
+OPTION = "--labels {}; in training --data.labels {}"
+
+_BOXES = re.compile(r"(\S+)(?: \d+ \d+ \d+ \d+)+")  # ImageNet's own list of validation labels has boxes behind them
+
+
+class Labelled(NamedTuple):
+    """Images with their classes.
+
+    Attributes:
+        classes: the class of each image, by its path; None without classes. A file of labels may leave images out.
+        left_out: images that a choice of labels leaves out.
+        remark: a sentence on what prevents classes; empty if nothing does.
+    """
+
+    classes: dict[str, str] | None
+    left_out: tuple[str, ...] = ()
+    remark: str = ""
+
+
+def label_images(files: Sequence[str], folder: Path, choice: str) -> Labelled:
+    """Gives every image its class.
+
+    Args:
+        files: paths relative to ``folder``, with ``/`` between folders.
+        folder: of the images.
+        choice: ``auto``, ``folders``, ``none``, or the path of a file of labels.
+
+    Raises:
+        UserError: class folders are asked for and there are not two of them; or the file of labels cannot be read, is
+            damaged, or gives an image two labels.
+    """
+    if choice == AUTO:
+        obstacle = _obstacle(files, folder)
+        return Labelled(None, remark=obstacle) if obstacle else Labelled({file: _first(file) for file in files})
+    if choice == NONE:
+        return Labelled(None)
+    if choice != FOLDERS:
+        return Labelled(_read_labels(Path(choice), files, folder))
+    inside = [file for file in files if "/" in file]
+    outside = tuple(file for file in files if "/" not in file)
+    if len({_first(file) for file in inside}) < 2:
+        raise UserError(f"{folder} has fewer than two folders with images, which labels by folders need")
+    remark = f"{_count(outside)} in {folder} itself, in no class folder, are left out: {outside[0]}" if outside else ""
+    return Labelled({file: _first(file) for file in inside}, outside, remark)
+
+
+def check_all_labelled(classes: dict[str, str], files: Sequence[str], folder: Path, choice: str) -> None:
+    """Raises UserError if an image has no label, as happens with a file of labels."""
+    without = [file for file in files if file not in classes]
+    if without:
+        raise UserError(
+            f"{choice} has no label for {_count(without)} of {len(files)} in {folder}, such as {without[0]}; "
+            "its paths must be relative to that folder, or names that only one image has"
+        )
+
+
+def class_names(classes: dict[str, str]) -> tuple[str, ...]:
+    """The names in the order of their numbers: sorted, and if all are whole numbers, by their values."""
+    names = set(classes.values())
+    return tuple(sorted(names, key=int if all(name.isdecimal() for name in names) else None))  # type: ignore[arg-type]
+
+
+def _first(file: str) -> str:
+    return file.split("/", 1)[0]
+
+
+def _count(files: Sequence[str]) -> str:
+    return "1 image" if len(files) == 1 else f"{len(files)} images"
+
+
+def _obstacle(files: Sequence[str], folder: Path) -> str:
+    """Says why folders are not taken as classes; empty if they are."""
+    follows = f"the {_count(files)} of {folder} are taken without labels"
+    from_file = f"a file of labels ({OPTION.format('FILE', 'FILE')}) gives them some"
+    flat = [file for file in files if "/" not in file]
+    if len(flat) == len(files):
+        return f"{folder} has no class folders: {follows}; {from_file}"
+    by_first = f"`folders` as choice of labels ({OPTION.format(FOLDERS, FOLDERS)}) takes the first folder of each path"
+    if flat:
+        return f"{flat[0]} lies in no class folder: {follows}; move it away, or {by_first} and leaves it out"
+    if len({_first(file) for file in files}) < 2:
+        return f"all images lie in one folder, {_first(files[0])}: {follows}; {from_file}"
+    deep = next((file for file in files if file.count("/") > 1), None)
+    return f"{deep} lies deeper than in a class folder: {follows}; {by_first}" if deep else ""
+
+
+def _read_labels(path: Path, files: Sequence[str], folder: Path) -> dict[str, str]:
+    """Reads a file with a path and a label a line; a heading, and lines of files that are not there, are passed over.
+
+    Between path and label stands a tab, a comma or white space; what follows a second tab or comma is ignored. A path
+    may also be a file's name alone, with or without its extension, if no other image has it.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+    except OSError as error:
+        raise UserError(f"the file of labels {path} cannot be read: {error.strerror}") from error
+    named = _by_name(files)
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        name, label = _split(line)
+        if not label:
+            raise UserError(f"line {number} of {path} has no label; write a path, a tab and a label a line")
+        file = named.get(str(PurePosixPath(name)))
+        if file is None:
+            continue
+        if not file:
+            raise UserError(f"line {number} of {path}: several images of {folder} are called {name}; give their paths")
+        if found.setdefault(file, label) != label:
+            raise UserError(f"{path} gives {file} two labels, {found[file]} and {label}; leave one")
+    return found
+
+
+def _by_name(files: Sequence[str]) -> dict[str, str]:
+    """Each image by its path, by its name, and by both without the extension; empty where several share it."""
+    named: dict[str, str] = {}
+    exact = set(files)
+    for file in files:
+        path = PurePosixPath(file)
+        for name in {path.name, str(path.with_suffix("")), path.stem} - exact:
+            named[name] = "" if name in named else file
+    return named | {file: file for file in files}
+
+
+def _split(line: str) -> tuple[str, str]:
+    for separator in "\t,":
+        if separator in line:
+            name, label, *_ = next(csv.reader([line], delimiter=separator))
+            boxes = _BOXES.fullmatch(label.strip())
+            return name.strip(), boxes[1] if boxes else label.strip()
+    name, _, label = line.strip().rpartition(" ")
+    return (name.strip(), label) if name else (label, "")
