@@ -2,12 +2,14 @@
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dataprep.errors import UserError
 
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
+SHARD_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,12 @@ def list_images(folder: Path, list_file: Path | None = None) -> ImageSource:
     """
     if not folder.is_dir():
         raise UserError(f"the image folder {folder} does not exist or is no folder; give one with images in it")
-    found = _walk(folder)
+    found = _walk(folder, _is_image)
+    if not found and list_shards(folder):
+        raise UserError(
+            f"{folder} holds WebDataset shards, not image files: `python -m dataprep adopt {folder}` checks them and "
+            "writes the index that makes them a store; or unpack them (tar xf) and convert the images"
+        )
     if not found:
         kinds = " ".join(sorted(extension[1:] for extension in IMAGE_EXTENSIONS))
         raise UserError(f"there are no images in {folder}; looked for files ending in {kinds}")
@@ -66,8 +73,13 @@ def list_images(folder: Path, list_file: Path | None = None) -> ImageSource:
     return ImageSource(folder, files, labels, classes, list_file)
 
 
-def _walk(folder: Path) -> tuple[str, ...]:
-    """Relative paths of all images, sorted folder by folder; links to folders are followed, each folder once."""
+def list_shards(folder: Path) -> list[str]:
+    """Relative paths of the WebDataset shards in a folder and the folders in it, compressed ones too, sorted."""
+    return sorted(_walk(folder, lambda name: not name.startswith(".") and name.lower().endswith(SHARD_ENDINGS)))
+
+
+def _walk(folder: Path, wanted: Callable[[str], bool]) -> tuple[str, ...]:
+    """Relative paths of the wanted files, sorted folder by folder; links to folders are followed, each folder once."""
     found: list[PurePosixPath] = []
     seen: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
@@ -78,7 +90,7 @@ def _walk(folder: Path) -> tuple[str, ...]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         inside = PurePosixPath(Path(parent).relative_to(folder).as_posix())
-        found.extend(inside / name for name in names if _is_image(name))
+        found.extend(inside / name for name in names if wanted(name))
     return tuple(str(path) for path in sorted(found, key=lambda path: path.parts))
 
 
