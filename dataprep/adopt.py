@@ -13,7 +13,7 @@ from dataprep.class_labels import count_labels, read_class_names
 from dataprep.errors import OnError, UserError
 from dataprep.manifest import Manifest, manifest_path, read_manifest, sha256_of
 from dataprep.notes import note
-from dataprep.stored_samples import beton_samples
+from dataprep.stored_samples import StoredSamples, beton_samples
 from dataprep.verify import decode_fault, each_checked, worker_count
 
 NO_LABELS = "none"
@@ -94,28 +94,16 @@ def _check_beton(
 ) -> Manifest:
     fields = read_fields(store)
     if max(fields.values()) >= len(KINDS):
-        raise UserError(
-            f"{_listed(store, fields)}; only the program that wrote a custom field knows how to read past it"
-        )
+        raise UserError(f"{_listed(store, fields)}; how to read past a custom field, only its own program knows")
     image_field, label_field = _image_field(store, fields, image_field), _label_field(store, fields, label_field)
     samples = beton_samples(store, image_field, label_field)
     labels = samples.table["label"]
     counts = count_labels(labels, classes)
     if counts is not None and sum(counts) < len(labels):
-        without = len(labels) - sum(counts)
-        note(
-            f"{without} of the {len(labels)} images have negative labels, that is none: the store counts as unlabelled"
-        )
-    check = partial(decode_fault, files=samples.files)
-    with closing(each_checked(check, samples.table, workers, "decoding")) as checked:
-        for sample, fault in checked:
-            if fault is not None and on_error == "fail":
-                raise UserError(
-                    f"{samples.name(sample)} {fault}; convert the images again, or adopt the store as it is "
-                    "(--on_error skip) and train with --data.on_error skip"
-                )
-            if fault is not None:
-                note(f"{samples.name(sample)} {fault}: it stays in the store; train with --data.on_error skip")
+        missing = len(labels) - sum(counts)
+        note(f"{missing} of the {len(labels)} images have a negative label, that is none: all count as unlabelled")
+        label_field = counts = classes = None
+    _decode_all(samples, workers, on_error)
     return Manifest(
         kind="ffcv",
         count=len(labels),
@@ -134,13 +122,27 @@ def _check_beton(
     )
 
 
+def _decode_all(samples: StoredSamples, workers: int, on_error: OnError) -> None:
+    check = partial(decode_fault, files=samples.files)
+    with closing(each_checked(check, samples.table, workers, "decoding")) as checked:
+        for sample, fault in checked:
+            if fault is not None and on_error == "fail":
+                raise UserError(
+                    f"{samples.name(sample)} {fault}; convert the images again, or adopt the store as it is "
+                    "(--on_error skip) and train with --data.on_error skip"
+                )
+            if fault is not None:
+                note(f"{samples.name(sample)} {fault}: it stays in the store; train with --data.on_error skip")
+
+
 def _image_field(store: Path, fields: dict[str, int], asked: str | None) -> str:
     images = [name for name, kind in fields.items() if kind == RGB_IMAGE_FIELD]
     if asked is None and "image" in images:
         return "image"
     chosen = [asked] if asked in images else images if asked is None else []
     if len(chosen) != 1:
-        raise UserError(f"{_listed(store, fields)}; one of RGB images is needed: say which with --image_field NAME")
+        remedy = "say with --image_field NAME which one to take" if images else "none is of RGB images, as is needed"
+        raise UserError(f"{_listed(store, fields)}; {remedy}")
     return chosen[0]
 
 
@@ -152,12 +154,12 @@ def _label_field(store: Path, fields: dict[str, int], asked: str | None) -> str 
     if asked is None and ("label" in numbers or len(numbers) < 2):
         name = "label" if "label" in numbers else next(iter(numbers), None)
         if name is None:
-            note(f"{_listed(store, fields)}; none holds whole numbers, so that the images have no labels")
+            note(f"{_listed(store, fields)}; none is of int, so that the images have no labels")
         return name
     if asked not in numbers:
         raise UserError(
-            f"{_listed(store, fields)}; labels are in one of whole numbers: say in which with --label_field NAME, "
-            f"or that there are none with --label_field {NO_LABELS}"
+            f"{_listed(store, fields)}; say with --label_field NAME which one of int holds the labels, "
+            f"or {NO_LABELS} for no labels"
         )
     return asked
 

@@ -77,9 +77,8 @@ def open_beton(path: Path) -> Beton:
     fields = {name: reader.metadata[f"f{k}"] for k, name in enumerate(reader.field_names)}
     images = fields[manifest.image_field]
     stored_sizes(path, images["data_ptr"], reader.alloc_table)  # raises where the tables contradict each other
-    reader.alloc_table = reader.alloc_table[
-        reader.alloc_table["size"] > 0
-    ]  # what is empty may begin where an image does
+    # Fields of other kinds may hold nothing at the address at which an image begins.
+    reader.alloc_table = reader.alloc_table[reader.alloc_table["size"] > 0]
     labels = None if manifest.label_field is None else fields[manifest.label_field].astype(np.int64).reshape(-1)
     return Beton(
         path,
