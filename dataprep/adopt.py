@@ -69,6 +69,8 @@ def adopt_store(
 def _check_place(store: Path) -> None:
     """Raises UserError where a manifest that fits is there already, or none can be written."""
     path = manifest_path(store)
+    if not os.access(store, os.R_OK):
+        raise UserError(f"{store} cannot be read: its permissions do not allow it")
     if not os.access(path.parent, os.W_OK):
         raise UserError(
             f"{path.parent} cannot be written to, and the manifest lies beside what it describes; "

@@ -22,7 +22,10 @@ from dataprep.stored_samples import read_bytes, table_of
 from dataprep.tar_samples import Shard, TarSample, read_shard
 from dataprep.verify import each_checked
 
-CONVERT = "or unpack the shards (tar xf) and convert the images: python -m dataprep ffcv FOLDER STORE.beton"
+CONVERT = (
+    "or unpack the shards (tar xf), sort the images into class folders if they are to have labels, and convert them: "
+    "python -m dataprep ffcv FOLDER STORE.beton"
+)
 
 Found = tuple[int, TarSample]
 """A sample and the number of its shard."""
