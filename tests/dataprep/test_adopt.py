@@ -206,7 +206,8 @@ def test_what_is_no_store_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     store = copied("jpg")
     with pytest.raises(UserError, match="--workers 0 is too few"):
         adopt_store(store, workers=0)
-    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # tests may run as root, who may write anywhere
+    # Tests may run as root, who may write anywhere.
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
     with pytest.raises(UserError, match=r"cannot be written to, and the manifest lies beside .* links"):
         adopt_store(store)
 
