@@ -1,4 +1,4 @@
-"""``python -m dataprep``: draws an image set, converts a folder of images to a store, or checks a store."""
+"""``python -m dataprep``: draws an image set, converts a folder of images to a store, checks or adopts a store."""
 
 from collections.abc import Sequence
 

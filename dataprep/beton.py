@@ -9,16 +9,18 @@ a table of where each image lies.
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from dataprep.errors import UserError
 from dataprep.images import StoredImage
-from dataprep.manifest import JPEG_MODE, RAW_MODE
+from dataprep.manifest import JPEG_MODE, RAW_MODE, UNLABELLED
 
 VERSION = 2
 INT_FIELD, RGB_IMAGE_FIELD = 1, 2  # FFCV's type ids of fields
+KINDS = ("float", "int", "RGB image", "bytes", "array", "JSON", "tensor")
+"""What FFCV's fields hold, by type id."""
 
 HEADER = np.dtype(
     [("version", "<u2"), ("num_fields", "<u2"), ("page_size", "<u4"), ("num_samples", "<u8"), ("alloc_table", "<u8")]
@@ -26,6 +28,9 @@ HEADER = np.dtype(
 FIELD = np.dtype([("type", "u1"), ("name", "S16"), ("arguments", "u1", 1024)])
 IMAGE = np.dtype([("mode", "u1"), ("width", "<u2"), ("height", "<u2"), ("data_ptr", "<u8")])
 ROW = np.dtype([("image", IMAGE), ("label", "<i8")], align=True)
+PLACE = np.dtype([("ptr", "<u8"), ("size", "<u8")])
+CELLS = (np.dtype("<f8"), np.dtype("<i8"), IMAGE, PLACE, np.dtype("<u8"), PLACE, np.dtype("<u8"))
+"""What a row holds of a field, by type id."""
 ALLOCATION = np.dtype([("sample", "<u8"), ("ptr", "<u8"), ("size", "<u8")])
 FIELDS = np.array([(RGB_IMAGE_FIELD, b"image", 0), (INT_FIELD, b"label", 0)], FIELD)
 ROWS_START = HEADER.itemsize + FIELDS.nbytes
@@ -68,29 +73,53 @@ def write_beton(path: Path, samples: Iterable[tuple[StoredImage, int]], capacity
     return count
 
 
-def read_beton(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the tables of a store.
+class Tables(NamedTuple):
+    """What a store says of its n images, in the order of the samples.
 
-    Returns:
-        ROW [n] in the order of the samples, and how many bytes each image takes, int64 [n].
+    Attributes:
+        images: IMAGE [n].
+        labels: int64 [n]; UNLABELLED for all where no field was named.
+        sizes: how many bytes each image takes, int64 [n].
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    sizes: np.ndarray
+
+
+def read_fields(path: Path) -> dict[str, int]:
+    """The fields of a store: FFCV's type id of each name, in their order.
 
     Raises:
-        UserError: the store has another version or other fields, or its tables are damaged.
+        UserError: the store has another version, or is cut short.
     """
     with path.open("rb") as file:
-        header = _read(file, HEADER, 1, path)[0]
-        if header["version"] != VERSION:
-            raise UserError(
-                f"{path} is no FFCV store of version {VERSION} (its header says {header['version']}); "
-                "convert the images again"
-            )
-        fields = _read(file, FIELD, len(FIELDS), path)
-        if header["num_fields"] != len(FIELDS) or fields.tobytes() != FIELDS.tobytes():
-            raise UserError(f"{path} has other fields than image and label; convert the images again")
-        rows = _read(file, ROW, int(header["num_samples"]), path)
-        file.seek(int(header["alloc_table"]))
-        allocations = _read(file, ALLOCATION, len(rows), path)
-    return rows, stored_sizes(path, rows["image"]["data_ptr"], allocations)
+        return _fields(file, _header(file, path), path)
+
+
+def read_beton(path: Path, image_field: str = "image", label_field: str | None = "label") -> Tables:
+    """Reads the tables of a store.
+
+    Args:
+        path: of the store.
+        image_field: name of the field of images.
+        label_field: name of the field of labels; None for no labels.
+
+    Raises:
+        UserError: the store has another version or other fields, holds no images, or its tables are damaged.
+    """
+    with path.open("rb") as file:
+        header = _header(file, path)
+        fields = _fields(file, header, path)
+        names = [image_field] if label_field is None else [image_field, label_field]
+        types = [fields.get(name) for name in names]
+        if types != [RGB_IMAGE_FIELD, INT_FIELD][: len(names)] or max(fields.values()) >= len(CELLS):
+            raise UserError(f"{path} has other fields than {' and '.join(names)}; convert the images again")
+        row = np.dtype([(name, CELLS[fields[name]]) for name in fields], align=True)
+        rows = _read(file, row, int(header["num_samples"]), path)
+        allocations = _allocations(file, int(header["alloc_table"]), len(rows), path)
+    labels = np.full(len(rows), UNLABELLED) if label_field is None else rows[label_field]
+    return Tables(rows[image_field], labels, stored_sizes(path, rows[image_field]["data_ptr"], allocations))
 
 
 def stored_sizes(path: Path, addresses: np.ndarray, allocations: np.ndarray) -> np.ndarray:
@@ -99,18 +128,47 @@ def stored_sizes(path: Path, addresses: np.ndarray, allocations: np.ndarray) -> 
     Args:
         path: of the store.
         addresses: where the images begin, in bytes from the start of the file, uint64 [n].
-        allocations: ALLOCATION [n], in any order.
+        allocations: ALLOCATION, in any order; other fields have some, too.
 
     Raises:
         UserError: an image begins where no allocation does, or ends beyond the end of the file.
     """
-    order = np.argsort(allocations["ptr"])
+    order = np.lexsort((allocations["size"], allocations["ptr"]))  # what is empty begins where the next one does
     starts = allocations["ptr"][order]
-    found = np.minimum(np.searchsorted(starts, addresses), len(starts) - 1)
+    found = np.maximum(np.searchsorted(starts, addresses, "right") - 1, 0)
     sizes = allocations["size"][order[found]].astype(np.int64)
     if (starts[found] != addresses).any() or (addresses.astype(np.int64) + sizes > path.stat().st_size).any():
         raise UserError(f"the tables of {path} contradict each other; convert the images again")
     return sizes
+
+
+def _header(file: BinaryIO, path: Path) -> np.void:
+    header = _read(file, HEADER, 1, path)[0]
+    if header["version"] != VERSION:
+        raise UserError(
+            f"{path} is no FFCV store of version {VERSION} (its header says {header['version']}); "
+            "convert the images again"
+        )
+    return header
+
+
+def _fields(file: BinaryIO, header: np.void, path: Path) -> dict[str, int]:
+    fields = _read(file, FIELD, int(header["num_fields"]), path)
+    names = [name.decode("ascii", "replace") for name in fields["name"].tolist()]
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"{path} has no fields, or several of one name; convert the images again")
+    return dict(zip(names, fields["type"].tolist(), strict=True))
+
+
+def _allocations(file: BinaryIO, start: int, images: int, path: Path) -> np.ndarray:
+    """The table at ``start``, which goes on to the end of the file."""
+    if not images:
+        raise UserError(f"{path} holds no images; convert them again")
+    end = os.fstat(file.fileno()).st_size
+    if not file.tell() <= start <= end:
+        raise UserError(f"{path} was not written to its end, or is cut short; convert the images again")
+    file.seek(start)
+    return _read(file, ALLOCATION, max(images, (end - start) // ALLOCATION.itemsize), path)
 
 
 def _page_end(position: int, page_size: int) -> int:

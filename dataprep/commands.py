@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 def parser() -> argparse.ArgumentParser:
     """Builds the parser. What it parses has the chosen command as ``run``, a function that takes these options."""
     parser = SentenceParser(
-        prog="python -m dataprep", description="Draws an image set, converts images to a store, or checks a store."
+        prog="python -m dataprep", description="Draws an image set, converts images to a store, checks or adopts one."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=SentenceParser)
     _add_demo(commands.add_parser("demo", help="draw a labelled image set with masks"))
     _add_ffcv(commands.add_parser("ffcv", help="convert a folder of images to an FFCV store"))
     _add_webdataset(commands.add_parser("webdataset", help="convert a folder of images to WebDataset shards for DALI"))
     _add_verify(commands.add_parser("verify", help="decode every image of a store, and compare some with their source"))
+    _add_adopt(commands.add_parser("adopt", help="check a store that another program wrote, and write its manifest"))
     for command in commands.choices.values():
         command.add_argument("--workers", type=int, help="processes (all available cores)")
     return parser
@@ -56,6 +57,15 @@ def _add_verify(verify: argparse.ArgumentParser) -> None:
     verify.add_argument("--source", type=Path, metavar="FOLDER", help="the images' folder (where the manifest says)")
     verify.add_argument("--sample", type=int, default=64, help="images to compare with their source (64)")
     verify.set_defaults(run=_verify)
+
+
+def _add_adopt(adopt: argparse.ArgumentParser) -> None:
+    adopt.add_argument("store", type=Path, metavar="STORE", help="a .beton file, or a folder of WebDataset shards")
+    adopt.add_argument("--classes", type=Path, metavar="FILE", help="names of the classes, one a line, label 0 first")
+    adopt.add_argument("--image_field", metavar="NAME", help="the images' field, or ending in shards (found out)")
+    adopt.add_argument("--label_field", metavar="NAME", help="the labels', likewise; none for no labels (found out)")
+    adopt.add_argument("--on_error", choices=ON_ERROR, default="fail", help="what to do at unusable images (fail)")
+    adopt.set_defaults(run=_adopt)
 
 
 def _add_conversion(command: argparse.ArgumentParser) -> None:
@@ -99,6 +109,24 @@ def _verify(options: argparse.Namespace) -> None:
     compared = verify_store(options.store, options.source, options.sample, options.workers)
     source = f"{compared} are what their source gives" if compared else "none was compared with its source"
     print(f"{options.store} is whole: every image decodes, and {source}")
+
+
+def _adopt(options: argparse.Namespace) -> None:
+    from dataprep.adopt import adopt_store
+
+    manifest = adopt_store(
+        options.store,
+        classes_file=options.classes,
+        image_field=options.image_field,
+        label_field=options.label_field,
+        workers=options.workers,
+        on_error=options.on_error,
+    )
+    labels = "without labels"
+    if manifest.label_counts is not None:
+        field = f" (field {manifest.label_field})" if manifest.kind == "ffcv" else ""
+        labels = f"with labels from 0 to {len(manifest.label_counts) - 1}{field}"
+    print(f"adopted {manifest.count} images {labels} in {options.store}; {len(manifest.skipped)} left out")
 
 
 def _convert(options: argparse.Namespace, write: "Callable[..., Manifest]", **own: object) -> None:

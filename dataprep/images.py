@@ -46,7 +46,7 @@ def load_rgb(path: Path) -> Image.Image:
     Raises:
         UnreadableImage: it cannot be decoded completely.
     """
-    return _decode(_open(_read(path)))
+    return _decode(open_bytes(_read(path)))
 
 
 def orientation_of(path: Path) -> int:
@@ -77,9 +77,9 @@ def stored_image(path: Path, max_side: int, quality: int, raw: bool = False) -> 
         UserError: FFCV is not installed.
     """
     data = _read(path)
-    image = _open(data)
+    image = open_bytes(data)
     plain = image.format == "JPEG" and image.mode == "RGB" and max(image.size) <= max_side and not raw
-    if plain and not _is_turned(image) and decodes(data, image.height, image.width):
+    if plain and not is_turned(image) and decodes(data, image.height, image.width):
         return StoredImage(data, image.height, image.width, original=True)
     rgb = _shrink(_decode(image), max_side)
     if raw:
@@ -124,7 +124,12 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _open(data: bytes) -> Image.Image:
+def open_bytes(data: bytes) -> Image.Image:
+    """Reads the header of an image file's content.
+
+    Raises:
+        UnreadableImage: Pillow does not know it.
+    """
     try:
         return Image.open(io.BytesIO(data))
     except UnidentifiedImageError as error:
@@ -133,7 +138,8 @@ def _open(data: bytes) -> Image.Image:
         raise UnreadableImage(_reason(error)) from error
 
 
-def _is_turned(image: Image.Image) -> bool:
+def is_turned(image: Image.Image) -> bool:
+    """Whether EXIF says that the image is not upright."""
     try:
         return image.getexif().get(ORIENTATION_TAG) in TURNED
     except Exception:  # broken metadata beside intact pixels counts as none
@@ -143,10 +149,10 @@ def _is_turned(image: Image.Image) -> bool:
 def _decode(image: Image.Image) -> Image.Image:
     try:
         image.load()
-        return _to_rgb(ImageOps.exif_transpose(image) if _is_turned(image) else image)
+        return _to_rgb(ImageOps.exif_transpose(image) if is_turned(image) else image)
     except UnreadableImage:
         raise
-    except Exception as error:  # as in _open
+    except Exception as error:  # as in open_bytes
         raise UnreadableImage(_reason(error)) from error
 
 

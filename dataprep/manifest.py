@@ -70,18 +70,19 @@ class Manifest:
     Attributes:
         kind: "ffcv", one file, or "webdataset", a folder of ``files``.
         count: number of images in the store.
-        originals: how many of them keep the bytes of their source file.
-        classes: names in the order of the labels; None without classes.
-        label_counts: number of images of each class; None without classes.
-        source: absolute path of the folder of images.
+        originals: how many of them keep the bytes of their source file; 0 in a store that was adopted.
+        classes: names in the order of the labels; None without classes, or where an adopted store's are not known.
+        label_counts: number of images of each label; None without labels.
+        source: absolute path of the folder of images; empty in a store that was adopted.
         list_file: absolute path of the list that chose the images, if there was one.
-        options: how the images were converted.
+        options: how the images were converted; None in a store that was adopted.
         skipped: images that were left out.
         size_bytes: of the file, or of all ``files`` together.
         sha256: hexadecimal digest of the file, or for a folder ``digest_of(files)``.
         raw: how many images are stored as pixels.
         labels: where labels came from: ``auto``, ``folders``, ``none``, or the absolute path of a file of labels.
         files: of a store that is a folder; empty for one file.
+        image_field, label_field: names of the fields of a ``.beton`` store; the second None for no labels.
         format_version: of the manifest.
     """
 
@@ -92,21 +93,23 @@ class Manifest:
     label_counts: tuple[int, ...] | None
     source: str
     list_file: str | None
-    options: StoreOptions
+    options: StoreOptions | None
     skipped: tuple[SkippedImage, ...]
     size_bytes: int
     sha256: str
     raw: int = 0
     labels: str = "auto"
     files: tuple[StoreFile, ...] = ()
+    image_field: str = "image"
+    label_field: str | None = "label"
     format_version: int = FORMAT_VERSION
 
     def check(self, store: Path, digest: bool = False) -> None:
         """Raises UserError if the sizes of the store's files, or with ``digest`` their content, are not as recorded."""
         if not self.files:
-            _check_file(store, self.size_bytes, self.sha256 if digest else None)
+            _check_file(store, store, self.size_bytes, self.sha256 if digest else None)
         for file in self.files:
-            _check_file(store / file.name, file.size_bytes, file.sha256 if digest else None)
+            _check_file(store, store / file.name, file.size_bytes, file.sha256 if digest else None)
 
     def write(self, path: Path) -> None:
         """Writes the record as JSON; the file appears once it is complete."""
@@ -118,6 +121,11 @@ def manifest_path(store: Path) -> Path:
     return store / "manifest.json" if store.is_dir() else store.with_name(store.name + ".json")
 
 
+def adopt_hint(store: Path) -> str:
+    """What to do where a store may be whole and only its manifest or index is not."""
+    return f"if the store is whole, `python -m dataprep adopt {store}` checks it and writes one; else convert it again"
+
+
 def read_manifest(store: Path) -> Manifest:
     """Reads the manifest of a store.
 
@@ -127,10 +135,12 @@ def read_manifest(store: Path) -> Manifest:
     path = manifest_path(store)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{store} has no manifest ({path} cannot be read): {adopt_hint(store)}") from error
     except OSError as error:
-        raise UserError(f"the manifest {path} cannot be read ({error.strerror}); convert the images again") from error
+        raise UserError(f"the manifest {path} cannot be read ({error.strerror}); make it readable") from error
     except ValueError as error:
-        raise UserError(f"{path} is not a store's manifest; convert the images again") from error
+        raise UserError(f"{path} is not a store's manifest; {adopt_hint(store)}") from error
     version = record.get("format_version") if isinstance(record, dict) else None
     if version != FORMAT_VERSION:
         raise UserError(
@@ -140,7 +150,7 @@ def read_manifest(store: Path) -> Manifest:
     try:
         return _from_record(record)
     except (KeyError, TypeError) as error:
-        raise UserError(f"the manifest {path} is incomplete ({error}); convert the images again") from error
+        raise UserError(f"the manifest {path} is incomplete ({error}); {adopt_hint(store)}") from error
 
 
 def sha256_of(path: Path) -> str:
@@ -155,13 +165,14 @@ def digest_of(files: Sequence[StoreFile]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _check_file(path: Path, size_bytes: int, sha256: str | None) -> None:
+def _check_file(store: Path, path: Path, size_bytes: int, sha256: str | None) -> None:
     if not path.is_file():
-        raise UserError(f"{path} is missing; convert the images again")
+        raise UserError(f"{path} is missing; bring it back, or convert the images again")
     size = path.stat().st_size
     if size != size_bytes:
         raise UserError(
-            f"the store {path} has {size} bytes where its manifest says {size_bytes}; convert the images again"
+            f"the store {path} has {size} bytes where its manifest says {size_bytes}; convert the images again, or if "
+            f"the manifest is another store's, `python -m dataprep adopt {store}` checks the store and writes a new one"
         )
     if sha256 is not None and sha256_of(path) != sha256:
         raise UserError(f"the content of {path} is not what its manifest says; convert the images again")
@@ -172,7 +183,7 @@ def _from_record(record: dict) -> Manifest:
     values = {field.name: record[field.name] for field in fields(Manifest) if _required(field) or field.name in record}
     for name in ("classes", "label_counts"):
         values[name] = None if values[name] is None else tuple(values[name])
-    values["options"] = StoreOptions(**values["options"])
+    values["options"] = None if values["options"] is None else StoreOptions(**values["options"])
     values["skipped"] = tuple(SkippedImage(**image) for image in values["skipped"])
     values["files"] = tuple(StoreFile(**file) for file in values.get("files", ()))
     return Manifest(**values)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from dataprep.errors import UserError
-from dataprep.manifest import read_manifest
+from dataprep.manifest import Manifest, adopt_hint, read_manifest
 
 INDEX = np.dtype(
     [
@@ -27,8 +27,18 @@ def shard_name(shard: int) -> str:
     return f"shard-{shard:06d}.tar"
 
 
+def is_shard(name: str) -> bool:
+    """Whether a file of this name is a shard."""
+    return name.lower().endswith(".tar")
+
+
+def shard_names(manifest: Manifest) -> list[str]:
+    """The shards of a store, in the order that the column ``shard`` counts: paths within its folder."""
+    return sorted(file.name for file in manifest.files if is_shard(file.name))
+
+
 def read_index(folder: Path) -> np.ndarray:
-    """Reads the index, INDEX [n], of a store written by ``python -m dataprep webdataset``.
+    """Reads the index, INDEX [n], of a store that ``python -m dataprep`` wrote (``webdataset``) or adopted (``adopt``).
 
     Raises:
         UserError: there is no such store; a file is missing or has another size than the manifest says; or the index is
@@ -41,7 +51,7 @@ def read_index(folder: Path) -> np.ndarray:
         raise UserError(f"{folder} is a store of kind {manifest.kind}, not webdataset; give a folder of shards")
     path = folder / INDEX_NAME
     if not path.is_file():
-        raise UserError(f"there is no index {path}; convert the images again")
+        raise UserError(f"there is no index {path}; {adopt_hint(folder)}")
     manifest.check(folder)
     try:
         index = np.load(path, allow_pickle=False)
@@ -50,7 +60,7 @@ def read_index(folder: Path) -> np.ndarray:
     if index.dtype != INDEX or index.shape != (manifest.count,):
         raise UserError(f"{path} is not the index of {manifest.count} images; convert the images again")
     sizes = {file.name: file.size_bytes for file in manifest.files}
-    shards = np.array([sizes[name] for name in sorted(sizes) if name.endswith(".tar")], np.uint64)
+    shards = np.array([sizes[name] for name in shard_names(manifest)], np.uint64)
     if not (index["shard"] < len(shards)).all() or (index["offset"] + index["size"] > shards[index["shard"]]).any():
         raise UserError(f"{path} names images outside of the shards; convert the images again")
     return index

@@ -16,6 +16,7 @@ SYSTEM_FOLDERS = frozenset(
     | {"system volume information", "__pycache__"}
 )
 """Folders, in lower case, that file servers and operating systems make: with thumbnails, and with what was deleted."""
+SHARD_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,12 @@ def list_images(folder: Path, list_file: Path | None = None, labels: str = AUTO)
     """
     if not folder.is_dir():
         raise UserError(f"the image folder {folder} does not exist or is no folder; give one with images in it")
-    found = _walk(folder)
+    found = _look(folder)
+    if not found.images and list_shards(folder):
+        raise UserError(
+            f"{folder} holds WebDataset shards, not image files: `python -m dataprep adopt {folder}` checks them and "
+            "writes the index that makes them a store; or unpack them (tar xf) and convert the images"
+        )
     if not found.images:
         kinds = " ".join(sorted(extension[1:] for extension in IMAGE_EXTENSIONS))
         others = f"; {_counted(found.others)} were passed over" if found.others else ""
@@ -112,9 +118,30 @@ class _Found:
             yield f"{count} images in folders {name} of {folder} were passed over: a system makes such folders"
 
 
-def _walk(folder: Path) -> _Found:
-    """Finds all files; links to folders are followed, each folder once."""
-    found, images, seen = _Found(), list[PurePosixPath](), set[str]()
+def list_shards(folder: Path) -> list[str]:
+    """Relative paths of the WebDataset shards in a folder and the folders in it, compressed ones too, sorted."""
+    return sorted(str(path) for path in _files(folder) if path.name.lower().endswith(SHARD_ENDINGS))
+
+
+def _look(folder: Path) -> _Found:
+    found, images = _Found(), list[PurePosixPath]()
+    for path in _files(folder):
+        system = next((part for part in path.parts[:-1] if part.lower() in SYSTEM_FOLDERS), None)
+        is_image = path.suffix.lower() in IMAGE_EXTENSIONS
+        if system is not None:
+            found.system[system] += is_image
+        elif is_image:
+            images.append(path)
+        else:
+            found.others[path.suffix.lower() or "no ending"] += 1
+    found.images = tuple(str(path) for path in sorted(images, key=lambda path: path.parts))
+    found.system = +found.system
+    return found
+
+
+def _files(folder: Path) -> Iterator[PurePosixPath]:
+    """Relative paths of all files that are not hidden; links to folders are followed, each folder once."""
+    seen: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:
@@ -123,20 +150,7 @@ def _walk(folder: Path) -> _Found:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         inside = PurePosixPath(Path(parent).relative_to(folder).as_posix())
-        system = next((part for part in inside.parts if part.lower() in SYSTEM_FOLDERS), None)
-        for name in names:
-            ending = os.path.splitext(name)[1].lower()
-            if name.startswith("."):
-                continue
-            if system is not None:
-                found.system[system] += ending in IMAGE_EXTENSIONS
-            elif ending in IMAGE_EXTENSIONS:
-                images.append(inside / name)
-            else:
-                found.others[ending or "no ending"] += 1
-    found.images = tuple(str(path) for path in sorted(images, key=lambda path: path.parts))
-    found.system = +found.system
-    return found
+        yield from (inside / name for name in names if not name.startswith("."))
 
 
 def _counted(endings: Counter[str]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from dataprep.beton import read_beton
 from dataprep.errors import UserError
 from dataprep.manifest import RAW_MODE, Manifest
-from dataprep.shard_index import INDEX, read_index, shard_name
+from dataprep.shard_index import INDEX, read_index, shard_names
 
 STORED = np.dtype([("number", "<u8"), *((name, INDEX[name]) for name in INDEX.names or ()), ("raw", "?")])
 """An image: its number in the store, the columns of INDEX, and whether it is stored as pixels."""
@@ -39,15 +39,23 @@ def list_samples(store: Path, manifest: Manifest) -> StoredSamples:
     """
     if manifest.kind == "webdataset":
         index = read_index(store)
-        files = tuple(store / shard_name(shard) for shard in range(int(index["shard"].max(initial=0)) + 1))
-        return StoredSamples(_table(**{name: index[name] for name in INDEX.names or ()}), files)
+        files = tuple(store / name for name in shard_names(manifest))
+        return StoredSamples(table_of(**{name: index[name] for name in INDEX.names or ()}), files)
     if manifest.kind != "ffcv":
         raise UserError(f"{store} is a store of the unknown kind {manifest.kind}; convert the images again")
-    rows, sizes = read_beton(store)
-    images = rows["image"]
-    columns = {"offset": images["data_ptr"], "size": sizes, "label": rows["label"]}
+    return beton_samples(store, manifest.image_field, manifest.label_field)
+
+
+def beton_samples(store: Path, image_field: str, label_field: str | None) -> StoredSamples:
+    """Lists the images of a ``.beton`` store whose fields have these names, the second None for no labels.
+
+    Raises:
+        UserError: ``read_beton`` raises it.
+    """
+    images, labels, sizes = read_beton(store, image_field, label_field)
+    columns = {"offset": images["data_ptr"], "size": sizes, "label": labels}
     columns |= {"height": images["height"], "width": images["width"], "raw": images["mode"] == RAW_MODE}
-    return StoredSamples(_table(**columns), (store,))
+    return StoredSamples(table_of(**columns), (store,))
 
 
 def read_bytes(sample: np.void, files: tuple[Path, ...]) -> bytes:
@@ -57,7 +65,8 @@ def read_bytes(sample: np.void, files: tuple[Path, ...]) -> bytes:
         return file.read(int(sample["size"]))
 
 
-def _table(**columns: np.ndarray) -> np.ndarray:
+def table_of(**columns: np.ndarray) -> np.ndarray:
+    """STORED [n] of these columns, one of which is ``label``; the images are numbered, and other columns are 0."""
     table = np.zeros(len(columns["label"]), STORED)
     table["number"] = np.arange(len(table))
     for name, column in columns.items():

@@ -1,7 +1,7 @@
 """Checks that a store is complete, agrees with its manifest, and agrees with its source."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -15,17 +15,18 @@ from dataprep.errors import UserError
 from dataprep.images import UnreadableImage, convert
 from dataprep.jpeg_decoder import decodes
 from dataprep.manifest import UNLABELLED, Manifest, StoreOptions, manifest_path, read_manifest
+from dataprep.notes import note
 from dataprep.shard_index import INDEX_NAME
-from dataprep.sources import ImageSource, list_images
+from dataprep.sources import ImageSource, list_images, list_shards
 from dataprep.stored_samples import StoredSamples, list_samples, read_bytes
-from dataprep.workers import available_cores, ordered_map
+from dataprep.workers import CHUNK, available_cores, ordered_map
 
 
 def verify_store(store: Path, source: Path | None = None, sample: int = 64, workers: int | None = None) -> int:
     """Decodes every JPEG, and checks sizes, counts, labels and digests against the manifest.
 
     Of images stored as pixels, which need no decoding, the number of bytes is checked. Some images, the same ones each
-    time, are also converted again from their source, and must give the same bytes.
+    time, are also converted again from their source, and must give the same bytes. A store that was adopted names none.
 
     Args:
         store: a ``.beton`` file or a folder of shards.
@@ -42,23 +43,38 @@ def verify_store(store: Path, source: Path | None = None, sample: int = 64, work
     if not store.exists():
         raise UserError(f"there is no store {store}; give a .beton file or a folder of shards")
     if not manifest_path(store).is_file() and store.suffix != ".beton" and not (store / INDEX_NAME).is_file():
-        raise UserError(f"{store} is no store; give a .beton file or a folder of shards")
+        hint = f", or make these shards one: python -m dataprep adopt {store}" if list_shards(store) else ""
+        raise UserError(f"{store} is no store; give a .beton file or a folder of shards{hint}")
     if sample < 0:
         raise UserError(f"--sample {sample} is negative; give how many images to compare with their source")
-    workers = available_cores() if workers is None else workers
-    if workers < 1:
-        raise UserError(f"--workers {workers} is too few; give at least 1")
+    workers = worker_count(workers)
     manifest = read_manifest(store)
     manifest.check(store)
+    if source is not None and manifest.options is None:
+        raise UserError(f"{store} was adopted, so that nothing says how a source was converted; leave --source out")
     samples = list_samples(store, manifest)
     _check_counts(store, manifest, samples)
     _check_all(partial(decode_fault, files=samples.files), samples.table, samples, workers, "decoding")
     # Before the comparison, so that a difference from the source cannot be due to a damaged store.
     manifest.check(store, digest=True)
     compared = min(sample, manifest.count)
+    if manifest.options is None:
+        note(f"{store} was adopted: its manifest names no source, so that none of its images is compared with one")
+        return 0
     if compared:
-        _check_source(source or Path(manifest.source), manifest, samples, compared, workers)
+        _check_source(source or Path(manifest.source), manifest, manifest.options, samples, compared, workers)
     return compared
+
+
+def worker_count(asked: int | None) -> int:
+    """The number of worker processes: one for each available core unless another is asked for.
+
+    Raises:
+        UserError: less than 1 is asked for.
+    """
+    if asked is not None and asked < 1:
+        raise UserError(f"--workers {asked} is too few; give at least 1")
+    return asked or available_cores()
 
 
 def decode_fault(sample: np.void, files: tuple[Path, ...]) -> str | None:
@@ -101,11 +117,13 @@ def source_fault(
 def _check_counts(store: Path, manifest: Manifest, samples: StoredSamples) -> None:
     labels = samples.table["label"]
     counts = {"images": (len(labels), manifest.count), "images as pixels": (samples.table["raw"].sum(), manifest.raw)}
+    known = labels[labels >= 0]
     if manifest.label_counts is None:
-        counts["images with labels"] = ((labels != UNLABELLED).sum(), 0)
+        counts["images with labels"] = (len(known), 0)
     else:
-        for label, expected in enumerate(manifest.label_counts):
-            counts[f"images with label {label}"] = ((labels == label).sum(), expected)
+        found = np.bincount(known[known < len(manifest.label_counts)], minlength=len(manifest.label_counts)).tolist()
+        for label, pair in enumerate(zip(found, manifest.label_counts, strict=True)):
+            counts[f"images with label {label}"] = pair
     for what, (found, expected) in counts.items():
         if found != expected:
             raise UserError(f"{store} has {found} {what} where its manifest says {expected}; convert the images again")
@@ -113,18 +131,38 @@ def _check_counts(store: Path, manifest: Manifest, samples: StoredSamples) -> No
 
 def _check_all(fault: Callable[[Any], str | None], items: Any, samples: StoredSamples, workers: int, what: str) -> None:
     """Raises UserError for the first of ``items`` (a sequence or an array) that has a fault."""
-    with (
-        closing(ordered_map(fault, items, workers)) as faults,
-        tqdm(total=len(items), desc=what, unit=" images", mininterval=0.5) as progress,
-    ):
-        for item, found in zip(items, faults, strict=True):
-            progress.update()
+    with closing(each_checked(fault, items, workers, what)) as faults:
+        for item, found in faults:
             if found is not None:
                 sample = item[0] if isinstance(item, tuple) else item
                 raise UserError(f"{samples.name(sample)} {found}; convert the images again")
 
 
-def _check_source(folder: Path, manifest: Manifest, samples: StoredSamples, count: int, workers: int) -> None:
+def each_checked(
+    check: Callable[[Any], Any], items: Any, workers: int, what: str, unit: str = "images", chunk: int = CHUNK
+) -> Generator[tuple[Any, Any], None, None]:
+    """Yields each of ``items`` (a sequence or an array) with ``check(item)``, and shows a progress bar.
+
+    Args:
+        check: is computed by worker processes, as in ``ordered_map``.
+        items: what it is computed of.
+        workers: number of processes.
+        what: is done, for the progress bar.
+        unit: what the items are, for the progress bar.
+        chunk: items in a message to a worker.
+    """
+    with (
+        closing(ordered_map(check, items, workers, chunk)) as results,
+        tqdm(total=len(items), desc=what, unit=f" {unit}", mininterval=0.5) as progress,
+    ):
+        for pair in zip(items, results, strict=True):
+            progress.update()
+            yield pair
+
+
+def _check_source(
+    folder: Path, manifest: Manifest, options: StoreOptions, samples: StoredSamples, count: int, workers: int
+) -> None:
     if not folder.is_dir():
         raise UserError(
             f"the source {folder} is not there; say with --source where it is, or compare no images with --sample 0"
@@ -138,7 +176,7 @@ def _check_source(folder: Path, manifest: Manifest, samples: StoredSamples, coun
         )
     drawn = np.sort(np.random.default_rng(0).choice(manifest.count, count, replace=False))
     pairs = [(samples.table[number], (places[number], source.files[places[number]])) for number in drawn]
-    compare = partial(source_fault, files=samples.files, root=folder, options=manifest.options)
+    compare = partial(source_fault, files=samples.files, root=folder, options=options)
     _check_all(compare, pairs, samples, workers, "comparing")
 
 

@@ -67,6 +67,8 @@ def _check_out(out: Path, overwrite: bool) -> None:
         return
     if not manifest_path(out).is_file() or read_manifest(out).kind != "webdataset":
         raise UserError(f"{out} is a folder with other things than shards in it; choose another name")
+    if read_manifest(out).options is None:
+        raise UserError(f"{out} holds shards that were adopted, perhaps the only copy of them; choose another name")
     if not overwrite:
         raise UserError(f"the store {out} exists; remove it, choose another name, or replace it with --overwrite")
 

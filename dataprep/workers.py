@@ -40,7 +40,7 @@ def available_cores() -> int:
 
 
 def ordered_map(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int, chunk: int = CHUNK
 ) -> Generator[Result, None, None]:
     """Yields ``function(item)``, computed by worker processes, in the order of the items.
 
@@ -51,11 +51,12 @@ def ordered_map(
         function: can be pickled, and imported by name from a module other than the main program.
         items: can be pickled.
         workers: number of processes, at least 1.
+        chunk: items in a message to a worker.
 
     Raises:
         UserError: a worker died.
     """
-    starts = range(0, len(items), CHUNK)
+    starts = range(0, len(items), chunk)
     crew = _Crew(function, min(workers, len(starts)))
     try:
         ready: dict[int, list[Result]] = {}
@@ -64,7 +65,7 @@ def ordered_map(
             while wanted not in ready:
                 check_stop()
                 while crew.idle and given < len(starts) and given < wanted + AHEAD * workers:
-                    crew.give(given, items[starts[given] : starts[given] + CHUNK])
+                    crew.give(given, items[starts[given] : starts[given] + chunk])
                     given += 1
                 ready.update(crew.collect())
             yield from ready.pop(wanted)

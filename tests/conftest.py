@@ -1,6 +1,8 @@
 """Fixtures that all tests share."""
 
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,3 +86,12 @@ def beton(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("store") / "train.beton"
     write_store(list_images(image_folder), path, workers=1)
     return path
+
+
+@pytest.fixture(scope="session")
+def foreign_betons(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that ``tests.dataprep.foreign_stores`` fills; its files are not to be changed."""
+    folder = tmp_path_factory.mktemp("foreign")
+    words = [sys.executable, "-m", "tests.dataprep.foreign_stores", str(folder)]
+    subprocess.run(words, check=True, capture_output=True, timeout=120)
+    return folder

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from dataprep.ffcv_store import write_store
 from dataprep.manifest import read_manifest
 from dataprep.sources import list_images
 from tests.dataprep.pictures import write_jpeg, write_tree
@@ -97,6 +98,9 @@ def test_a_broken_image_ends_in_one_sentence(start: Start, tmp_path: Path, kind:
         ),
         (("webdataset", "dataprep"), "the following arguments are required: OUT_DIR"),
         (("verify", "nowhere.beton"), "there is no store nowhere.beton"),
+        (("adopt", "nowhere.beton"), "there is no store nowhere.beton"),
+        (("adopt", "dataprep"), "there are no shards in dataprep"),
+        (("adopt", "dataprep", "--classes", "nowhere"), "the file of classes nowhere cannot be read"),
         (("demo", "dataprep"), "dataprep exists and is not an empty folder"),
         (("draw",), "invalid choice: 'draw'"),
     ],
@@ -226,3 +230,20 @@ def test_script_says_what_is_missing(tmp_path: Path, name: str) -> None:
     assert result.stderr == f"error: there is no folder {tmp_path}/val; SOURCE must hold train and val\n"
     result = subprocess.run([script, tmp_path], capture_output=True, text=True)
     assert result.returncode == 2 and f"{name} SOURCE OUT_DIR [options]" in result.stderr
+
+
+@pytest.mark.timeout(180)
+def test_a_store_is_adopted_and_verified(start: Start, tmp_path: Path) -> None:
+    write_tree(tmp_path / "images")
+    store = tmp_path / "s.beton"
+    write_store(list_images(tmp_path / "images"), store, workers=1)
+    (tmp_path / "s.beton.json").unlink()
+    refused = start("verify", store)
+    assert f"`python -m dataprep adopt {store}`" in refused.communicate()[1] and refused.returncode == 2
+    adopted = start("adopt", store, "--workers", 1)
+    assert (
+        adopted.communicate()[0] == f"adopted 6 images with labels from 0 to 1 (field label) in {store}; 0 left out\n"
+    )
+    verified = start("verify", store, "--workers", 1)
+    said, notes = verified.communicate()
+    assert "is whole: every image decodes, and none was compared" in said and "was adopted" in notes

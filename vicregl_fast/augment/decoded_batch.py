@@ -69,5 +69,5 @@ def marked_labels(labels: np.ndarray | None, indices: np.ndarray) -> np.ndarray:
 
 
 def known_labels(labels: np.ndarray) -> np.ndarray | None:
-    """Turns labels, int64 [n], back: None if any sample is ``UNLABELLED``."""
-    return None if (labels == UNLABELLED).any() else labels
+    """Turns labels, int64 [n], back: None if any sample has none, that is a negative one."""
+    return None if (labels < 0).any() else labels

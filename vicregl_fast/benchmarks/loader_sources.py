@@ -45,6 +45,8 @@ def open_files(path: Path) -> ImageFolder:
     if path.is_dir():
         return ImageFolder.of(list_images(path))
     manifest = read_manifest(path)
+    if not manifest.source:
+        raise UserError(f"the store {path} was adopted, so that nothing says where the files of its images are")
     list_file = None if manifest.list_file is None else Path(manifest.list_file)
     folder = ImageFolder.of(list_images(Path(manifest.source), list_file))
     if len(folder) != manifest.count:

@@ -25,6 +25,7 @@ class Beton:
         heights, widths: int64 [n], pixels.
         labels: int64 [n], or None where the store has none.
         classes: the names of the classes, or None.
+        image_field: name of the field of images.
         reader: ffcv's reader, which holds the tables of the file.
         memory: ffcv's manager of the file's memory map.
     """
@@ -34,6 +35,7 @@ class Beton:
     widths: np.ndarray
     labels: np.ndarray | None
     classes: tuple[str, ...] | None
+    image_field: str
     reader: Reader
     memory: OSCacheManager
 
@@ -43,16 +45,13 @@ class Beton:
     @property
     def image_metadata(self) -> np.ndarray:
         """ffcv's record of every image, a structured array [n]: mode, width, height and address (``data_ptr``)."""
-        return self._field("image")
+        return self.reader.metadata[f"f{self.reader.field_names.index(self.image_field)}"]
 
     def attach(self, operation: Operation) -> Operation:
         """Gives an ffcv decoder this store's field, metadata and reading function, and returns it."""
-        operation.accept_field(self.reader.handlers["image"])
+        operation.accept_field(self.reader.handlers[self.image_field])
         operation.accept_globals(self.image_metadata, _read)
         return operation
-
-    def _field(self, name: str) -> np.ndarray:
-        return self.reader.metadata[f"f{self.reader.field_names.index(name)}"]
 
 
 def open_beton(path: Path) -> Beton:
@@ -70,19 +69,24 @@ def open_beton(path: Path) -> Beton:
         reader = Reader(str(path))
     except (AssertionError, ValueError, IndexError, KeyError) as error:
         raise UserError(f"{path} is not a store that ffcv 1.0 can read ({error}); {MAKE_ONE}") from error
-    if "image" not in reader.field_names or "label" not in reader.field_names:
-        raise UserError(f"{path} has the fields {reader.field_names}, not image and label; {MAKE_ONE}")
+    names = [name for name in (manifest.image_field, manifest.label_field) if name is not None]
+    if not set(names) <= set(reader.field_names):
+        raise UserError(f"{path} has the fields {reader.field_names}, not {' and '.join(names)}; {MAKE_ONE}")
     if len(reader.metadata) != reader.num_samples or not len(reader.alloc_table):
         raise UserError(f"{path} is cut short: it announces {reader.num_samples} images; convert it again")
     fields = {name: reader.metadata[f"f{k}"] for k, name in enumerate(reader.field_names)}
-    stored_sizes(path, fields["image"]["data_ptr"], reader.alloc_table)  # raises where the tables contradict each other
-    labels = fields["label"].astype(np.int64).reshape(-1)
+    images = fields[manifest.image_field]
+    stored_sizes(path, images["data_ptr"], reader.alloc_table)  # raises where the tables contradict each other
+    # Fields of other kinds may hold nothing at the address at which an image begins.
+    reader.alloc_table = reader.alloc_table[reader.alloc_table["size"] > 0]
+    labels = None if manifest.label_field is None else fields[manifest.label_field].astype(np.int64).reshape(-1)
     return Beton(
         path,
-        fields["image"]["height"].astype(np.int64),
-        fields["image"]["width"].astype(np.int64),
-        known_labels(labels),
+        images["height"].astype(np.int64),
+        images["width"].astype(np.int64),
+        None if labels is None else known_labels(labels),
         manifest.classes,
+        manifest.image_field,
         reader,
         OSCacheManager(reader),
     )

@@ -1,0 +1,199 @@
+"""Checks WebDataset shards that another program wrote, and writes the index by which their images are found."""
+
+import warnings
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from dataprep.atomic import atomic_file
+from dataprep.class_labels import WITHOUT_LABELS, count_labels, number_labels
+from dataprep.errors import OnError, UserError
+from dataprep.images import UnreadableImage, is_turned, open_bytes
+from dataprep.jpeg_decoder import decodes
+from dataprep.manifest import Manifest, SkippedImage, StoreFile, digest_of, sha256_of
+from dataprep.notes import note
+from dataprep.shard_index import INDEX, INDEX_NAME, is_shard
+from dataprep.sources import list_shards
+from dataprep.stored_samples import read_bytes, table_of
+from dataprep.tar_samples import Shard, TarSample, read_shard
+from dataprep.verify import each_checked
+
+CONVERT = (
+    "or unpack the shards (tar xf), sort the images into class folders if they are to have labels, and convert them: "
+    "python -m dataprep ffcv FOLDER STORE.beton"
+)
+
+Found = tuple[int, TarSample]
+"""A sample and the number of its shard."""
+
+
+@dataclass
+class _Sieve:
+    """What is left out: by ``on_error``, the first sample with a fault raises UserError, or all are collected."""
+
+    root: Path
+    shards: list[StoreFile]
+    on_error: OnError
+    skipped: list[SkippedImage] = field(default_factory=list)
+
+    def leave_out(self, found: Found, fault: str, remedy: str) -> None:
+        shard, sample = found
+        path = f"{self.shards[shard].name}/{sample.name}"
+        if self.on_error == "fail":
+            raise UserError(
+                f"{sample.name} of {self.root / self.shards[shard].name} {fault}; "
+                f"leave such images out (--on_error skip), {remedy}"
+            )
+        note(f"{path} is left out: it {fault}")
+        self.skipped.append(SkippedImage(path, fault))
+
+    def check_some(self, kept: Sequence[Found]) -> None:
+        if not kept:
+            first = self.skipped[0]
+            raise UserError(f"none of the images in {self.root} can be used; the first, {first.path}, {first.reason}")
+
+
+def adopt_shards(
+    folder: Path,
+    classes: tuple[str, ...] | None,
+    image_field: str | None,
+    label_field: str | None,
+    workers: int,
+    on_error: OnError,
+) -> Manifest:
+    """Decodes every image of the shards in a folder and the folders in it, and writes ``index.npy``.
+
+    The arguments are those of ``adopt.adopt_store``; ``image_field`` and ``label_field`` go to ``read_shard``.
+
+    Returns:
+        The manifest, which the caller writes.
+
+    Raises:
+        UserError: there are no shards, or one is damaged; a sample cannot be used and is not to be skipped, or none can
+            be used; or a file of another program has the index's name.
+    """
+    _check_index(folder / INDEX_NAME)
+    shards = _read_shards(folder, image_field, label_field, workers)
+    sieve = _Sieve(folder, [shard.file for shard in shards], on_error)
+    found = [(number, sample) for number, shard in enumerate(shards) for sample in shard.samples]
+    kept = [pair for pair in found if pair[1].fault is None]
+    for pair in found:
+        if pair[1].fault is not None:
+            sieve.leave_out(pair, pair[1].fault, CONVERT)
+    sieve.check_some(kept)
+    labels, classes = number_labels([sample.label for _, sample in kept], classes)
+    kept, labels = _labelled(kept, labels, sieve)
+    counts = count_labels(labels, classes)
+    if counts is None and label_field not in (None, "label"):
+        raise UserError(f"no sample in {folder} has a label {label_field}, neither KEY.{label_field} nor in KEY.json")
+    index = _decoded(kept, np.maximum(labels, -1), sieve, workers)
+    if len(index) < len(kept):
+        counts = None if counts is None else count_labels(index["label"], classes)
+    with atomic_file(folder / INDEX_NAME) as file:
+        np.save(file, index)
+    path = folder / INDEX_NAME
+    files = (*sieve.shards, StoreFile(INDEX_NAME, path.stat().st_size, sha256_of(path)))
+    return Manifest(
+        kind="webdataset",
+        count=len(index),
+        originals=0,
+        classes=classes,
+        label_counts=counts,
+        source="",
+        list_file=None,
+        options=None,
+        skipped=tuple(sieve.skipped),
+        size_bytes=sum(file.size_bytes for file in files),
+        sha256=digest_of(files),
+        files=files,
+    )
+
+
+def upright_size(sample: np.void, files: tuple[Path, ...]) -> tuple[int, int] | str:
+    """Decodes an image (STORED) whose size is not known yet.
+
+    Returns:
+        Its height and width, or what keeps the engines from reading it as it is.
+    """
+    data = read_bytes(sample, files)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd metadata does not matter here
+        try:
+            image = open_bytes(data)
+        except UnreadableImage as error:
+            return f"cannot be read: {error}"
+        if image.format != "JPEG" or image.mode not in ("RGB", "L"):
+            return f"is a {image.format} of mode {image.mode}, where a JPEG of mode RGB or L is needed"
+        if is_turned(image):
+            return "is turned by its EXIF orientation, which is not applied to stored images"
+    whole = decodes(data, image.height, image.width)
+    return (image.height, image.width) if whole else "is a damaged JPEG"
+
+
+def _check_index(path: Path) -> None:
+    """Raises UserError if another program's file has the index's name. A lost manifest can have left an index."""
+    try:
+        ours = not path.exists() or np.load(path, mmap_mode="r", allow_pickle=False).dtype == INDEX
+    except (OSError, ValueError, EOFError):
+        ours = False
+    if not ours:
+        raise UserError(f"{path} is there and is no index of shards, for which this name is needed; move it away")
+
+
+def _read_shards(folder: Path, image_field: str | None, label_field: str | None, workers: int) -> list[Shard]:
+    names = list_shards(folder)
+    if not names:
+        raise UserError(f"there are no shards in {folder}; looked for files ending in .tar")
+    if compressed := [name for name in names if not is_shard(name)]:
+        raise UserError(
+            f"the shard {folder / compressed[0]} is compressed, and images are read from their place in a shard: "
+            "uncompress the shards (as with gunzip), then adopt them"
+        )
+    ending = None if image_field is None else image_field.lower().removeprefix(".")
+    read = partial(read_shard, root=folder, image_field=ending, label_field=label_field)
+    with closing(each_checked(read, names, workers, "reading", "shards", chunk=1)) as checked:
+        shards = [shard for _, shard in checked]
+    without = [f"{key} of {folder / shard.file.name}" for shard in shards for key in shard.without_image]
+    if not any(shard.samples for shard in shards):
+        raise UserError(f"there are no images in the shards of {folder}; looked for members such as KEY.jpg")
+    if without:
+        note(f"{len(without)} samples without an image are left out, the first being {without[0]}")
+    return shards
+
+
+def _labelled(kept: list[Found], labels: np.ndarray, sieve: _Sieve) -> tuple[list[Found], np.ndarray]:
+    """Leaves out the samples without label if others have one."""
+    known = labels >= 0
+    if not known.any():
+        return kept, labels
+    for place in np.flatnonzero(~known):
+        sieve.leave_out(kept[place], "has no label, and others have one", f"or {WITHOUT_LABELS}")
+    return [pair for pair, has in zip(kept, known, strict=True) if has], labels[known]
+
+
+def _decoded(kept: list[Found], labels: np.ndarray, sieve: _Sieve, workers: int) -> np.ndarray:
+    """The index, INDEX [m], of those images that decode."""
+    places = {
+        "shard": np.array([shard for shard, _ in kept]),
+        "offset": np.array([sample.offset for _, sample in kept]),
+        "size": np.array([sample.size for _, sample in kept]),
+    }
+    table = table_of(**places, label=labels)
+    check = partial(upright_size, files=tuple(sieve.root / file.name for file in sieve.shards))
+    sound = []
+    with closing(each_checked(check, table, workers, "decoding")) as checked:
+        for place, (row, outcome) in enumerate(checked):
+            if isinstance(outcome, str):
+                sieve.leave_out(kept[place], outcome, CONVERT)
+            else:
+                row["height"], row["width"] = outcome
+                sound.append(place)
+    sieve.check_some([kept[place] for place in sound])
+    index = np.zeros(len(sound), INDEX)
+    for column in INDEX.names or ():
+        index[column] = table[column][sound]
+    return index

@@ -1,0 +1,159 @@
+"""Finds the samples in WebDataset shards of any origin: where their images lie, and what their labels say."""
+
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from dataprep.errors import UserError
+from dataprep.manifest import StoreFile, sha256_of
+from dataprep.sources import IMAGE_EXTENSIONS
+
+COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+"""How the files of these programs begin."""
+
+Place = tuple[int, int]  # where the data of a member begin in the shard, and how long they are, in bytes
+
+
+class TarSample(NamedTuple):
+    """A sample that has an image.
+
+    Attributes:
+        name: of the image's member.
+        offset, size: of the image in the shard, in bytes.
+        label: its text; None where there is none.
+        fault: why the sample cannot be used; None if nothing is wrong so far.
+    """
+
+    name: str
+    offset: int
+    size: int
+    label: str | None
+    fault: str | None
+
+
+class Shard(NamedTuple):
+    """A shard, its samples in their order, and the keys of those that have no image."""
+
+    file: StoreFile
+    samples: list[TarSample]
+    without_image: list[str]
+
+
+def read_shard(name: str, root: Path, image_field: str | None, label_field: str | None) -> Shard:
+    """Lists the samples of one shard. The members ``KEY.jpg``, ``KEY.cls`` and so on make up the sample ``KEY``.
+
+    Args:
+        name: path of the shard in the folder ``root``.
+        root: folder of the shards.
+        image_field: ending of the images, such as ``jpg``; None takes the one image that a sample has.
+        label_field: what holds the labels: the member with this ending, else the value of this name in the sample's
+            ``.json``; ``label`` also takes ``.cls``; None for no labels.
+
+    Raises:
+        UserError: the shard cannot be read, is compressed, or is damaged.
+    """
+    path = root / name
+    try:
+        with path.open("rb") as file:
+            _refuse_compressed(file, path)
+            samples = _samples(_members(file, path), _reader(file), image_field, label_field)
+        described = StoreFile(name, path.stat().st_size, sha256_of(path))
+    except OSError as error:
+        raise UserError(f"the shard {path} cannot be read: {error.strerror or error}") from error
+    found = [sample for sample in samples.values() if sample is not None]
+    return Shard(described, found, [key for key, sample in samples.items() if sample is None])
+
+
+def _refuse_compressed(file: BinaryIO, path: Path) -> None:
+    start = file.read(6)
+    for magic, program in COMPRESSED.items():
+        if start.startswith(magic):
+            raise UserError(
+                f"the shard {path} is compressed by {program}, and images are read from their place in a shard: "
+                "uncompress the shards (as with gunzip), then adopt them"
+            )
+    file.seek(0)
+
+
+def _members(file: BinaryIO, path: Path) -> dict[str, dict[str, list[Place]]]:
+    """For each key, the places of its members by their ending: what follows the first dot of the name."""
+    found: dict[str, dict[str, list[Place]]] = {}
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            while (member := tar.next()) is not None:
+                tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them in memory
+                folder, slash, base = member.name.rpartition("/")
+                stem, _, ending = base.partition(".")
+                if member.isreg() and stem and ending:
+                    places = found.setdefault(folder + slash + stem, {}).setdefault(ending.lower(), [])
+                    places.append((member.offset_data, member.size))
+            end = tar.offset
+    except (tarfile.TarError, ValueError) as error:
+        raise UserError(f"the shard {path} is no tar file, or is cut short ({error}): bring it again") from error
+    file.seek(end)
+    if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # where tarfile silently stops
+        raise UserError(f"the shard {path} is damaged at byte {end}: what follows cannot be read; bring it again")
+    return found
+
+
+def _reader(file: BinaryIO) -> Callable[[Place], bytes]:
+    def read(place: Place) -> bytes:
+        file.seek(place[0])
+        return file.read(place[1])
+
+    return read
+
+
+def _samples(
+    members: dict[str, dict[str, list[Place]]],
+    read: Callable[[Place], bytes],
+    image_field: str | None,
+    label_field: str | None,
+) -> dict[str, TarSample | None]:
+    """For each key, its sample; None where it has no image."""
+    samples: dict[str, TarSample | None] = {}
+    for key, parts in members.items():
+        images = _images(parts, image_field)
+        if not images:
+            samples[key] = None
+            continue
+        label, fault = None, None
+        if len(images) > 1:
+            fault = f"is one of several images of its sample ({', '.join(images)}); --image_field says which to take"
+        elif any(len(places) > 1 for places in parts.values()):
+            fault = "or another member of its sample is there twice"
+        else:
+            try:
+                label = _label({ending: places[0] for ending, places in parts.items()}, read, label_field)
+            except ValueError as error:
+                fault = f"has a label that cannot be read ({error})"
+        samples[key] = TarSample(f"{key}.{images[0]}", *parts[images[0]][0], label, fault)
+    return samples
+
+
+def _images(parts: dict[str, list[Place]], image_field: str | None) -> list[str]:
+    """The endings of the sample's images; ``jpg`` is preferred to longer ones like ``mask.png``."""
+    if image_field is not None:
+        return [image_field] if image_field in parts else []
+    images = [ending for ending in parts if f".{ending.rpartition('.')[2]}" in IMAGE_EXTENSIONS]
+    return [ending for ending in images if "." not in ending] or images
+
+
+def _label(parts: dict[str, Place], read: Callable[[Place], bytes], field: str | None) -> str | None:
+    """The text of the label; None where there is none.
+
+    Raises:
+        ValueError: it is no text, or no number or name.
+    """
+    if field is None:
+        return None
+    for ending in [field, "cls"] if field == "label" else [field]:
+        if ending in parts:
+            return read(parts[ending]).decode().strip() or None
+    record = json.loads(read(parts["json"])) if "json" in parts else None
+    value = record.get(field) if isinstance(record, dict) else None
+    if value is None or (isinstance(value, int | str) and not isinstance(value, bool)):
+        return None if value is None else str(value).strip() or None
+    raise ValueError(f"{value!r} is neither a number nor a name")
