@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from dataprep.errors import UserError
-from dataprep.images import UnreadableImage, convert
+from dataprep.errors import UnreadableImage, UserError
+from dataprep.images import convert
 from dataprep.jpeg_decoder import decodes
 from dataprep.manifest import UNLABELLED, Manifest, StoreOptions, manifest_path, read_manifest
 from dataprep.shard_index import INDEX_NAME
@@ -113,15 +113,22 @@ def _check_counts(store: Path, manifest: Manifest, samples: StoredSamples) -> No
 
 def _check_all(fault: Callable[[Any], str | None], items: Any, samples: StoredSamples, workers: int, what: str) -> None:
     """Raises UserError for the first of ``items`` (a sequence or an array) that has a fault."""
+
+    def name(item: Any) -> str:
+        return samples.name(item[0] if isinstance(item, tuple) else item)
+
     with (
-        closing(ordered_map(fault, items, workers)) as faults,
+        closing(ordered_map(fault, items, workers, name=name, crashed=_crash)) as faults,
         tqdm(total=len(items), desc=what, unit=" images", mininterval=0.5) as progress,
     ):
         for item, found in zip(items, faults, strict=True):
             progress.update()
             if found is not None:
-                sample = item[0] if isinstance(item, tuple) else item
-                raise UserError(f"{samples.name(sample)} {found}; convert the images again")
+                raise UserError(f"{name(item)} {found}; convert the images again")
+
+
+def _crash(item: Any) -> str | None:
+    return "makes its decoder crash"
 
 
 def _check_source(folder: Path, manifest: Manifest, samples: StoredSamples, count: int, workers: int) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from dataprep.errors import UserError
+from dataprep.bit_depth import find_range
+from dataprep.errors import UnreadableImage, UserError
+from dataprep.images import load_pixels
 from dataprep.sources import list_images
 from vicregl_fast.data.image_folder import open_image
 from vicregl_fast.evaluation.loading import chunks, read_batches
@@ -55,7 +56,9 @@ class MaskedImages(Dataset):
                 raise UserError(f"{masks} has two masks of one name, {other} and {mask}: leave one")
         self.labels = labels
         self._pairs: list[tuple[Path, Path]] = []
-        for image in list_images(images).files:
+        source = list_images(images)
+        self._range = find_range(source)
+        for image in source.files:
             stem = Path(image).with_suffix("")
             if stem not in by_stem:
                 raise UserError(f"{images / image} has no mask: {masks} needs a file {stem}.png")
@@ -71,7 +74,7 @@ class MaskedImages(Dataset):
             UserError: one of them does not decode, they differ in size, or the mask holds an unknown label.
         """
         image_path, mask_path = self._pairs[index]
-        pixels = pil_to_tensor(open_image(image_path))
+        pixels = pil_to_tensor(open_image(image_path, self._range))
         mask = open_mask(mask_path, self.labels)
         if mask.shape != pixels.shape[1:]:
             sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, pixels.shape[1:])]
@@ -86,9 +89,8 @@ def open_mask(path: Path, labels: Labels) -> Tensor:
         UserError: it cannot be decoded, is a colour picture, or holds a label that is neither a class nor ignored.
     """
     try:
-        with Image.open(path) as file:
-            values = np.asarray(file)
-    except (OSError, SyntaxError, ValueError) as error:
+        values = np.asarray(load_pixels(path))
+    except UnreadableImage as error:
         raise UserError(f"the mask {path} cannot be decoded ({error})") from error
     if values.ndim != 2:
         raise UserError(f"the mask {path} is a colour picture: a mask has one channel, whose values are class numbers")
