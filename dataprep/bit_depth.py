@@ -56,14 +56,11 @@ def find_range(source: ImageSource, workers: int | None = None, max_pixels: int 
 
 def largest_value(file: str, root: Path, max_pixels: int) -> int:
     """The largest value of a deep image of up to 16 bits; 0 if it is none, is not to count, or does not decode."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return despite_metadata(
-                partial(_largest, suffix=Path(file).suffix, max_pixels=max_pixels), read(root / file)
-            )
-        except UnreadableImage:
-            return 0  # the conversion says why
+    try:
+        look = partial(_largest, suffix=Path(file).suffix, max_pixels=max_pixels)
+        return despite_metadata(look, read(root / file))
+    except (UnreadableImage, MemoryError):
+        return 0  # the conversion says why
 
 
 def _largest(data: bytes, suffix: str, max_pixels: int) -> int:

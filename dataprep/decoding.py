@@ -1,6 +1,7 @@
 """Reads, opens and decodes one file with Pillow, whatever its format; a failure is an UnreadableImage with a reason."""
 
 import io
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -96,19 +97,22 @@ def orientation_of(image: Image.Image) -> int:
 
 def despite_metadata(decode: Callable[[bytes], Result], data: bytes) -> Result:
     """Calls ``decode(data)``, and if that fails, calls it once more with the metadata taken out of ``data``."""
-    try:
-        return decode(data)
-    except UnreadableImage as error:
-        bare = without_metadata(data)
-        if bare == data:
-            raise
+    with warnings.catch_warnings():
+        # Pillow warns of odd metadata, which does not matter here and would break up the progress bar.
+        warnings.simplefilter("ignore")
         try:
-            return decode(bare)
-        except UnreadableImage:
-            raise error from None
+            return decode(data)
+        except UnreadableImage as error:
+            bare = without_metadata(data)
+            if bare == data:
+                raise
+            try:
+                return decode(bare)
+            except UnreadableImage:
+                raise error from None
 
 
-def reason(error: Exception, data: bytes) -> str:
+def reason(error: Exception, data: bytes = b"") -> str:
     """What a user is told of an error while ``data`` was decoded."""
     if isinstance(error, MemoryError):
         return "there is not enough memory for its pixels"

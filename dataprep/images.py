@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import warnings
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from PIL import Image
 
 from dataprep.decoding import despite_metadata, load, open_header, orientation_of, read, reason, upright
 from dataprep.deep_pixels import deep_kind, deep_to_rgb, values_to_bytes
-from dataprep.errors import UnreadableImage
+from dataprep.errors import UnreadableImage, UserError
 from dataprep.formats import IMAGE_EXTENSIONS, MAX_PIXELS
 from dataprep.jpeg_decoder import decodes
 from dataprep.manifest import StoreOptions
@@ -132,21 +131,22 @@ def convert(item: tuple[int, str], root: Path, options: StoreOptions) -> StoredI
     An error is returned, not raised: ``ordered_map`` ends at an exception, and the caller may want to skip the image.
     """
     place, file = item
-    with warnings.catch_warnings():
-        # Pillow warns of odd metadata, which does not matter here and would break up the progress bar.
-        warnings.simplefilter("ignore")
-        try:
-            return stored_image(
-                root / file,
-                options.max_side,
-                options.quality,
-                kept_as_pixels(place, options.raw_share),
-                taken=options.range,
-                max_pixels=options.max_pixels,
-                frugal=options.frugal,
-            )
-        except UnreadableImage as error:
-            return error
+    try:
+        return stored_image(
+            root / file,
+            options.max_side,
+            options.quality,
+            kept_as_pixels(place, options.raw_share),
+            taken=options.range,
+            max_pixels=options.max_pixels,
+            frugal=options.frugal,
+        )
+    except UnreadableImage as error:
+        return error
+    except UserError:
+        raise
+    except Exception as error:  # too little memory to reduce it, say, or what Pillow's encoder raises
+        return UnreadableImage(reason(error))
 
 
 def kept_as_pixels(place: int, share: float) -> bool:

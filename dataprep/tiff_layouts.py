@@ -51,14 +51,16 @@ class TiffLayout:
 
     @property
     def opencv_reads(self) -> bool:
-        """Whether OpenCV gives the right channels; it makes something else of other bands than grey, RGB and RGBA."""
+        """Whether OpenCV gives the right channels: it mixes up those of deep planes, and of other bands than RGB."""
         plain = self.bits in (8, 16, 32, 64) and self.sample_format in (1, 2, 3)
         grey = self.photometric in _GREY and self.bands == 1
-        return plain and (grey or (self.photometric == _RGB and self.bands in (3, 4)))
+        colour = self.photometric == _RGB and self.bands in (3, 4) and not self.misread
+        return plain and (grey or colour)
 
     def __str__(self) -> str:
         bands = f"{self.bands} band{'s' * (self.bands != 1)}"
-        return f"a TIFF with {bands} of {self.bits}-bit {_NUMBERS.get(self.sample_format, 'unknown')} numbers"
+        numbers = f"{self.bits}-bit {_NUMBERS.get(self.sample_format, 'unknown')} numbers"
+        return f"a TIFF with {bands} of {numbers}" + " in separate planes" * (self.separate and self.bands > 1)
 
 
 def read_layout(data: bytes) -> TiffLayout | None:
@@ -91,7 +93,7 @@ def tiff_values(data: bytes, layout: TiffLayout, max_pixels: int) -> "np.ndarray
         UnreadableImage: its layout is not read, it is too large, or it is cut short.
     """
     if not layout.opencv_reads:
-        raise UnreadableImage(f"it is {layout}, which is not read; save the three bands that are to be seen as RGB")
+        raise UnreadableImage(f"it is {layout}, which is not read; save the three bands to be seen as an RGB PNG")
     check_size(layout.width, layout.height, max_pixels)
     if layout.end > len(data):  # OpenCV would fill up what is missing
         raise UnreadableImage("the file is cut short")
