@@ -116,7 +116,9 @@ def reason(error: Exception, data: bytes = b"") -> str:
     """What a user is told of an error while ``data`` was decoded."""
     if isinstance(error, MemoryError):
         return "there is not enough memory for its pixels"
-    return foreign(data) or " ".join(str(error).split()) or type(error).__name__
+    said = " ".join(str(error).split()) or type(error).__name__
+    meant = isinstance(error, OSError | SyntaxError)  # Pillow's own; others come from where it did not expect damage
+    return foreign(data) or (said if meant else f"its content is damaged ({said})")
 
 
 @cache

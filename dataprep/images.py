@@ -200,7 +200,7 @@ def _decode_with_size(
     try:
         image = open_header(data, suffix, max_pixels)
     except UnreadableImage:
-        if layout is None or layout.width * layout.height > max_pixels:
+        if layout is None:
             raise
         return _through_opencv(data, layout, taken, max_pixels)
     kind = deep_kind(image, data)

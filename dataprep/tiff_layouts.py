@@ -92,9 +92,9 @@ def tiff_values(data: bytes, layout: TiffLayout, max_pixels: int) -> "np.ndarray
     Raises:
         UnreadableImage: its layout is not read, it is too large, or it is cut short.
     """
+    check_size(layout.width, layout.height, max_pixels)
     if not layout.opencv_reads:
         raise UnreadableImage(f"it is {layout}, which is not read; save the three bands to be seen as an RGB PNG")
-    check_size(layout.width, layout.height, max_pixels)
     if layout.end > len(data):  # OpenCV would fill up what is missing
         raise UnreadableImage("the file is cut short")
     values = opencv_pixels(_as_stored(data, layout.orientation))

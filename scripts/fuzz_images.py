@@ -2,10 +2,10 @@
 
     .venv/bin/python scripts/fuzz_images.py --seed 0 --files 10000 [--workers N] [--keep FOLDER]
 
-The files are small, of every format that is taken: sound ones; cut, bit-flipped, overwritten, spliced and header-swapped
-ones; random bytes behind a format's first bytes. They are converted by ``write_store(..., on_error="skip")``. It is an
-error if a sound file is left out or stored as another picture, if a file is neither stored nor named, if a worker is lost,
-if anything but notes is printed, or if the store does not verify and decode.
+The files are small, of every format that is taken: sound ones; cut, bit-flipped, overwritten, spliced and
+header-swapped ones; random bytes behind a format's first bytes. They are converted by ``write_store`` with
+``on_error="skip"``. It is an error if a sound file is left out or stored as another picture, if a file is neither
+stored nor named, if a worker is lost, if anything but notes is printed, or if the store does not verify and decode.
 """
 
 import argparse
