@@ -11,8 +11,8 @@ import numpy as np
 
 from dataprep.atomic import atomic_file
 from dataprep.class_labels import WITHOUT_LABELS, count_labels, number_labels
-from dataprep.errors import OnError, UserError
-from dataprep.images import UnreadableImage, is_turned, open_bytes
+from dataprep.decoding import open_header, orientation_of
+from dataprep.errors import OnError, UnreadableImage, UserError
 from dataprep.jpeg_decoder import decodes
 from dataprep.manifest import Manifest, SkippedImage, StoreFile, digest_of, sha256_of
 from dataprep.notes import note
@@ -123,12 +123,12 @@ def upright_size(sample: np.void, files: tuple[Path, ...]) -> tuple[int, int] | 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd metadata does not matter here
         try:
-            image = open_bytes(data)
+            image = open_header(data)
         except UnreadableImage as error:
             return f"cannot be read: {error}"
-        if image.format != "JPEG" or image.mode not in ("RGB", "L"):
+        if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
             return f"is a {image.format} of mode {image.mode}, where a JPEG of mode RGB or L is needed"
-        if is_turned(image):
+        if orientation_of(image) != 1:
             return "is turned by its EXIF orientation, which is not applied to stored images"
     whole = decodes(data, image.height, image.width)
     return (image.height, image.width) if whole else "is a damaged JPEG"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dataprep.command_line import SentenceParser
 from dataprep.errors import ON_ERROR
+from dataprep.formats import MAX_PIXELS
 
 if TYPE_CHECKING:
     from dataprep.manifest import Manifest
@@ -78,6 +79,15 @@ def _add_conversion(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--max_side", type=int, default=500, help="reduce images to this longer side in pixels (500)")
     command.add_argument("--quality", type=int, default=90, help="JPEG quality of what is encoded anew (90)")
+    command.add_argument(
+        "--range",
+        default="auto",
+        help="the values that become 0 to 255 in images of more than 8 bits: auto looks for the number of bits in the "
+        "source, full is all 16, LOW,HIGH goes for floats and signed numbers, too (--range=-1,1) (auto)",
+    )
+    command.add_argument(
+        "--max_pixels", type=int, default=MAX_PIXELS, help=f"the largest image to decode, in pixels ({MAX_PIXELS})"
+    )
     command.add_argument("--on_error", choices=ON_ERROR, default="fail", help="what to do at unreadable images (fail)")
     command.add_argument(
         "--overwrite", action="store_true", help="replace an existing store, once the new one is there"
@@ -139,6 +149,8 @@ def _convert(options: argparse.Namespace, write: "Callable[..., Manifest]", **ow
         options.out,
         max_side=options.max_side,
         quality=options.quality,
+        range=options.range,
+        max_pixels=options.max_pixels,
         workers=options.workers,
         on_error=options.on_error,
         overwrite=options.overwrite,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 from tqdm import tqdm
@@ -45,6 +46,8 @@ def check_options(options: StoreOptions, workers: int) -> None:
         raise UserError(f"--max_side {options.max_side} is out of range; give pixels from 16 to {LARGEST_SIDE}")
     if not 1 <= options.quality <= 100:
         raise UserError(f"--quality {options.quality} is out of range; give a JPEG quality from 1 to 100")
+    if options.max_pixels < 1:
+        raise UserError(f"--max_pixels {options.max_pixels} is too few; give the largest size of an image in pixels")
     if options.on_error not in ON_ERROR:
         raise UserError(f"--on_error {options.on_error} is unknown; give {' or '.join(ON_ERROR)}")
     if workers < 1:
@@ -93,13 +96,18 @@ def describe(source: ImageSource, options: StoreOptions, record: Record, **store
     )
 
 
+def _crashed(item: tuple[int, str]) -> StoredImage | UnreadableImage:
+    return UnreadableImage("its decoder crashes at it")
+
+
 def _samples(
     source: ImageSource, options: StoreOptions, workers: int, largest: int, record: Record
 ) -> Generator[Sample, None, None]:
     labels = source.labels or (UNLABELLED,) * len(source)
     items = list(enumerate(source.files))
+    function = partial(convert, root=source.root, options=options)
     with (
-        closing(ordered_map(partial(convert, root=source.root, options=options), items, workers)) as images,
+        closing(ordered_map(function, items, workers, name=itemgetter(1), crashed=_crashed)) as images,
         tqdm(total=len(source), unit=" images", mininterval=0.5) as progress,
     ):
         for file, label, image in zip(source.files, labels, images, strict=True):

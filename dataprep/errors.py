@@ -1,4 +1,4 @@
-"""The one kind of error that a user can correct, and how a program ends when it occurs."""
+"""The errors that a user can correct, and how a program ends when one occurs."""
 
 import sys
 from collections.abc import Iterator
@@ -12,6 +12,10 @@ ON_ERROR: tuple[OnError, ...] = get_args(OnError)
 
 class UserError(ValueError):
     """A wrong option, path, store, checkpoint or mask. Its one sentence says what is wrong, where, and what to do."""
+
+
+class UnreadableImage(Exception):
+    """A file is not an image that can be decoded completely; the message is the reason."""
 
 
 @contextmanager

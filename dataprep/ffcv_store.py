@@ -1,14 +1,18 @@
 """Converts a folder of images to one FFCV store, which appears only once it is complete."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from dataprep.atomic import put_in_place, unfinished
 from dataprep.beton import write_beton
+from dataprep.bit_depth import find_range
 from dataprep.conversion import check_options, describe, write_converted
 from dataprep.errors import OnError, UserError
+from dataprep.formats import MAX_PIXELS
 from dataprep.manifest import Manifest, StoreOptions, manifest_path, sha256_of
 from dataprep.sources import ImageSource
+from dataprep.value_range import FULL, parse_range
 from dataprep.workers import available_cores
 
 SMALLEST_PAGE = 1 << 23  # bytes: FFCV's default
@@ -21,6 +25,8 @@ def write_store(
     *,
     max_side: int = 500,
     quality: int = 90,
+    range: str = "auto",
+    max_pixels: int = MAX_PIXELS,
     mode: str = "jpg",
     raw_share: float | None = None,
     workers: int | None = None,
@@ -37,6 +43,9 @@ def write_store(
         out: file to write, ending in ``.beton``.
         max_side: longer side, in pixels, to which larger images are reduced.
         quality: JPEG quality, 1 to 100, of images that are encoded anew.
+        range: the values that become 0 to 255 in images of more than eight bits a channel: "LOW,HIGH", "full" for all
+            of 16 bits, or "auto" for the number of bits that ``bit_depth.find_range`` finds in the source.
+        max_pixels: the largest size of an image that is decoded.
         mode: "jpg" stores JPEGs, "raw" pixels, "mixed" pixels for a share of the images and JPEGs for the others.
         raw_share: share of images, 0 to 1, that mode "mixed" stores as pixels; the place in the source decides which.
         workers: number of processes; by default one for each available core.
@@ -46,10 +55,15 @@ def write_store(
     Raises:
         UserError: an option is wrong, ``out`` exists or cannot be written, an image is unreadable, or a worker died.
     """
-    options = StoreOptions(max_side, quality, on_error, mode, _raw_share(mode, raw_share))
+    asked = parse_range(range)
+    options = StoreOptions(
+        max_side, quality, on_error, mode, _raw_share(mode, raw_share), asked or FULL, max_pixels, frugal=True
+    )
     workers = available_cores() if workers is None else workers
     check_options(options, workers)
     _check_out(out, overwrite)
+    if asked is None:
+        options = replace(options, range=find_range(source, workers, max_pixels))
     page_size = _page_size(max_side)
     with unfinished(out) as partial_store:
         write = partial(write_beton, partial_store, capacity=len(source), page_size=page_size)

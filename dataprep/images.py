@@ -2,22 +2,39 @@
 
 import hashlib
 import io
-import warnings
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from dataprep.decoding import despite_metadata, load, open_header, orientation_of, read, reason, upright
+from dataprep.deep_pixels import deep_kind, deep_to_rgb, values_to_bytes
+from dataprep.errors import UnreadableImage, UserError
+from dataprep.formats import IMAGE_EXTENSIONS, MAX_PIXELS
 from dataprep.jpeg_decoder import decodes
 from dataprep.manifest import StoreOptions
+from dataprep.metadata import bare_jpeg, has_ballast
+from dataprep.tiff_layouts import TiffLayout, read_layout, tiff_values
+from dataprep.value_range import FULL, ValueRange
 
-ORIENTATION_TAG = 0x0112  # of EXIF
+__all__ = [
+    "IMAGE_EXTENSIONS",
+    "StoredImage",
+    "UnreadableImage",
+    "convert",
+    "kept_as_pixels",
+    "load_pixels",
+    "load_rgb",
+    "stored_image",
+    "stored_layout",
+]
+
 DIGEST_BYTES = 8
-TURNED = range(2, 9)  # the EXIF orientations that are not upright; values beyond 1 to 8 are undefined
-
-
-class UnreadableImage(Exception):
-    """A file is not an image that can be decoded completely; the message is the reason."""
+BALLAST = 1 << 16  # bytes of metadata, or behind the end, that a stored JPEG may drag along
+DRAFTED = 1 << 24  # pixels from which on a JPEG is decoded at a reduced size; smaller ones need little memory
+DRAFT_MARGIN = 2  # times the final size: what a draft must have at least, so that the quality stays
+LONGEST_COMMENT = (1 << 16) - 3  # bytes of a JPEG's, into which Pillow copies those of other formats
 
 
 class StoredImage(NamedTuple):
@@ -27,7 +44,7 @@ class StoredImage(NamedTuple):
         data: a JPEG, or if ``raw`` the pixels, uint8 RGB [height, width, 3].
         height: in pixels.
         width: in pixels.
-        original: whether ``data`` is the unchanged content of the source file.
+        original: whether ``data`` is the content of the source file; of large metadata it has been relieved.
         raw: whether ``data`` is pixels.
     """
 
@@ -38,28 +55,53 @@ class StoredImage(NamedTuple):
     raw: bool = False
 
 
-def load_rgb(path: Path) -> Image.Image:
-    """Decodes a file of any mode to upright 8-bit RGB.
+def load_rgb(path: Path, taken: ValueRange = FULL, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decodes a file of any format and mode to upright 8-bit RGB.
 
-    EXIF orientation is applied, transparency is dropped, and of 16 bits the upper eight are kept.
+    EXIF orientation is applied, and other metadata ignored, even if it is damaged; transparency is dropped; of several
+    frames or pages the first is taken; of more than eight bits a channel the values of a range become 0 to 255.
+
+    Args:
+        path: of the file.
+        taken: the range.
+        max_pixels: the largest size that is decoded.
 
     Raises:
         UnreadableImage: it cannot be decoded completely.
     """
-    return _decode(open_bytes(_read(path)))
+    decode = partial(_decode_rgb, suffix=path.suffix, taken=taken, max_pixels=max_pixels)
+    return despite_metadata(decode, read(path))
 
 
-def orientation_of(path: Path) -> int:
-    """The EXIF orientation of a file, 1 to 8; 1 if it has none or an undefined one, or is no image."""
-    try:
-        with Image.open(path) as image:
-            orientation: Any = image.getexif().get(ORIENTATION_TAG)
-    except Exception:  # Pillow's readers raise whatever a broken file leads them to
-        return 1
-    return int(orientation) if orientation in TURNED else 1
+def load_pixels(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decodes a file to the values and the mode that it has, neither converted nor turned, as a mask needs it.
+
+    Raises:
+        UnreadableImage: it cannot be decoded completely.
+    """
+    return despite_metadata(lambda data: load(open_header(data, path.suffix, max_pixels), data), read(path))
 
 
-def stored_image(path: Path, max_side: int, quality: int, raw: bool = False) -> StoredImage:
+def stored_layout(path: Path) -> tuple[int, int, int]:
+    """The EXIF orientation, 1 to 8, of a file, with the height and width of its pixels as they are stored.
+
+    Raises:
+        UnreadableImage: it is no image.
+    """
+    image = despite_metadata(lambda data: open_header(data, path.suffix), read(path))
+    return orientation_of(image), image.height, image.width
+
+
+def stored_image(
+    path: Path,
+    max_side: int,
+    quality: int,
+    raw: bool = False,
+    *,
+    taken: ValueRange = FULL,
+    max_pixels: int = MAX_PIXELS,
+    frugal: bool = True,
+) -> StoredImage:
     """Converts a file to what a store keeps of it.
 
     An upright RGB JPEG whose sides are at most ``max_side`` is kept as it is. Any other image is reduced to
@@ -71,22 +113,27 @@ def stored_image(path: Path, max_side: int, quality: int, raw: bool = False) -> 
         max_side: longest side in pixels.
         quality: JPEG quality, 1 to 100.
         raw: whether the pixels are stored instead of a JPEG.
+        taken: the values that become 0 to 255 in images of more than eight bits a channel.
+        max_pixels: the largest size that is decoded.
+        frugal: whether a JPEG that is kept loses metadata and what follows its end where this is more than BALLAST,
+            and a very large one is decoded at a reduced size.
 
     Raises:
         UnreadableImage: it cannot be decoded completely.
         UserError: FFCV is not installed.
     """
-    data = _read(path)
-    image = open_bytes(data)
-    plain = image.format == "JPEG" and image.mode == "RGB" and max(image.size) <= max_side and not raw
-    if plain and not is_turned(image) and decodes(data, image.height, image.width):
-        return StoredImage(data, image.height, image.width, original=True)
-    rgb = _shrink(_decode(image), max_side)
-    if raw:
-        return StoredImage(rgb.tobytes(), rgb.height, rgb.width, original=False, raw=True)
-    buffer = io.BytesIO()
-    rgb.save(buffer, "JPEG", quality=quality)
-    return StoredImage(buffer.getvalue(), rgb.height, rgb.width, original=False)
+
+    def of(data: bytes) -> StoredImage:
+        kept = None if raw else _kept_jpeg(data, max_side, max_pixels, frugal)
+        if kept is not None:
+            return kept
+        reduced_to = max_side if frugal else None
+        rgb = _shrink(*_decode_with_size(data, path.suffix, taken, max_pixels, reduced_to), max_side)
+        if raw:
+            return StoredImage(rgb.tobytes(), rgb.height, rgb.width, original=False, raw=True)
+        return StoredImage(_encode(rgb, quality), rgb.height, rgb.width, original=False)
+
+    return despite_metadata(of, read(path))
 
 
 def convert(item: tuple[int, str], root: Path, options: StoreOptions) -> StoredImage | UnreadableImage:
@@ -95,14 +142,22 @@ def convert(item: tuple[int, str], root: Path, options: StoreOptions) -> StoredI
     An error is returned, not raised: ``ordered_map`` ends at an exception, and the caller may want to skip the image.
     """
     place, file = item
-    with warnings.catch_warnings():
-        # Pillow warns of odd metadata, which does not matter here and would break up the progress bar.
-        warnings.simplefilter("ignore")
-        try:
-            raw = kept_as_pixels(place, options.raw_share)
-            return stored_image(root / file, options.max_side, options.quality, raw)
-        except UnreadableImage as error:
-            return error
+    try:
+        return stored_image(
+            root / file,
+            options.max_side,
+            options.quality,
+            kept_as_pixels(place, options.raw_share),
+            taken=options.range,
+            max_pixels=options.max_pixels,
+            frugal=options.frugal,
+        )
+    except UnreadableImage as error:
+        return error
+    except UserError:
+        raise
+    except Exception as error:  # too little memory to reduce it, say, or what Pillow's encoder raises
+        return UnreadableImage(reason(error))
 
 
 def kept_as_pixels(place: int, share: float) -> bool:
@@ -114,75 +169,99 @@ def kept_as_pixels(place: int, share: float) -> bool:
     return int.from_bytes(digest, "little") < share * 256**DIGEST_BYTES
 
 
-def _read(path: Path) -> bytes:
+def _kept_jpeg(data: bytes, max_side: int, max_pixels: int, frugal: bool) -> StoredImage | None:
+    """The file's own JPEG, if it can be stored as it is."""
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    image = open_header(data, max_pixels=max_pixels)
+    if image.mode != "RGB" or max(image.size) > max_side or orientation_of(image) != 1:
+        return None
+    kept = _relieved(data, image) if frugal else data if image.format == "JPEG" else None
+    if kept is None or not decodes(kept, image.height, image.width):
+        return None
+    return StoredImage(kept, image.height, image.width, original=True)
+
+
+def _relieved(data: bytes, image: Image.Image) -> bytes | None:
+    """A JPEG without its ballast; None if that cannot be done to one with further pictures behind it (an MPO)."""
+    alone = image.format == "JPEG"
+    if alone and not has_ballast(data, image.width * image.height, BALLAST):
+        return data
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UnreadableImage(f"it cannot be read: {error.strerror}") from error
-    if not data:
-        raise UnreadableImage("the file is empty")
-    return data
+        bare = bare_jpeg(data)
+    except ValueError:
+        return data if alone else None
+    return data if alone and len(data) - len(bare) <= BALLAST else bare
 
 
-def open_bytes(data: bytes) -> Image.Image:
-    """Reads the header of an image file's content.
+def _decode_rgb(data: bytes, suffix: str, taken: ValueRange, max_pixels: int) -> Image.Image:
+    return _decode_with_size(data, suffix, taken, max_pixels, None)[0]
 
-    Raises:
-        UnreadableImage: Pillow does not know it.
+
+def _decode_with_size(
+    data: bytes, suffix: str, taken: ValueRange, max_pixels: int, reduced_to: int | None
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Decodes to upright RGB; returns the image with its (width, height) in the file.
+
+    Where ``reduced_to`` is given, a very large JPEG is decoded at a size that still exceeds this longer side.
     """
+    layout = read_layout(data)
+    if layout is not None and layout.misread:
+        return _through_opencv(data, layout, taken, max_pixels)
     try:
-        return Image.open(io.BytesIO(data))
-    except UnidentifiedImageError as error:
-        raise UnreadableImage("its content is no image that Pillow knows") from error
-    except Exception as error:  # Pillow's readers raise whatever a broken header leads them to
-        raise UnreadableImage(_reason(error)) from error
-
-
-def is_turned(image: Image.Image) -> bool:
-    """Whether EXIF says that the image is not upright."""
+        image = open_header(data, suffix, max_pixels)
+    except UnreadableImage:
+        if layout is None:
+            raise
+        return _through_opencv(data, layout, taken, max_pixels)
+    kind = deep_kind(image, data)
+    size = image.size
+    if reduced_to is not None and size[0] * size[1] > DRAFTED:
+        width, height = _reduced(size, reduced_to)
+        image.draft(None, (DRAFT_MARGIN * width, DRAFT_MARGIN * height))  # does nothing where it is no JPEG
+    load(image, data)
     try:
-        return image.getexif().get(ORIENTATION_TAG) in TURNED
-    except Exception:  # broken metadata beside intact pixels counts as none
-        return False
-
-
-def _decode(image: Image.Image) -> Image.Image:
-    try:
-        image.load()
-        return _to_rgb(ImageOps.exif_transpose(image) if is_turned(image) else image)
+        rgb = _to_rgb(image) if kind is None else deep_to_rgb(image, data, kind, taken)
+        orientation = orientation_of(image)  # after decoding: a TIFF is turned by Pillow
+        return upright(rgb, orientation), size if orientation < 5 else size[::-1]
     except UnreadableImage:
         raise
-    except Exception as error:  # as in open_bytes
-        raise UnreadableImage(_reason(error)) from error
+    except Exception as error:  # as in open_header
+        raise UnreadableImage(reason(error, data)) from error
+
+
+def _through_opencv(
+    data: bytes, layout: TiffLayout, taken: ValueRange, max_pixels: int
+) -> tuple[Image.Image, tuple[int, int]]:
+    values = tiff_values(data, layout, max_pixels)
+    levels = values if values.dtype == "uint8" else values_to_bytes(values, None, taken)
+    rgb = upright(Image.fromarray(levels).convert("RGB"), layout.orientation)
+    return rgb, rgb.size
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        return _high_bytes(image)
-    if image.mode == "F":
-        raise UnreadableImage("its pixels are floating-point numbers of unknown range")
+    if image.mode == "RGB":
+        return image
     if "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("RGB")
 
 
-def _high_bytes(image: Image.Image) -> Image.Image:
-    """Converts 16-bit grey to RGB by its upper eight bits; Pillow's own conversion would clip at 255."""
-    import numpy as np  # takes half of a worker's start-up time, and most conversions do not need it
-
-    levels = np.asarray(image)
-    if levels.min() < 0 or levels.max() > 0xFFFF:
-        raise UnreadableImage("its pixels have more than 16 bits")
-    return Image.fromarray((levels >> 8).astype(np.uint8)).convert("RGB")
+def _reduced(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    scale = min(1, max_side / max(size))
+    width, height = (max(1, round(side * scale)) for side in size)
+    return width, height
 
 
-def _shrink(image: Image.Image, max_side: int) -> Image.Image:
-    scale = max_side / max(image.size)
-    if scale >= 1:
-        return image
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS)
+def _shrink(image: Image.Image, size: tuple[int, int], max_side: int) -> Image.Image:
+    """Reduces an image, which has ``size`` (width, height) in its file, to ``max_side``."""
+    target = _reduced(size, max_side)
+    return image if image.size == target else image.resize(target, Image.Resampling.LANCZOS)
 
 
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
+def _encode(rgb: Image.Image, quality: int) -> bytes:
+    if len(rgb.info.get("comment", b"")) > LONGEST_COMMENT:
+        del rgb.info["comment"]
+    buffer = io.BytesIO()
+    rgb.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from dataprep.atomic import write_text
 from dataprep.errors import OnError, UserError
+from dataprep.formats import MAX_PIXELS
+from dataprep.value_range import FULL, ValueRange
 
 FORMAT_VERSION = 1
 UNLABELLED = -1
@@ -54,6 +56,10 @@ class StoreOptions:
         on_error: what was to happen at an unreadable image.
         mode: "jpg", "raw" or "mixed".
         raw_share: share of the images kept as pixels: 0 in mode "jpg", 1 in "raw", from 0 to 1 in "mixed".
+        range: the values that became 0 to 255 in images of more than eight bits a channel.
+        max_pixels: the largest size that was decoded.
+        frugal: whether JPEGs were relieved of large metadata, and very large ones were decoded at a reduced size; not
+            so in stores of earlier versions.
     """
 
     max_side: int
@@ -61,6 +67,9 @@ class StoreOptions:
     on_error: OnError
     mode: str = "jpg"
     raw_share: float = 0.0
+    range: ValueRange = FULL
+    max_pixels: int = MAX_PIXELS
+    frugal: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ class Manifest:
     Attributes:
         kind: "ffcv", one file, or "webdataset", a folder of ``files``.
         count: number of images in the store.
-        originals: how many of them keep the bytes of their source file; 0 in a store that was adopted.
+        originals: how many of them keep the bytes of their source file, but for large metadata; 0 in an adopted store.
         classes: names in the order of the labels; None without classes, or where an adopted store's are not known.
         label_counts: number of images of each label; None without labels.
         source: absolute path of the folder of images; empty in a store that was adopted.
@@ -183,7 +192,10 @@ def _from_record(record: dict) -> Manifest:
     values = {field.name: record[field.name] for field in fields(Manifest) if _required(field) or field.name in record}
     for name in ("classes", "label_counts"):
         values[name] = None if values[name] is None else tuple(values[name])
-    values["options"] = None if values["options"] is None else StoreOptions(**values["options"])
+    options = values["options"]
+    if options is not None:
+        taken = ValueRange(**options["range"]) if "range" in options else FULL
+        values["options"] = StoreOptions(**{**options, "range": taken})
     values["skipped"] = tuple(SkippedImage(**image) for image in values["skipped"])
     values["files"] = tuple(StoreFile(**file) for file in values.get("files", ()))
     return Manifest(**values)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from dataprep.errors import UserError
+from dataprep.formats import IMAGE_EXTENSIONS
 from dataprep.labels import AUTO, check_all_labelled, class_names, label_images
 from dataprep.notes import note
 
-IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
 SYSTEM_FOLDERS = frozenset(
     {"@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "lost+found"}
     | {"system volume information", "__pycache__"}

@@ -11,15 +11,15 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from dataprep.errors import UserError
-from dataprep.images import UnreadableImage, convert
+from dataprep.errors import UnreadableImage, UserError
+from dataprep.images import convert
 from dataprep.jpeg_decoder import decodes
 from dataprep.manifest import UNLABELLED, Manifest, StoreOptions, manifest_path, read_manifest
 from dataprep.notes import note
 from dataprep.shard_index import INDEX_NAME
 from dataprep.sources import ImageSource, list_images, list_shards
 from dataprep.stored_samples import StoredSamples, list_samples, read_bytes
-from dataprep.workers import CHUNK, available_cores, ordered_map
+from dataprep.workers import available_cores, ordered_map
 
 
 def verify_store(store: Path, source: Path | None = None, sample: int = 64, workers: int | None = None) -> int:
@@ -131,15 +131,27 @@ def _check_counts(store: Path, manifest: Manifest, samples: StoredSamples) -> No
 
 def _check_all(fault: Callable[[Any], str | None], items: Any, samples: StoredSamples, workers: int, what: str) -> None:
     """Raises UserError for the first of ``items`` (a sequence or an array) that has a fault."""
-    with closing(each_checked(fault, items, workers, what)) as faults:
+
+    def name(item: Any) -> str:
+        return samples.name(item[0] if isinstance(item, tuple) else item)
+
+    with closing(each_checked(fault, items, workers, what, name=name, crashed=_crash)) as faults:
         for item, found in faults:
             if found is not None:
-                sample = item[0] if isinstance(item, tuple) else item
-                raise UserError(f"{samples.name(sample)} {found}; convert the images again")
+                raise UserError(f"{name(item)} {found}; convert the images again")
+
+
+def _crash(item: Any) -> str | None:
+    return "makes its decoder crash"
 
 
 def each_checked(
-    check: Callable[[Any], Any], items: Any, workers: int, what: str, unit: str = "images", chunk: int = CHUNK
+    check: Callable[[Any], Any],
+    items: Any,
+    workers: int,
+    what: str,
+    unit: str = "images",
+    **how: Any,
 ) -> Generator[tuple[Any, Any], None, None]:
     """Yields each of ``items`` (a sequence or an array) with ``check(item)``, and shows a progress bar.
 
@@ -149,10 +161,10 @@ def each_checked(
         workers: number of processes.
         what: is done, for the progress bar.
         unit: what the items are, for the progress bar.
-        chunk: items in a message to a worker.
+        how: more arguments of ``ordered_map``.
     """
     with (
-        closing(ordered_map(check, items, workers, chunk)) as results,
+        closing(ordered_map(check, items, workers, **how)) as results,
         tqdm(total=len(items), desc=what, unit=f" {unit}", mininterval=0.5) as progress,
     ):
         for pair in zip(items, results, strict=True):

@@ -1,16 +1,20 @@
 """Converts a folder of images to a folder of WebDataset shards, which appears only once it is complete."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from dataprep.atomic import put_folder_in_place, unfinished
+from dataprep.bit_depth import find_range
 from dataprep.conversion import Record, check_options, describe, write_converted
 from dataprep.errors import OnError, UserError
+from dataprep.formats import MAX_PIXELS
 from dataprep.manifest import Manifest, StoreFile, StoreOptions, digest_of, manifest_path, read_manifest, sha256_of
 from dataprep.shard_index import INDEX_NAME
 from dataprep.shards import ShardWriter
 from dataprep.sources import ImageSource
+from dataprep.value_range import FULL, parse_range
 from dataprep.workers import available_cores
 
 LARGEST_MEMBER = (1 << 33) - 1  # bytes: the largest size that the eleven octal digits of a tar header hold
@@ -22,6 +26,8 @@ def write_shards(
     *,
     max_side: int = 500,
     quality: int = 90,
+    range: str = "auto",
+    max_pixels: int = MAX_PIXELS,
     shard_mib: int = 256,
     workers: int | None = None,
     on_error: OnError = "fail",
@@ -37,6 +43,9 @@ def write_shards(
         out: folder to make; an empty one may be there.
         max_side: longer side, in pixels, to which larger images are reduced.
         quality: JPEG quality, 1 to 100, of images that are encoded anew.
+        range: the values that become 0 to 255 in images of more than eight bits a channel: "LOW,HIGH", "full" for all
+            of 16 bits, or "auto" for the number of bits that ``bit_depth.find_range`` finds in the source.
+        max_pixels: the largest size of an image that is decoded.
         shard_mib: size in MiB that no shard exceeds, unless a single sample does.
         workers: number of processes; by default one for each available core.
         on_error: "fail" stops at an unreadable image; "skip" leaves it out and records it in the manifest.
@@ -45,12 +54,15 @@ def write_shards(
     Raises:
         UserError: an option is wrong, ``out`` exists or cannot be written, an image is unreadable, or a worker died.
     """
-    options = StoreOptions(max_side, quality, on_error)
+    asked = parse_range(range)
+    options = StoreOptions(max_side, quality, on_error, range=asked or FULL, max_pixels=max_pixels, frugal=True)
     workers = available_cores() if workers is None else workers
     check_options(options, workers)
     if shard_mib < 1:
         raise UserError(f"--shard_mib {shard_mib} is too few; give at least 1")
     _check_out(out, overwrite)
+    if asked is None:
+        options = replace(options, range=find_range(source, workers, max_pixels))
     with unfinished(out) as folder:
         folder.mkdir()
         record = _write_files(source, folder, options, shard_mib << 20, workers)

@@ -1,5 +1,6 @@
 """What a worker process runs: one chunk of items after another, until the program that started it closes the pipe."""
 
+import os
 import signal
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
@@ -23,6 +24,8 @@ def work(tasks_end: int, results_end: int) -> None:
     tasks, results = Connection(tasks_end, writable=False), Connection(results_end, readable=False)
     try:
         function = tasks.recv()
+        # C libraries print what is wrong with a file; the function's result says it, and once.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         while True:
             number, chunk = tasks.recv()
             results.send((number, _outcome(function, chunk)))

@@ -16,6 +16,8 @@ from PIL import Image
 from dataprep.ffcv_store import write_store
 from dataprep.manifest import read_manifest
 from dataprep.sources import list_images
+from dataprep.value_range import ValueRange
+from tests.dataprep.files import tiff
 from tests.dataprep.pictures import write_jpeg, write_tree
 from tests.dataprep.stores import KINDS, Kind
 
@@ -96,6 +98,9 @@ def test_a_broken_image_ends_in_one_sentence(start: Start, tmp_path: Path, kind:
             ("ffcv", "dataprep", "s.beton", "--quality", "high"),
             "argument --quality: invalid int value: 'high'",
         ),
+        (("ffcv", "SOURCE", "s.beton", "--range", "high"), "--range high is no range; give auto, full, or two numbers"),
+        (("webdataset", "SOURCE", "s", "--range=1,1"), "--range 1,1 is no range; give auto, full, or two numbers"),
+        (("ffcv", "SOURCE", "s.beton", "--max-pixels", 0), "--max_pixels 0 is too few"),
         (("webdataset", "dataprep"), "the following arguments are required: OUT_DIR"),
         (("verify", "nowhere.beton"), "there is no store nowhere.beton"),
         (("adopt", "nowhere.beton"), "there is no store nowhere.beton"),
@@ -105,8 +110,11 @@ def test_a_broken_image_ends_in_one_sentence(start: Start, tmp_path: Path, kind:
         (("draw",), "invalid choice: 'draw'"),
     ],
 )
-def test_wrong_arguments_end_in_one_sentence(start: Start, arguments: tuple[str, ...], says: str) -> None:
-    process = start(*arguments)
+def test_wrong_arguments_end_in_one_sentence(
+    start: Start, tmp_path: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    write_jpeg(tmp_path / "a.jpg")
+    process = start(*(tmp_path if argument == "SOURCE" else argument for argument in arguments))
     errors = process.communicate()[1]
     assert process.returncode == 2
     assert errors.startswith("error: ") and errors.count("\n") == 1 and says in errors
@@ -247,3 +255,21 @@ def test_a_store_is_adopted_and_verified(start: Start, tmp_path: Path) -> None:
     verified = start("verify", store, "--workers", 1)
     said, notes = verified.communicate()
     assert "is whole: every image decodes, and none was compared" in said and "was adopted" in notes
+
+
+@pytest.mark.timeout(180)
+@every_kind
+def test_deep_images_are_converted_by_the_range_that_is_given(start: Start, tmp_path: Path, kind: Kind) -> None:
+    (tmp_path / "images").mkdir()
+    values = np.linspace(-1000, 3000, 40 * 60).reshape(40, 60, 1).astype(np.int16)
+    (tmp_path / "images" / "a.tif").write_bytes(tiff(values, 1))
+    out = tmp_path / kind.name
+    process = start(kind.command, tmp_path / "images", out, "--workers", 1)
+    errors = process.communicate()[1]
+    assert process.returncode == 2 and "a sign (-1000 to 3000); say with --range LOW,HIGH" in last_line(errors)
+    process = start(kind.command, tmp_path / "images", out, "--range=-1000,3000", "--max-pixels", 2400)
+    assert process.communicate()[0].startswith("wrote 1 images") and process.returncode == 0
+    options = read_manifest(out).options
+    assert (options.range, options.max_pixels) == (ValueRange(-1000, 3000, given=True), 2400)
+    process = start("verify", out)
+    assert "1 are what their source gives" in process.communicate()[0] and process.returncode == 0

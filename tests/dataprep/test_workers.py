@@ -136,3 +136,36 @@ def test_a_signal_that_is_ignored_stays_so(capfd: pytest.CaptureFixture) -> None
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN and capfd.readouterr().err == ""
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def crash_at(value: int) -> int:
+    """A faulty decoder, at values of different chunks."""
+    if value in (5, 21, 22):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return value
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_item_that_crashes_its_worker_costs_no_other(workers: int) -> None:
+    results = list(ordered_map(crash_at, range(40), workers, crashed=lambda value: -value))
+    assert results == [-value if value in (5, 21, 22) else value for value in range(40)]
+
+
+@pytest.mark.timeout(60)
+def test_a_death_names_what_the_worker_had() -> None:
+    with pytest.raises(UserError, match=r"a worker process died \(at item 0 or one of the 7 after it\), killed"):
+        list(ordered_map(crash_at, range(8), 1, name=lambda value: f"item {value}"))
+    with pytest.raises(UserError, match=r"a worker process died \(at item 40\)"):
+        list(ordered_map(big_then_killed, [40], 1, name=lambda value: f"item {value}", crashed=lambda value: b""))
+
+
+def speak(value: int) -> int:
+    os.write(2, b"libtiff: something is odd\n")
+    return value
+
+
+@pytest.mark.timeout(60)
+def test_what_libraries_print_in_workers_is_not_seen(capfd: pytest.CaptureFixture) -> None:
+    assert list(ordered_map(speak, range(3), 2)) == [0, 1, 2]
+    assert capfd.readouterr().err == ""

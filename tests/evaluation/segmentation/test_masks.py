@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 from dataprep.errors import UserError
 from vicregl_fast.evaluation.segmentation.config import Labels, ignore_index_of
-from vicregl_fast.evaluation.segmentation.masks import TURNS, MaskedImages, class_pixels, open_mask
+from vicregl_fast.evaluation.segmentation.masks import MaskedImages, class_pixels, open_mask
 
 ORIENTATION = 0x0112
 BINARY = np.kron(np.array([[0, 255], [255, 255]]), np.ones((4, 4), int)).astype(np.uint8)
@@ -114,11 +114,3 @@ def test_where_they_do_not_it_is_asked(tmp_path: Path, orientation: int, shape: 
     pair(tmp_path, np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8), orientation)
     with pytest.raises(UserError, match=r"a\.png is turned by its EXIF orientation and its mask .*--mask_orientation"):
         masked(tmp_path, Labels(2))[0]
-
-
-def test_every_turn_is_pillow_s() -> None:
-    values = np.arange(24, dtype=np.uint8).reshape(4, 6)
-    for orientation, turn in TURNS.items():
-        image = Image.fromarray(values)
-        image.getexif()[ORIENTATION] = orientation
-        assert np.array_equal(turn(torch.from_numpy(values)), np.array(ImageOps.exif_transpose(image)))

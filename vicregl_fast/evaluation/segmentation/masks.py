@@ -1,23 +1,26 @@
 """Pairs images with their masks, and checks what the masks hold."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from dataprep.errors import UserError
-from dataprep.images import orientation_of
+from dataprep.bit_depth import find_range
+from dataprep.decoding import orientation_of, upright
+from dataprep.errors import UnreadableImage, UserError
+from dataprep.images import load_pixels, stored_layout
 from dataprep.sources import list_images
 from vicregl_fast.data.image_folder import open_image
 from vicregl_fast.evaluation.loading import chunks, read_batches
 from vicregl_fast.evaluation.segmentation.config import Labels, MaskOrientation
+
+SIDEWAYS = 5  # and above: EXIF orientations that exchange height and width
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,9 @@ class MaskedImages(Dataset):
                 raise UserError(f"{masks} has two masks of one name, {other} and {mask}: leave one")
         self.masks, self.labels, self._orientation = masks, labels, orientation
         self._pairs: list[tuple[Path, Path]] = []
-        for image in list_images(images).files:
+        source = list_images(images)
+        self._range = find_range(source)
+        for image in source.files:
             stem = Path(image).with_suffix("")
             if stem not in by_stem:
                 raise UserError(f"{images / image} has no mask: {masks} needs a file {stem}.png")
@@ -75,61 +80,53 @@ class MaskedImages(Dataset):
                 unclear how the mask lies.
         """
         image_path, mask_path = self._pairs[index]
-        pixels = pil_to_tensor(open_image(image_path))
-        mask = self._beside(image_path, pixels, open_mask(mask_path, self.labels), mask_path)
+        pixels = pil_to_tensor(open_image(image_path, self._range))
+        mask = open_mask(mask_path, self.labels, self._turn(image_path, mask_path))
         if mask.shape != pixels.shape[1:]:
             sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, pixels.shape[1:])]
             raise UserError(f"{mask_path} is {sizes[0]}, but its image {image_path} is {sizes[1]}: make them one size")
         return MaskedImage(pixels, mask)
 
-    def _beside(self, image_path: Path, pixels: Tensor, mask: Tensor, mask_path: Path) -> Tensor:
-        """Turns a mask as its image was turned if it lies as the image's stored pixels do."""
-        turn = TURNS.get(orientation_of(image_path))
-        if turn is None or orientation_of(mask_path) in TURNS:
-            return mask  # neither was turned, or both were
-        turned = turn(mask)
-        fits_upright, fits_stored = mask.shape == pixels.shape[1:], turned.shape == pixels.shape[1:]
-        if self._orientation == "ask" and fits_upright and fits_stored:
+    def _turn(self, image_path: Path, mask_path: Path) -> int:
+        """The EXIF orientation by which a mask is turned with its image; 1 for none."""
+        (turn, height, width), (own, *size) = (_layout(path) for path in (image_path, mask_path))
+        if turn == 1 or own != 1 or self._orientation == "upright":
+            return 1  # the image is not turned, or the mask turns itself, or lies as the turned image does
+        stored, turned = [height, width], [width, height] if turn >= SIDEWAYS else [height, width]
+        if self._orientation == "ask" and stored == turned == size:
             raise UserError(
                 f"{image_path} is turned by its EXIF orientation and its mask {mask_path} is not: say with "
                 "--mask_orientation whether such masks lie as the stored pixels do (stored) or as the turned image "
                 "(upright)"
             )
-        return turned if self._orientation == "stored" or (self._orientation == "ask" and fits_stored) else mask
+        return turn if self._orientation == "stored" or size == stored else 1
 
 
-TURNS: dict[int, Callable[[Tensor], Tensor]] = {
-    2: lambda stored: stored.flip(1),
-    3: lambda stored: stored.flip(0, 1),
-    4: lambda stored: stored.flip(0),
-    5: lambda stored: stored.T,
-    6: lambda stored: stored.rot90(-1),
-    7: lambda stored: stored.flip(0, 1).T,
-    8: lambda stored: stored.rot90(1),
-}
-"""What makes stored pixels [H, W, ...] upright, by their EXIF orientation."""
+def _layout(path: Path) -> tuple[int, int, int]:
+    try:
+        return stored_layout(path)
+    except UnreadableImage:
+        return 1, 0, 0  # decoding it gives the reason
 
 
-def open_mask(path: Path, labels: Labels) -> Tensor:
+def open_mask(path: Path, labels: Labels, orientation: int = 1) -> Tensor:
     """Reads a mask that has one value a pixel as int64 [H, W].
 
     It may be grey, of 1, 8 or 16 bits, a palette's, or a colour picture in which all channels are equal. It is turned
-    upright if it has an EXIF orientation of its own.
+    upright by its own EXIF orientation, and then by ``orientation``, 1 to 8.
 
     Raises:
         UserError: it cannot be decoded, is a colour picture or a JPEG, or holds a label that is neither a class nor
             ignored.
     """
     try:
-        with Image.open(path) as file:
-            kind, values = file.format, np.asarray(file)
-    except (OSError, SyntaxError, ValueError) as error:
+        image = load_pixels(path)
+    except UnreadableImage as error:
         raise UserError(f"the mask {path} cannot be decoded ({error})") from error
-    if kind == "JPEG":
+    if image.format in ("JPEG", "MPO"):
         raise UserError(f"the mask {path} is a JPEG, which changes labels: make masks as PNG files")
+    values = np.asarray(upright(upright(image, orientation_of(image)), orientation))
     mask = torch.from_numpy(_one_channel(values, path).astype(np.int64))
-    if (turn := TURNS.get(orientation_of(path))) is not None:
-        mask = turn(mask)
     if labels.foreground is not None:
         mask[mask == labels.foreground] = 1
     outside = (mask < 0) | (mask >= labels.classes)

@@ -1,0 +1,92 @@
+"""Finds how many bits the 16-bit images of a source use: those of a 12-bit sensor are nearly black among 16."""
+
+import warnings
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from dataprep.decoding import despite_metadata, load, open_header, read
+from dataprep.deep_pixels import deep_kind, deep_values
+from dataprep.errors import UnreadableImage
+from dataprep.formats import DEEP_EXTENSIONS, MAX_PIXELS, PILLOW_FORMATS
+from dataprep.notes import note
+from dataprep.sources import ImageSource
+from dataprep.stopping import check_stop
+from dataprep.tiff_layouts import read_layout, tiff_values
+from dataprep.value_range import DEPTHS, FULL, ValueRange, range_of_bits
+from dataprep.workers import available_cores, ordered_map
+
+MOST_FILES = 10_000
+"""How many files are looked at: all that may be deep in a smaller source, evenly spread ones in a larger."""
+
+
+def find_range(source: ImageSource, workers: int | None = None, max_pixels: int = MAX_PIXELS) -> ValueRange:
+    """Finds the one range by which all images of a source with more than eight bits a channel become 8-bit.
+
+    Of the files with one of DEEP_EXTENSIONS, MOST_FILES at most, the header is read; of those of 16 bits the pixels.
+    Their largest value decides: 8, 10, 12, 14 or 16 bits. A note says so where it is not 16. A source without such
+    extensions costs nothing. Images that say what their largest value is (a PGM of maxval 4095) do not count, nor do
+    those that are refused without a given range: of floating-point numbers, of signed ones, of more than 16 bits.
+
+    Args:
+        source: the images.
+        workers: number of processes that decode; by default one for each available core.
+        max_pixels: the largest size that is decoded.
+    """
+    candidates = [file for file in source.files if Path(file).suffix.lower() in DEEP_EXTENSIONS]
+    looked_at = candidates[:: -(-len(candidates) // MOST_FILES) or 1]
+    deep = [file for file in looked_at if _may_be_deep(source.root / file)]
+    largest = 0
+    find = partial(largest_value, root=source.root, max_pixels=max_pixels)
+    workers = available_cores() if workers is None else workers
+    with closing(ordered_map(find, deep, workers, name=str, crashed=lambda file: 0)) as values:
+        for value in values:
+            largest = max(largest, value)
+            if largest >> DEPTHS[-2]:
+                return FULL
+    if not largest:
+        return FULL
+    found = range_of_bits(largest)
+    bits = (int(found.high) + 1).bit_length() - 1
+    note(f"the 16-bit images hold values up to {largest}: taken as {bits} bits; --range of a conversion says otherwise")
+    return found
+
+
+def largest_value(file: str, root: Path, max_pixels: int) -> int:
+    """The largest value of a deep image of up to 16 bits; 0 if it is none, is not to count, or does not decode."""
+    try:
+        look = partial(_largest, suffix=Path(file).suffix, max_pixels=max_pixels)
+        return despite_metadata(look, read(root / file))
+    except (UnreadableImage, MemoryError):
+        return 0  # the conversion says why
+
+
+def _largest(data: bytes, suffix: str, max_pixels: int) -> int:
+    layout = read_layout(data)
+    if layout is not None and layout.misread:
+        values = tiff_values(data, layout, max_pixels)
+    else:
+        image = open_header(data, suffix, max_pixels)
+        kind = deep_kind(image, data)
+        if kind is None or kind.top is not None:
+            return 0
+        values = deep_values(load(image, data), data, kind)
+    if values.dtype.kind not in "ui" or values.min() < 0 or values.max() > FULL.high:
+        return 0
+    return int(values.max())
+
+
+def _may_be_deep(path: Path) -> bool:
+    """Whether the header says so, or cannot be read without a closer look."""
+    check_stop()
+    if not path.is_file():  # neither a broken link nor a pipe, which could be waited for in vain
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(path, formats=PILLOW_FORMATS) as image:
+                return deep_kind(image, b"") is not None or image.format == "JPEG2000"
+        except Exception:  # Pillow's readers raise whatever a broken header leads them to
+            return True
