@@ -143,7 +143,6 @@ def _convert(options: argparse.Namespace, write: "Callable[..., Manifest]", **ow
     from dataprep.sources import list_images
 
     source = list_images(options.source, options.list, options.labels)
-    source.say_remarks()
     manifest = write(
         source,
         options.out,

@@ -70,6 +70,7 @@ def write_converted(
         UserError: an image is unreadable or larger than ``largest``, and is not to be skipped; no image is left; or a
             worker died.
     """
+    source.say_remarks()
     record = Record()
     with closing(_samples(source, options, workers, largest, record)) as samples:
         write(samples)

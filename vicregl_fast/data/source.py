@@ -50,7 +50,9 @@ class Source:
                 f"{self.path} is a store, and the torchvision engine reads folders of images: "
                 "give the folder that it was made from, or another --data.engine"
             )
-        return self._list()
+        source = self._list()
+        source.say_remarks()
+        return source
 
     def beton(self) -> Path:
         """The ``.beton`` file: ``path`` itself, or the store that a folder is converted to if that is not done yet.
@@ -77,9 +79,7 @@ class Source:
         return self.path if is_shard_folder(self.path) else self.beton()
 
     def _list(self) -> ImageSource:
-        source = list_images(self.path, self.list_file, self.labels)
-        source.say_remarks()
-        return source
+        return list_images(self.path, self.list_file, self.labels)
 
     def _converted(self) -> Path:
         source = self._list()
@@ -89,6 +89,8 @@ class Source:
             left_out = len(write_store(source, store, on_error=self.on_error).skipped)
             if left_out:
                 note(f"{left_out} images were left out; {manifest_path(store)} names them")
+        else:
+            source.say_remarks()
         return store
 
 
