@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from dataprep.atomic import put_in_place, unfinished
+from dataprep.atomic import put_in_place, sync, unfinished
 from dataprep.beton import write_beton
 from dataprep.conversion import check_options, describe, write_converted
 from dataprep.errors import OnError, UserError
@@ -57,7 +57,9 @@ def write_store(
         size, digest = partial_store.stat().st_size, sha256_of(partial_store)
         manifest = describe(source, options, record, kind="ffcv", size_bytes=size, sha256=digest)
         # The store comes last, so that none is ever without a manifest. An interruption in between leaves the manifest
-        # alone, or with ``overwrite`` beside the old store, which then fails the manifest's check.
+        # alone, or with ``overwrite`` beside the old store, which then fails the manifest's check. What takes long, to
+        # have the store on the disk, is therefore done before.
+        sync(partial_store)
         manifest.write(manifest_path(out))
         put_in_place(partial_store, out)
     return manifest

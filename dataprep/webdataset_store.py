@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dataprep.atomic import put_folder_in_place, unfinished
+from dataprep.atomic import put_folder_in_place, remove_leftovers, unfinished
 from dataprep.conversion import Record, check_options, describe, write_converted
 from dataprep.errors import OnError, UserError
 from dataprep.manifest import Manifest, StoreFile, StoreOptions, digest_of, manifest_path, read_manifest, sha256_of
@@ -50,6 +50,7 @@ def write_shards(
     check_options(options, workers)
     if shard_mib < 1:
         raise UserError(f"--shard_mib {shard_mib} is too few; give at least 1")
+    remove_leftovers(out.parent, out.name)  # first, since a killed replacement may have left the old store hidden
     _check_out(out, overwrite)
     with unfinished(out) as folder:
         folder.mkdir()
