@@ -14,11 +14,19 @@ class UserError(ValueError):
     """A wrong option, path, store, checkpoint or mask. Its one sentence says what is wrong, where, and what to do."""
 
 
+class ToldElsewhere(UserError):
+    """A UserError whose sentence another process of the program prints."""
+
+
 @contextmanager
 def exit_on_user_error() -> Iterator[None]:
-    """On a UserError, prints its sentence to stderr without a traceback, and ends the program with exit code 2."""
+    """On a UserError, prints its sentence to stderr without a traceback, and ends the program with exit code 2.
+
+    The sentence of a ``ToldElsewhere`` is not printed.
+    """
     try:
         yield
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if not isinstance(error, ToldElsewhere):
+            print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

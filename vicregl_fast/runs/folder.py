@@ -1,12 +1,15 @@
 """The files in a run's folder, and whether the run that lies there may be continued with given settings."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dataprep.atomic import write_text
+from dataprep.atomic import remove_leftovers, write_text
 from dataprep.errors import UserError
 from vicregl_fast.config import RunConfig, dump_config, load_config
 from vicregl_fast.runs.checkpoints import Checkpoints
+from vicregl_fast.runs.lock import check_lock, locked
 
 # The settings that a resumed run may change. train.device and train.compile change results by rounding, and another
 # device also by what drop path draws, and by the number format if precision is auto. data.on_error, train.patience and
@@ -70,6 +73,35 @@ class RunFolder:
     def checkpoints(self) -> Checkpoints:
         """The checkpoints from which the run can be continued."""
         return Checkpoints(self.path / "checkpoints")
+
+    @property
+    def lock(self) -> Path:
+        """File that names the process which writes the run, while it does."""
+        return self.path / "lock"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other processes from writing the run in a ``with`` block, and removes what killed ones have left.
+
+        Raises:
+            UserError: another process writes the run, or the folder cannot be written.
+        """
+        self._remove_leftovers(elsewhere=False)  # first, since they may be what the disk is full of
+        with locked(self.lock):
+            self._remove_leftovers(elsewhere=True)
+            yield
+
+    def check_held(self) -> None:
+        """Checks that no other process has taken over the run; one that does not hold the folder passes, too.
+
+        Raises:
+            UserError: another process writes the run.
+        """
+        check_lock(self.lock)
+
+    def _remove_leftovers(self, elsewhere: bool) -> None:
+        for folder in (self.path, self.checkpoints.folder, self.stores):
+            remove_leftovers(folder, elsewhere=elsewhere)
 
     def read_config(self) -> RunConfig:
         """Reads the configuration of the run in this folder.

@@ -120,7 +120,7 @@ class Trainer:
         self.finished_steps += 1
         self.checkpointing.after_step(self.finished_steps, result.finite)
         if self.failures.count(result, self.learner.step.scaler):
-            self._go_back()
+            self.processes.agree(self._go_back)
         throughput.count()
         progress.update()
         at_end = self.finished_steps % self.order.steps == 0
