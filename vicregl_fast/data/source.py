@@ -3,14 +3,22 @@
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+
+import numpy as np
 
 from dataprep.errors import OnError, UserError
 from dataprep.ffcv_store import write_store
-from dataprep.manifest import manifest_path
+from dataprep.images import convert
+from dataprep.manifest import manifest_path, read_manifest
 from dataprep.notes import note
 from dataprep.shard_index import INDEX_NAME
 from dataprep.sources import ImageSource, list_images
+from dataprep.stored_samples import list_samples, read_bytes
+
+COMPARED = 16
+"""Images by which a folder is told from another of the same names and sizes."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +46,9 @@ class Source:
                 f"a list of files goes with a folder of images, and {self.path} is a store: leave the list out"
             )
 
-    def folder(self) -> ImageSource:
-        """Lists the images of the folder.
+    @cached_property
+    def listed(self) -> ImageSource:
+        """The images of the folder.
 
         Raises:
             UserError: ``path`` is a ``.beton`` file, or ``list_images`` raises it.
@@ -51,6 +60,33 @@ class Source:
             )
         return list_images(self.path, self.list_file)
 
+    @cached_property
+    def _found(self) -> Path | None:
+        """The store in ``cache`` that was converted from this folder, or from one with the same files elsewhere."""
+        sizes = _sizes(self.listed)
+        store = self._own_store
+        if store.exists():
+            return store
+        for other in sorted(self.cache.glob("*.beton")):
+            try:
+                root = Path(read_manifest(other).source)
+                if other.stem.endswith(f"-{_digest(root, sizes)}") and _holds(other, self.listed):
+                    return other
+            except UserError:
+                continue  # it is damaged
+        return None
+
+    @property
+    def _own_store(self) -> Path:
+        """Where the folder is converted to."""
+        digest = _digest(self.listed.root.resolve(), _sizes(self.listed))
+        return self.cache / f"{self.path.name or 'images'}-{digest}.beton"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a store of these images is there, so that nothing needs to be converted."""
+        return not self.path.is_dir() or is_shard_folder(self.path) or self._found is not None
+
     def beton(self) -> Path:
         """The ``.beton`` file: ``path`` itself, or the store that a folder is converted to if that is not done yet.
 
@@ -58,7 +94,7 @@ class Source:
             UserError: nothing is there, or the conversion raises it.
         """
         if self.path.is_dir():
-            return self._converted()
+            return self._found or self._convert()
         if not self.path.exists():
             raise UserError(
                 f"there is neither a store nor a folder of images at {self.path}; make a store with "
@@ -75,14 +111,14 @@ class Source:
         """
         return self.path if is_shard_folder(self.path) else self.beton()
 
-    def _converted(self) -> Path:
-        source = list_images(self.path, self.list_file)
-        store = self.cache / f"{self.path.name or 'images'}-{_digest(source)[:12]}.beton"
-        if not store.exists():
-            note(f"{self.path} is a folder: its {len(source.files)} images are converted once into {store}")
-            left_out = len(write_store(source, store, on_error=self.on_error).skipped)
-            if left_out:
-                note(f"{left_out} images were left out; {manifest_path(store)} names them")
+    def _convert(self) -> Path:
+        store = self._own_store
+        if store.exists():  # since ``_found`` looked
+            return store
+        note(f"{self.path} is a folder: its {len(self.listed)} images are converted once into {store}")
+        left_out = len(write_store(self.listed, store, on_error=self.on_error).skipped)
+        if left_out:
+            note(f"{left_out} images were left out; {manifest_path(store)} names them")
         return store
 
 
@@ -96,15 +132,32 @@ def is_store(path: Path) -> bool:
     return path.suffix == ".beton" or path.is_file() or is_shard_folder(path)
 
 
-def _digest(source: ImageSource) -> str:
-    """SHA-256 over the folder's path and the names and sizes of its files: a changed folder is converted again.
+def _digest(root: Path, sizes: bytes) -> str:
+    """Of a folder's real path and of its files (``_sizes``): a folder whose files change is converted again.
 
-    A file that changes but keeps its size is not noticed.
+    A file that changes but keeps its name and size is not noticed.
     """
-    digest = hashlib.sha256(os.fsencode(source.root.resolve()))
-    for name in source.files:
-        digest.update(os.fsencode(f"\n{name} {_size(source.root / name)}"))
-    return digest.hexdigest()
+    return hashlib.sha256(os.fsencode(root) + sizes).hexdigest()[:12]
+
+
+def _sizes(source: ImageSource) -> bytes:
+    """The names and sizes of all files, a line for each."""
+    return b"".join(os.fsencode(f"\n{name} {_size(source.root / name)}") for name in source.files)
+
+
+def _holds(store: Path, source: ImageSource) -> bool:
+    """Whether a store converted from files of the same names and sizes holds these images, by some of them."""
+    manifest = read_manifest(store)
+    samples = list_samples(store, manifest)
+    left_out = {image.path for image in manifest.skipped}
+    kept = [(place, file) for place, file in enumerate(source.files) if file not in left_out]
+    if len(kept) != len(samples.table) or manifest.classes != source.classes:
+        return False
+    for number in np.unique(np.linspace(0, len(kept) - 1, COMPARED).astype(int)):
+        again = convert(kept[number], source.root, manifest.options)
+        if getattr(again, "data", None) != read_bytes(samples.table[number], samples.files):
+            return False
+    return True
 
 
 def _size(path: Path) -> int | None:

@@ -7,15 +7,19 @@ from pathlib import Path
 
 from dataprep.atomic import remove_leftovers, write_text
 from dataprep.errors import UserError
+from dataprep.notes import note
 from vicregl_fast.config import RunConfig, dump_config, load_config
 from vicregl_fast.runs.checkpoints import Checkpoints
 from vicregl_fast.runs.lock import check_lock, locked
 
 # The settings that a resumed run may change. train.device and train.compile change results by rounding, and another
 # device also by what drop path draws, and by the number format if precision is auto. data.on_error, train.patience and
-# train.checkpoint_every matter only if images do not decode or steps are non-finite. The others do not affect training.
+# train.checkpoint_every matter only if images do not decode or steps are non-finite. The same images may lie elsewhere
+# (data.path, data.list): a run does not resume with others. The others do not affect training.
 FREE = {
     "run_dir",
+    "data.path",
+    "data.list",
     "data.workers",
     "data.on_error",
     "data.val_path",
@@ -53,6 +57,11 @@ class RunFolder:
     def metrics(self) -> Path:
         """File of the logged metrics, one JSON object a line."""
         return self.path / "metrics.jsonl"
+
+    @property
+    def images(self) -> Path:
+        """File of what is known of the training images (``LearnedImages``)."""
+        return self.path / "images.json"
 
     @property
     def validation(self) -> Path:
@@ -121,11 +130,16 @@ class RunFolder:
         """
         if not self.config.exists():
             return
-        changed = _differences(load_config(self.config), config)
+        before = load_config(self.config)
+        changed = _differences(before, config)
         if changed:
             raise UserError(
                 f"{self.path} holds a run with other settings ({'; '.join(changed)}); "
                 "give the same ones to resume it, or choose another --run_dir"
+            )
+        if before.data.path != config.data.path:
+            note(
+                f"data.path was {before.data.path} and now is {config.data.path}: the run goes on with the same images"
             )
 
     def claim(self, config: RunConfig) -> None:
