@@ -6,6 +6,7 @@ from pathlib import Path
 from dataprep.atomic import put_in_place, sync, unfinished
 from dataprep.beton import write_beton
 from dataprep.conversion import check_options, describe, write_converted
+from dataprep.disk_space import check_space
 from dataprep.errors import OnError, UserError
 from dataprep.manifest import Manifest, StoreOptions, manifest_path, sha256_of
 from dataprep.sources import ImageSource
@@ -44,12 +45,14 @@ def write_store(
         overwrite: whether an existing store is replaced.
 
     Raises:
-        UserError: an option is wrong, ``out`` exists or cannot be written, an image is unreadable, or a worker died.
+        UserError: an option is wrong, ``out`` exists or cannot be written, its disk has too little space, an image is
+            unreadable, or a worker died.
     """
     options = StoreOptions(max_side, quality, on_error, mode, _raw_share(mode, raw_share))
     workers = available_cores() if workers is None else workers
     check_options(options, workers)
     _check_out(out, overwrite)
+    check_space(source, out, options)
     page_size = _page_size(max_side)
     with unfinished(out) as partial_store:
         write = partial(write_beton, partial_store, capacity=len(source), page_size=page_size)

@@ -6,6 +6,7 @@ import numpy as np
 
 from dataprep.atomic import put_folder_in_place, remove_leftovers, unfinished
 from dataprep.conversion import Record, check_options, describe, write_converted
+from dataprep.disk_space import check_space
 from dataprep.errors import OnError, UserError
 from dataprep.manifest import Manifest, StoreFile, StoreOptions, digest_of, manifest_path, read_manifest, sha256_of
 from dataprep.shard_index import INDEX_NAME
@@ -43,7 +44,8 @@ def write_shards(
         overwrite: whether an existing store is replaced.
 
     Raises:
-        UserError: an option is wrong, ``out`` exists or cannot be written, an image is unreadable, or a worker died.
+        UserError: an option is wrong, ``out`` exists or cannot be written, its disk has too little space, an image is
+            unreadable, or a worker died.
     """
     options = StoreOptions(max_side, quality, on_error)
     workers = available_cores() if workers is None else workers
@@ -52,6 +54,7 @@ def write_shards(
         raise UserError(f"--shard_mib {shard_mib} is too few; give at least 1")
     remove_leftovers(out.parent, out.name)  # first, since a killed replacement may have left the old store hidden
     _check_out(out, overwrite)
+    check_space(source, out, options)
     with unfinished(out) as folder:
         folder.mkdir()
         record = _write_files(source, folder, options, shard_mib << 20, workers)
