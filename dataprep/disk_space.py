@@ -33,8 +33,10 @@ def check_space(source: ImageSource, out: Path, options: StoreOptions) -> None:
 def _mean_size(source: ImageSource, options: StoreOptions) -> float:
     """Mean bytes of some images, evenly spaced in the source, as the store keeps them; 0 for those left out."""
     places = sorted({round(step * (len(source) - 1) / (TRIED - 1)) for step in range(TRIED)})
-    images = [convert((place, source.files[place]), source.root, options) for place in places]
-    return sum(len(image.data) for image in images if isinstance(image, StoredImage)) / len(images)
+    # Not of a pipe or a device, whose reading may never end.
+    files = [(place, source.files[place]) for place in places if (source.root / source.files[place]).is_file()]
+    images = [convert(file, source.root, options) for file in files]
+    return sum(len(image.data) for image in images if isinstance(image, StoredImage)) / len(places)
 
 
 def _free(out: Path) -> int | None:
