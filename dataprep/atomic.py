@@ -1,11 +1,12 @@
 """Writes files and folders so that they appear under their name only once they are complete and on the disk.
 
 They are written under a hidden name in the same folder, synced to the disk, and renamed, which a file system does in
-one step.
+one step. The hidden name says which process writes, so that what a killed process has left can be told and removed.
 """
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dataprep.errors import UserError
+from dataprep.notes import note
+from dataprep.process_identity import ProcessIdentity, this_machine, this_process
 
+_HIDDEN = re.compile(r"\.(?P<name>.+?)\.(?P<process>\d+|[0-9a-f]+-\d+-\d+)\.(?P<kind>partial|old)")
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EROFS)
 
 
@@ -21,14 +25,16 @@ _NOT_SUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EROFS)
 def unfinished(out: Path) -> Iterator[Path]:
     """Yields a hidden path beside ``out`` at which to write a file or a folder.
 
-    Missing parent folders are made. Whatever still lies at the hidden path when the block ends is removed.
+    Missing parent folders are made, and what killed processes have left of ``out`` is removed (``remove_leftovers``).
+    Whatever still lies at the hidden path when the block ends is removed.
 
     Raises:
         UserError: the system refused to write, for example because the disk is full.
     """
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    partial = _hidden(out, "partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(out.parent, out.name)
         yield partial
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror or error}; free space or choose another place") from error
@@ -61,7 +67,7 @@ def put_in_place(partial: Path, out: Path) -> None:
     """Waits until the content of the file ``partial`` is on the disk, then renames it to ``out``."""
     sync(partial)
     partial.replace(out)
-    sync(out.parent)
+    _confirm(out)
 
 
 def put_folder_in_place(partial: Path, out: Path) -> None:
@@ -74,16 +80,61 @@ def put_folder_in_place(partial: Path, out: Path) -> None:
         for name in files:
             sync(Path(folder, name))
         sync(Path(folder))
-    old = out.with_name(f".{out.name}.{os.getpid()}.old")
+    old = _hidden(out, "old")
     try:
         if out.exists():
             out.rename(old)
         partial.rename(out)
-        sync(out.parent)
+        _confirm(out)
     finally:
         if old.exists() and not out.exists():
             old.rename(out)
         _remove(old)
+
+
+def remove_leftovers(folder: Path, name: str | None = None, elsewhere: bool = False) -> None:
+    """Removes the hidden files and folders that killed processes have left in ``folder``.
+
+    What a process of this machine still writes stays. A folder that had been moved aside for a new one goes back to its
+    name if nothing is there.
+
+    Args:
+        folder: where to look; it need not exist.
+        name: only what was to become the file or folder of this name; None for all.
+        elsewhere: also remove what processes of other machines have written, of which it is not known whether they run.
+    """
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        hidden = _HIDDEN.fullmatch(path.name)
+        if hidden is None or name not in (None, hidden["name"]):
+            continue
+        runs = _writer(hidden["process"]).runs()
+        if runs or (runs is None and not elsewhere):
+            continue
+        if hidden["kind"] == "old" and not os.path.lexists(path.with_name(hidden["name"])):
+            path.rename(path.with_name(hidden["name"]))
+        else:
+            _remove(path)
+
+
+def _hidden(out: Path, kind: str) -> Path:
+    return out.with_name(f".{out.name}.{this_process()}.{kind}")
+
+
+def _writer(text: str) -> ProcessIdentity:
+    """The process that a hidden name names; earlier versions gave its number on this machine alone."""
+    if text.isdecimal():
+        return ProcessIdentity(this_machine(), int(text), 0)
+    return ProcessIdentity.parse(text)
+
+
+def _confirm(out: Path) -> None:
+    """Waits until the new name ``out`` is on the disk. If the disk fails at that, what was written is still there."""
+    try:
+        sync(out.parent)
+    except OSError as error:
+        note(f"{out} is written whole, but the disk reports {error.strerror or error}: see whether it is sound")
 
 
 def sync(path: Path) -> None:

@@ -1,6 +1,7 @@
 """The errors that a user can correct, and how a program ends when one occurs."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, get_args
@@ -8,6 +9,9 @@ from typing import Literal, get_args
 OnError = Literal["fail", "skip"]
 """What happens at an image that does not decode: the program ends with an error, or leaves the image out."""
 ON_ERROR: tuple[OnError, ...] = get_args(OnError)
+
+TELLING = 3.0
+"""Seconds that another process has for printing its error before this one ends."""
 
 
 class UserError(ValueError):
@@ -18,11 +22,22 @@ class UnreadableImage(Exception):
     """A file is not an image that can be decoded completely; the message is the reason."""
 
 
+class ToldElsewhere(UserError):
+    """A UserError whose sentence another process of the program prints."""
+
+
 @contextmanager
 def exit_on_user_error() -> Iterator[None]:
-    """On a UserError, prints its sentence to stderr without a traceback, and ends the program with exit code 2."""
+    """On a UserError, prints its sentence to stderr without a traceback, and ends the program with exit code 2.
+
+    The sentence of a ``ToldElsewhere`` is not printed. The program ends a little later, since what has started the
+    processes may kill the others as soon as one ends.
+    """
     try:
         yield
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if isinstance(error, ToldElsewhere):
+            time.sleep(TELLING)
+        else:
+            print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -4,10 +4,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from dataprep.atomic import put_in_place, unfinished
+from dataprep.atomic import put_in_place, sync, unfinished
 from dataprep.beton import write_beton
 from dataprep.bit_depth import find_range
 from dataprep.conversion import check_options, describe, write_converted
+from dataprep.disk_space import check_space
 from dataprep.errors import OnError, UserError
 from dataprep.formats import MAX_PIXELS
 from dataprep.manifest import Manifest, StoreOptions, manifest_path, sha256_of
@@ -53,7 +54,8 @@ def write_store(
         overwrite: whether an existing store is replaced.
 
     Raises:
-        UserError: an option is wrong, ``out`` exists or cannot be written, an image is unreadable, or a worker died.
+        UserError: an option is wrong, ``out`` exists or cannot be written, its disk has too little space, an image is
+            unreadable, or a worker died.
     """
     asked = parse_range(range)
     options = StoreOptions(
@@ -64,6 +66,7 @@ def write_store(
     _check_out(out, overwrite)
     if asked is None:
         options = replace(options, range=find_range(source, workers, max_pixels))
+    check_space(source, out, options)
     page_size = _page_size(max_side)
     with unfinished(out) as partial_store:
         write = partial(write_beton, partial_store, capacity=len(source), page_size=page_size)
@@ -71,7 +74,9 @@ def write_store(
         size, digest = partial_store.stat().st_size, sha256_of(partial_store)
         manifest = describe(source, options, record, kind="ffcv", size_bytes=size, sha256=digest)
         # The store comes last, so that none is ever without a manifest. An interruption in between leaves the manifest
-        # alone, or with ``overwrite`` beside the old store, which then fails the manifest's check.
+        # alone, or with ``overwrite`` beside the old store, which then fails the manifest's check. What takes long, to
+        # have the store on the disk, is therefore done before.
+        sync(partial_store)
         manifest.write(manifest_path(out))
         put_in_place(partial_store, out)
     return manifest

@@ -5,16 +5,21 @@ import sys
 from tqdm import tqdm
 
 _muted = False
+_said: set[str] = set()
 
 
-def note(text: str, every_process: bool = False) -> None:
+def note(text: str, every_process: bool = False, once: bool = False) -> None:
     """Prints ``note: TEXT``.
 
     Args:
         text: one sentence.
         every_process: print it even in a process whose notes are muted, since it concerns this process only.
+        once: print it only if this process has not printed the same note before.
     """
+    if once and text in _said:
+        return
     if every_process or not _muted:
+        _said.add(text)
         tqdm.write(f"note: {text}", file=sys.stderr)
 
 

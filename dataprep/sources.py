@@ -51,9 +51,9 @@ class ImageSource:
         return len(self.files)
 
     def say_remarks(self) -> None:
-        """Prints a note of each remark."""
+        """Prints a note of each remark, once in a program."""
         for remark in self.remarks:
-            note(remark)
+            note(remark, once=True)
 
 
 def list_images(folder: Path, list_file: Path | None = None, labels: str = AUTO) -> ImageSource:

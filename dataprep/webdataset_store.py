@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dataprep.atomic import put_folder_in_place, unfinished
+from dataprep.atomic import put_folder_in_place, remove_leftovers, unfinished
 from dataprep.bit_depth import find_range
 from dataprep.conversion import Record, check_options, describe, write_converted
+from dataprep.disk_space import check_space
 from dataprep.errors import OnError, UserError
 from dataprep.formats import MAX_PIXELS
 from dataprep.manifest import Manifest, StoreFile, StoreOptions, digest_of, manifest_path, read_manifest, sha256_of
@@ -52,7 +53,8 @@ def write_shards(
         overwrite: whether an existing store is replaced.
 
     Raises:
-        UserError: an option is wrong, ``out`` exists or cannot be written, an image is unreadable, or a worker died.
+        UserError: an option is wrong, ``out`` exists or cannot be written, its disk has too little space, an image is
+            unreadable, or a worker died.
     """
     asked = parse_range(range)
     options = StoreOptions(max_side, quality, on_error, range=asked or FULL, max_pixels=max_pixels, frugal=True)
@@ -60,9 +62,11 @@ def write_shards(
     check_options(options, workers)
     if shard_mib < 1:
         raise UserError(f"--shard_mib {shard_mib} is too few; give at least 1")
+    remove_leftovers(out.parent, out.name)  # first, since a killed replacement may have left the old store hidden
     _check_out(out, overwrite)
     if asked is None:
         options = replace(options, range=find_range(source, workers, max_pixels))
+    check_space(source, out, options)
     with unfinished(out) as folder:
         folder.mkdir()
         record = _write_files(source, folder, options, shard_mib << 20, workers)

@@ -137,6 +137,58 @@ def test_a_stop_while_a_folder_is_converted_leaves_no_half_store(image_folder: P
     assert list(stores.iterdir()) == []
 
 
+def wait_for(folder: Path, pattern: str) -> Path:
+    until = time.monotonic() + 120
+    while not (found := list(folder.glob(pattern))):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return found[0]
+
+
+def test_a_second_job_leaves_the_run_of_the_first_alone(beton: Path, finished: Path, tmp_path: Path) -> None:
+    run, more = tmp_path / "run", ("--data.val_path", str(beton))
+    with subprocess.Popen(command(beton, run, *more), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as first:
+        wait_for(run, "lock")
+        second = train(beton, run, *more)
+        assert first.poll() is None, "the first one ended too early for this test"
+        assert second.returncode == 2 and second.stderr.count("\n") == 1
+        assert f"{run} is in use by process {first.pid} on host" in second.stderr
+        assert first.communicate(timeout=120) and first.returncode == 0
+    assert losses(run) == losses(finished) and not (run / "lock").exists()
+
+
+def test_what_a_conversion_that_was_killed_left_is_removed(image_folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with subprocess.Popen(command(image_folder, run), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_for(run / "stores", ".*.partial")
+        process.kill()
+    assert (run / "lock").exists()
+    again = train(image_folder, run, "--epochs", "1")
+    assert again.returncode == 0, again.stderr
+    assert sorted(path.suffix for path in (run / "stores").iterdir()) == [".beton", ".json"]
+    assert not (run / "lock").exists()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_tasks_of_slurm_that_nothing_joins_write_nothing(beton: Path, tmp_path: Path, rank: int) -> None:
+    step = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "2", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}
+    environment = {**os.environ, **step, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
+    words = command(beton, tmp_path / "run")
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "srun --ntasks-per-node=1 torchrun" in done.stderr and not (tmp_path / "run").exists()
+
+
+def test_of_two_processes_that_refuse_the_same_one_says_it(beton: Path, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    words = [*launch, *command(beton, tmp_path / "run", "--batch_size", "64")[1:]]
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode != 0 and done.stderr.count("48 images, fewer than one batch of 64") == 1
+    assert "vicregl_fast/train.py" not in done.stderr  # torchrun prints a traceback of its own
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

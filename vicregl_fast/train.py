@@ -1,15 +1,15 @@
 """Pretrains a backbone: ``python -m vicregl_fast.train [--config FILE] [--KEY VALUE ...]``; see ``--help``."""
 
+import os
 import sys
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from pathlib import Path
 
-from dataprep.errors import exit_on_user_error
+from dataprep.errors import ToldElsewhere, UserError, exit_on_user_error
 from dataprep.stopping import check_stop, clean_stop
 from vicregl_fast.config import RunConfig, parse_config
+from vicregl_fast.training.launchers import speaks_for_its_machine
 from vicregl_fast.training.signals import exit_code
-
-if TYPE_CHECKING:
-    from vicregl_fast.training.processes import Processes
 
 
 def run(config: RunConfig) -> int:
@@ -21,31 +21,42 @@ def run(config: RunConfig) -> int:
     Raises:
         UserError: an option or a file is wrong, or the run cannot go on.
     """
-    processes: Processes | None = None
-    try:
-        with clean_stop():  # a signal during a conversion removes the unfinished store
-            from vicregl_fast.training.precision import choose_kernels
-            from vicregl_fast.training.processes import join_processes
-            from vicregl_fast.training.trainer import Trainer
+    with ExitStack() as stack:
+        try:
+            with clean_stop():  # a signal during a conversion removes the unfinished store
+                from vicregl_fast.runs.folder import RunFolder
+                from vicregl_fast.training.precision import choose_kernels
+                from vicregl_fast.training.processes import join_processes, told_of_a_lost_process
+                from vicregl_fast.training.trainer import Trainer
 
-            choose_kernels(config.train.deterministic)
-            processes = join_processes(config.train.device)
-            trainer = Trainer(config, processes)
-            check_stop()
-        return trainer.run()
-    except SystemExit as stop:
-        assert isinstance(stop.code, int)
-        return exit_code(stop.code - 128)
-    finally:
-        if processes is not None:
-            processes.leave()
+                choose_kernels(config.train.deterministic)
+                processes = join_processes(config.train.device)
+                stack.callback(processes.leave)
+                stack.enter_context(told_of_a_lost_process())
+                folder = RunFolder(Path(config.run_dir))
+                processes.first(lambda: stack.enter_context(folder.held()))
+                trainer = Trainer(config, processes)
+                check_stop()
+            return trainer.run()
+        except SystemExit as stop:
+            assert isinstance(stop.code, int)
+            return exit_code(stop.code - 128)
 
 
 def main() -> None:
     """Runs the command line, and ends the program with the run's exit code."""
     with exit_on_user_error():
-        code = run(parse_config())
+        code = run(_parse())
     sys.exit(code)
+
+
+def _parse() -> RunConfig:
+    try:
+        return parse_config()
+    except UserError as error:
+        if speaks_for_its_machine(os.environ):
+            raise
+        raise ToldElsewhere(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -2,12 +2,18 @@
 
 import errno
 import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from dataprep.atomic import atomic_file, put_folder_in_place, sync, unfinished, write_text
+from dataprep.atomic import atomic_file, put_folder_in_place, remove_leftovers, sync, unfinished, write_text
 from dataprep.errors import UserError
+from dataprep.process_identity import this_process
 
 
 def folder_of(path: Path, content: str) -> Path:
@@ -110,3 +116,81 @@ def test_a_disk_that_fails_is_not_left_at_that(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(OSError, match="Input/output error"):
         sync(tmp_path)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_disk_that_fails_after_the_rename_is_noted_and_the_result_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, folder: bool
+) -> None:
+    fsync = os.fsync
+
+    def fail_at_the_folder(number: int) -> None:
+        if os.readlink(f"/proc/self/fd/{number}") == str(tmp_path):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", fail_at_the_folder)
+    for content in ("first", "second"):
+        if folder:
+            with unfinished(tmp_path / "out") as partial:
+                put_folder_in_place(folder_of(partial, content), tmp_path / "out")
+        else:
+            write_text(tmp_path / "out", content)
+        written = tmp_path / "out" / "file" if folder else tmp_path / "out"
+        assert written.read_text() == content and names(tmp_path) == ["out"]
+        assert "is written whole, but the disk reports Input/output error" in capsys.readouterr().err
+
+
+WRITES_FOR_EVER = """
+import sys, time
+from pathlib import Path
+from dataprep.atomic import unfinished
+with unfinished(Path(sys.argv[1])) as partial:
+    partial.mkdir()
+    (partial / "half").touch()
+    time.sleep(60)
+"""
+
+
+def wait_for(folder: Path, pattern: str) -> Path:
+    until = time.monotonic() + 30
+    while not (found := list(folder.glob(pattern))):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return found[0]
+
+
+@pytest.mark.timeout(60)
+def test_what_a_killed_process_left_is_removed_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with subprocess.Popen([sys.executable, "-c", WRITES_FOR_EVER, str(out)]) as process:
+        half = wait_for(tmp_path, ".out.*.partial/half")
+        remove_leftovers(tmp_path)
+        write_text(out, "ours")
+        assert half.exists()
+        process.send_signal(signal.SIGKILL)
+    (tmp_path / ".other.999999999.partial").touch()  # of an earlier version
+    write_text(out, "again")
+    assert names(tmp_path) == [".other.999999999.partial", "out"]
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == ["out"] and out.read_text() == "again"
+
+
+def test_what_another_machine_writes_stays_unless_it_cannot_be_any_more(tmp_path: Path) -> None:
+    theirs = tmp_path / f".out.{replace(this_process(), machine='0' * 8)}.partial"
+    theirs.touch()
+    (tmp_path / ".out.swp.old").touch()  # a name that is not ours
+    remove_leftovers(tmp_path)
+    assert theirs.exists()
+    remove_leftovers(tmp_path, elsewhere=True)
+    assert names(tmp_path) == [".out.swp.old"]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_folder_that_was_moved_aside_comes_back(tmp_path: Path, replaced: bool) -> None:
+    """As where a process is killed between the two renames of a replacement, or after them."""
+    dead = replace(this_process(), started=1)
+    folder_of(tmp_path / f".out.{dead}.old", "old")
+    folder_of(tmp_path / ("out" if replaced else f".out.{dead}.partial"), "new")
+    remove_leftovers(tmp_path, "out")
+    assert names(tmp_path) == ["out"] and (tmp_path / "out" / "file").read_text() == ("new" if replaced else "old")

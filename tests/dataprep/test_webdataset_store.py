@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import Image
 from dataprep.errors import UserError
 from dataprep.images import StoredImage
 from dataprep.manifest import manifest_path, read_manifest, sha256_of
+from dataprep.process_identity import this_process
 from dataprep.shard_index import INDEX, read_index
 from dataprep.shards import ShardWriter
 from dataprep.sources import list_images
@@ -200,3 +202,10 @@ def test_images_decode_from_the_shards(store: Path, tmp_path: Path) -> None:
         assert file is not None
         stored = np.asarray(Image.open(io.BytesIO(file.read())))
     assert np.array_equal(stored, np.asarray(Image.open(tmp_path / "images" / "bee" / "1.jpg")))
+
+
+def test_a_store_that_a_killed_replacement_had_moved_aside_is_not_lost(store: Path) -> None:
+    store.rename(store.with_name(f".s.{replace(this_process(), started=1)}.old"))
+    with pytest.raises(UserError, match="exists; remove it, choose another name"):
+        write_shards(list_images(store.parent / "images"), store, workers=1)
+    assert read_manifest(store).count == 6 and len(read_index(store)) == 6

@@ -1,5 +1,8 @@
 """A checkpoint is whole or not there, and the last good one always stays."""
 
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,7 @@ import torch
 
 from dataprep.errors import UserError
 from vicregl_fast.runs.checkpoints import Checkpoints, load_checkpoint
+from vicregl_fast.runs.folder import RunFolder
 
 
 def test_the_newest_is_loaded_and_two_are_kept(tmp_path: Path) -> None:
@@ -41,6 +45,40 @@ def test_a_failing_write_leaves_the_last_good_one(tmp_path: Path, monkeypatch: p
     with pytest.raises(UserError, match=r"cannot write .*step-000000002\.pt: No space left on device"):
         checkpoints.save({"step": 2}, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["step-000000001.pt"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MB; to mount it takes root."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_leaves_the_last_good_one_and_nothing_else(small_disk: Path) -> None:
+    folder = RunFolder(small_disk / "run")
+    with folder.held():
+        folder.checkpoints.save({"weights": torch.ones(200_000)}, 1)
+        with pytest.raises(UserError, match=r"cannot write .*step-000000002\.pt: .*free space or choose another place"):
+            folder.checkpoints.save({"weights": torch.ones(400_000)}, 2)
+    assert [path.name for path in folder.checkpoints.folder.iterdir()] == ["step-000000001.pt"]
+    state = folder.checkpoints.load_newest()
+    assert state is not None and state["weights"].sum() == 200_000
+
+
+def test_what_fills_the_disk_is_removed_before_the_run_is_locked(small_disk: Path) -> None:
+    folder = RunFolder(small_disk / "run")
+    left = folder.checkpoints.folder / ".step-000000003.pt.999999999.partial"
+    left.parent.mkdir(parents=True)
+    with left.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    with folder.held():
+        folder.checkpoints.save({"weights": torch.ones(200_000)}, 1)
+    assert not left.exists()
 
 
 def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:

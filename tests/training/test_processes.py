@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 
-from dataprep.errors import UserError
+from dataprep.errors import ToldElsewhere, UserError
+from dataprep.notes import mute_notes
 from tests.two_processes import on_two_processes
-from vicregl_fast.training.processes import join_processes
+from vicregl_fast.training.processes import join_processes, told_of_a_lost_process
 
 SHORT = timedelta(seconds=2)
 
@@ -37,6 +38,57 @@ def _rank_0_fails(folder: Path) -> None:
         processes.first(refuse)
     (folder / f"told-{processes.rank}").touch()
     processes.leave()
+
+
+def _one_of_them_fails(folder: Path) -> None:
+    processes = join_processes("cpu")
+    assert processes.agree(lambda: processes.rank) == processes.rank
+
+    def refuse(rank: int) -> None:
+        if processes.rank >= rank:
+            raise UserError("refused")
+
+    for first in (0, 1):  # the first one that raises it prints it
+        with pytest.raises(UserError, match="refused") as raised:
+            processes.agree(lambda first=first: refuse(first))  # type: ignore[misc]
+        assert isinstance(raised.value, ToldElsewhere) == (processes.rank != first)
+    (folder / f"told-{processes.rank}").touch()
+    processes.leave()
+
+
+def _the_other_is_gone(folder: Path) -> None:
+    processes = join_processes("cpu")
+    processes.wait()
+    if processes.leads:
+        with pytest.raises(UserError, match="another process of this run has ended"), told_of_a_lost_process():
+            processes.any(True)
+        with pytest.raises(RuntimeError, match="a fault of ours"), told_of_a_lost_process():
+            raise RuntimeError("a fault of ours")
+        (folder / "told-0").touch()
+    processes.leave()
+
+
+@pytest.mark.timeout(120)
+def test_of_what_several_refuse_one_speaks(tmp_path: Path) -> None:
+    on_two_processes(_one_of_them_fails, tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("told-*")) == ["told-0", "told-1"]
+
+
+@pytest.mark.timeout(120)
+def test_a_process_that_is_gone_is_one_sentence(tmp_path: Path) -> None:
+    on_two_processes(_the_other_is_gone, tmp_path)
+    assert (tmp_path / "told-0").exists()
+
+
+def test_processes_that_do_not_find_each_other_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    for name, value in setting.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(dist, "init_process_group", partial(dist.init_process_group, timeout=timedelta(seconds=1)))
+    with pytest.raises(UserError, match="do not find each other at localhost:1 ") as raised:
+        join_processes("cpu")
+    mute_notes(False)
+    assert "\n" not in str(raised.value)
 
 
 def test_what_rank_0_refuses_every_process_refuses(tmp_path: Path) -> None:

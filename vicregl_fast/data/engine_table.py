@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dataprep.errors import OnError, UserError
+from dataprep.value_range import FULL
 from vicregl_fast.data.config import EngineChoice, EngineName
 from vicregl_fast.data.engine import Engine, Feed
 from vicregl_fast.data.engine_feed import EngineFeed
@@ -51,12 +52,18 @@ class EngineRow(NamedTuple):
     Attributes:
         open: opens a source as a store that the engine reads.
         feed: makes a feed from a store that ``open`` returned.
+        load: imports what the engine needs; raises UserError where that is not installed.
         reads_shards: whether it reads WebDataset shards.
+        reads_folders: whether it reads a folder of images as it is, so that it is not converted.
+        skips: whether it can leave out images that do not decode.
     """
 
     open: Callable[[Source], Store]
     feed: Callable[[Store, ViewMaker, FeedOptions], Feed]
+    load: Callable[[], object]
     reads_shards: bool = False
+    reads_folders: bool = False
+    skips: bool = True
 
 
 def open_store(source: Source, engine: EngineChoice = "auto") -> OpenedStore:
@@ -69,14 +76,44 @@ def open_store(source: Source, engine: EngineChoice = "auto") -> OpenedStore:
     Raises:
         UserError: nothing is there, it cannot be converted, or this engine cannot read it.
     """
+    name = choose_engine(source, engine)
+    return OpenedStore(name, ENGINE_TABLE[name].open(source))
+
+
+def look_at(source: Source, engine: EngineChoice = "auto") -> OpenedStore:
+    """Opens a source as ``open_store`` does, but lists a folder that is not converted yet instead of converting it.
+
+    Raises:
+        UserError: nothing is there, or this engine cannot read it.
+    """
+    name = choose_engine(source, engine)
+    if ENGINE_TABLE[name].reads_folders or source.is_ready:
+        return OpenedStore(name, ENGINE_TABLE[name].open(source))
+    return OpenedStore(name, ImageFolder.of(source.listed, FULL))  # no image is read
+
+
+def is_converted(opened: OpenedStore) -> bool:
+    """Whether what ``look_at`` returned is what the engine reads, so that nothing needs to be converted."""
+    return ENGINE_TABLE[opened.engine].reads_folders or not isinstance(opened.store, ImageFolder)
+
+
+def choose_engine(source: Source, engine: EngineChoice) -> EngineName:
+    """The engine that reads a source: ``auto`` takes dali for shards, else ffcv.
+
+    Raises:
+        UserError: the engine cannot read it, cannot do what ``source.on_error`` says, or is not installed.
+    """
     shards = is_shard_folder(source.path)
     if engine == "auto":
         engine = "dali" if shards else "ffcv"
-    if shards and not ENGINE_TABLE[engine].reads_shards:
+    row = ENGINE_TABLE[engine]
+    if shards and not row.reads_shards:
         raise UserError(
             f"{source.path} holds WebDataset shards, which the {engine} engine cannot read: use --data.engine dali"
         )
-    return OpenedStore(engine, ENGINE_TABLE[engine].open(source))
+    _check_skipping(engine, source.on_error)
+    row.load()
+    return engine
 
 
 def open_feed(opened: OpenedStore, maker: ViewMaker, options: FeedOptions) -> Feed:
@@ -90,11 +127,27 @@ def open_feed(opened: OpenedStore, maker: ViewMaker, options: FeedOptions) -> Fe
     Raises:
         UserError: ``on_error`` is ``skip``, which the torchvision engine cannot do.
     """
+    _check_skipping(opened.engine, options.on_error)
     return ENGINE_TABLE[opened.engine].feed(opened.store, maker, options)
 
 
+def _check_skipping(engine: EngineName, on_error: OnError) -> None:
+    if on_error == "skip" and not ENGINE_TABLE[engine].skips:
+        raise UserError(f"--data.on_error skip goes with stores: the {engine} engine stops at a broken file")
+
+
+def _load_ffcv() -> None:
+    try:
+        import vicregl_fast.data.ffcv_engine.beton  # noqa: F401  # imports ffcv, which other engines do not need
+    except ImportError as error:
+        raise UserError(
+            f"the ffcv engine needs ffcv, which cannot be imported ({error}): run scripts/setup.sh, or choose another "
+            "--data.engine"
+        ) from error
+
+
 def _open_ffcv(source: Source) -> Store:
-    from vicregl_fast.data.ffcv_engine.beton import open_beton  # imports ffcv, which other engines do not need
+    from vicregl_fast.data.ffcv_engine.beton import open_beton
 
     return open_beton(source.beton())
 
@@ -108,9 +161,11 @@ def _feed_ffcv(store: Store, maker: ViewMaker, options: FeedOptions) -> Feed:
     return _engine_feed(engine, maker, options)
 
 
-def _open_dali(source: Source) -> Store:
-    import vicregl_fast.data.dali_engine  # noqa: F401  # fails before anything is converted
+def _load_dali() -> None:
+    import vicregl_fast.data.dali_engine  # noqa: F401  # says how to install it
 
+
+def _open_dali(source: Source) -> Store:
     return open_jpegs(source.store())
 
 
@@ -122,15 +177,17 @@ def _feed_dali(store: Store, maker: ViewMaker, options: FeedOptions) -> Feed:
     return _engine_feed(DaliEngine(store, options.batch_size, options.workers, device), maker, options)
 
 
+def _load_torchvision() -> None:
+    """It is always installed."""
+
+
 def _open_torchvision(source: Source) -> Store:
-    return ImageFolder.of(source.folder())
+    return ImageFolder.of(source.listed)
 
 
 def _feed_torchvision(store: Store, maker: ViewMaker, options: FeedOptions) -> Feed:
     from vicregl_fast.data.torchvision_engine.feed import TorchvisionFeed
 
-    if options.on_error == "skip":
-        raise UserError("--data.on_error skip goes with stores: the torchvision engine stops at a broken file")
     images: Images = store  # type: ignore[assignment]  # a folder, or the images of a store
     return TorchvisionFeed(images, maker, options.workers)
 
@@ -140,7 +197,7 @@ def _engine_feed(engine: Engine, maker: ViewMaker, options: FeedOptions) -> Engi
 
 
 ENGINE_TABLE: dict[EngineName, EngineRow] = {
-    "ffcv": EngineRow(_open_ffcv, _feed_ffcv),
-    "dali": EngineRow(_open_dali, _feed_dali, reads_shards=True),
-    "torchvision": EngineRow(_open_torchvision, _feed_torchvision),
+    "ffcv": EngineRow(_open_ffcv, _feed_ffcv, _load_ffcv),
+    "dali": EngineRow(_open_dali, _feed_dali, _load_dali, reads_shards=True),
+    "torchvision": EngineRow(_open_torchvision, _feed_torchvision, _load_torchvision, reads_folders=True, skips=False),
 }

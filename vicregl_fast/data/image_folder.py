@@ -32,10 +32,10 @@ class ImageFolder:
     taken: ValueRange = FULL
 
     @classmethod
-    def of(cls, source: ImageSource) -> "ImageFolder":
-        """Takes over the images that ``list_images`` found; their range is the one that a conversion would find."""
+    def of(cls, source: ImageSource, taken: ValueRange | None = None) -> "ImageFolder":
+        """Takes over the images that ``list_images`` found, with the range that a conversion would find."""
         labels = None if source.labels is None else np.array(source.labels, np.int64)
-        return cls(source.root, source.files, labels, source.classes, find_range(source))
+        return cls(source.root, source.files, labels, source.classes, taken or find_range(source))
 
     def __len__(self) -> int:
         return len(self.files)

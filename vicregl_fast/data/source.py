@@ -3,15 +3,23 @@
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+
+import numpy as np
 
 from dataprep.errors import OnError, UserError
 from dataprep.ffcv_store import write_store
+from dataprep.images import convert
 from dataprep.labels import AUTO
-from dataprep.manifest import manifest_path
+from dataprep.manifest import manifest_path, read_manifest
 from dataprep.notes import note
 from dataprep.shard_index import INDEX_NAME
 from dataprep.sources import ImageSource, list_images
+from dataprep.stored_samples import list_samples, read_bytes
+
+COMPARED = 16
+"""Images by which a folder is told from another of the same names and sizes."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,9 @@ class Source:
         if is_store(self.path):
             refuse_for_store(self.path, self.list_file, self.labels)
 
-    def folder(self) -> ImageSource:
-        """Lists the images of the folder.
+    @cached_property
+    def listed(self) -> ImageSource:
+        """The images of the folder.
 
         Raises:
             UserError: ``path`` is a ``.beton`` file, or ``list_images`` raises it.
@@ -50,9 +59,36 @@ class Source:
                 f"{self.path} is a store, and the torchvision engine reads folders of images: "
                 "give the folder that it was made from, or another --data.engine"
             )
-        source = self._list()
+        source = list_images(self.path, self.list_file, self.labels)
         source.say_remarks()
         return source
+
+    @cached_property
+    def _found(self) -> Path | None:
+        """The store in ``cache`` that was converted from this folder, or from one with the same files elsewhere."""
+        sizes = _sizes(self.listed)
+        store = self._own_store
+        if store.exists():
+            return store
+        for other in sorted(self.cache.glob("*.beton")):
+            try:
+                root = Path(read_manifest(other).source)
+                if other.stem.endswith(f"-{_digest(root, sizes)}") and _holds(other, self.listed):
+                    return other
+            except UserError:
+                continue  # it is damaged
+        return None
+
+    @property
+    def _own_store(self) -> Path:
+        """Where the folder is converted to."""
+        digest = _digest(self.listed.root.resolve(), _sizes(self.listed))
+        return self.cache / f"{self.path.name or 'images'}-{digest}.beton"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a store of these images is there, so that nothing needs to be converted."""
+        return not self.path.is_dir() or is_shard_folder(self.path) or self._found is not None
 
     def beton(self) -> Path:
         """The ``.beton`` file: ``path`` itself, or the store that a folder is converted to if that is not done yet.
@@ -61,7 +97,7 @@ class Source:
             UserError: nothing is there, or the conversion raises it.
         """
         if self.path.is_dir():
-            return self._converted()
+            return self._found or self._convert()
         if not self.path.exists():
             raise UserError(
                 f"there is neither a store nor a folder of images at {self.path}; make a store with "
@@ -78,19 +114,14 @@ class Source:
         """
         return self.path if is_shard_folder(self.path) else self.beton()
 
-    def _list(self) -> ImageSource:
-        return list_images(self.path, self.list_file, self.labels)
-
-    def _converted(self) -> Path:
-        source = self._list()
-        store = self.cache / f"{self.path.name or 'images'}-{_digest(source)[:12]}.beton"
-        if not store.exists():
-            note(f"{self.path} is a folder: its {len(source.files)} images are converted once into {store}")
-            left_out = len(write_store(source, store, on_error=self.on_error).skipped)
-            if left_out:
-                note(f"{left_out} images were left out; {manifest_path(store)} names them")
-        else:
-            source.say_remarks()
+    def _convert(self) -> Path:
+        store = self._own_store
+        if store.exists():  # since ``_found`` looked
+            return store
+        note(f"{self.path} is a folder: its {len(self.listed)} images are converted once into {store}")
+        left_out = len(write_store(self.listed, store, on_error=self.on_error).skipped)
+        if left_out:
+            note(f"{left_out} images were left out; {manifest_path(store)} names them")
         return store
 
 
@@ -112,18 +143,35 @@ def refuse_for_store(path: Path, list_file: Path | None, labels: str) -> None:
         raise UserError(f"a choice of labels goes with a folder of images, and {path} has its own: leave it at auto")
 
 
-def _digest(source: ImageSource) -> str:
-    """SHA-256 over the folder's path, the names and sizes of its files, and labels that were chosen otherwise than
-    ``auto``: a changed folder is converted again.
+def _digest(root: Path, sizes: bytes) -> str:
+    """Of a folder's real path and of its files (``_sizes``): a folder whose files change is converted again.
 
-    A file that changes but keeps its size is not noticed.
+    A file that changes but keeps its name and size is not noticed.
     """
-    digest = hashlib.sha256(os.fsencode(source.root.resolve()))
-    for name in source.files:
-        digest.update(os.fsencode(f"\n{name} {_size(source.root / name)}"))
-    if source.choice != AUTO:
-        digest.update(repr((source.classes, source.labels)).encode(errors="surrogateescape"))
-    return digest.hexdigest()
+    return hashlib.sha256(os.fsencode(root) + sizes).hexdigest()[:12]
+
+
+def _sizes(source: ImageSource) -> bytes:
+    """The names and sizes of all files, a line for each, and labels that were chosen otherwise than ``auto``."""
+    lines = b"".join(os.fsencode(f"\n{name} {_size(source.root / name)}") for name in source.files)
+    if source.choice == AUTO:
+        return lines
+    return lines + repr((source.classes, source.labels)).encode(errors="surrogateescape")
+
+
+def _holds(store: Path, source: ImageSource) -> bool:
+    """Whether a store converted from files of the same names and sizes holds these images, by some of them."""
+    manifest = read_manifest(store)
+    samples = list_samples(store, manifest)
+    left_out = {image.path for image in manifest.skipped}
+    kept = [(place, file) for place, file in enumerate(source.files) if file not in left_out]
+    if manifest.options is None or len(kept) != len(samples.table) or manifest.classes != source.classes:
+        return False
+    for number in np.unique(np.linspace(0, len(kept) - 1, COMPARED).astype(int)):
+        again = convert(kept[number], source.root, manifest.options)
+        if getattr(again, "data", None) != read_bytes(samples.table[number], samples.files):
+            return False
+    return True
 
 
 def _size(path: Path) -> int | None:

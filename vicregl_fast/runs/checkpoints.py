@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -41,7 +41,7 @@ class Checkpoints:
         """
         path = self.path(step)
         with atomic_file(path) as file:
-            torch.save(state, file)
+            _write(state, file)
         for old in self.paths()[_KEEP:]:
             old.unlink()
         return path
@@ -76,6 +76,15 @@ class Checkpoints:
         if paths:
             raise UserError(f"no checkpoint in {self.folder} can be read; choose another --run_dir")
         return None
+
+
+def _write(state: dict[str, Any], file: BinaryIO) -> None:
+    try:
+        torch.save(state, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):  # torch closes its archive, which fails in turn and hides the reason
+            raise error.__context__ from None
+        raise
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -1,18 +1,25 @@
 """The files in a run's folder, and whether the run that lies there may be continued with given settings."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dataprep.atomic import write_text
+from dataprep.atomic import remove_leftovers, write_text
 from dataprep.errors import UserError
+from dataprep.notes import note
 from vicregl_fast.config import RunConfig, dump_config, load_config
 from vicregl_fast.runs.checkpoints import Checkpoints
+from vicregl_fast.runs.lock import check_lock, locked
 
 # The settings that a resumed run may change. train.device and train.compile change results by rounding, and another
 # device also by what drop path draws, and by the number format if precision is auto. data.on_error, train.patience and
-# train.checkpoint_every matter only if images do not decode or steps are non-finite. The others do not affect training.
+# train.checkpoint_every matter only if images do not decode or steps are non-finite. The same images may lie elsewhere
+# (data.path, data.list): a run does not resume with others. The others do not affect training.
 FREE = {
     "run_dir",
+    "data.path",
+    "data.list",
     "data.workers",
     "data.on_error",
     "data.val_path",
@@ -53,6 +60,11 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def images(self) -> Path:
+        """File of what is known of the training images (``LearnedImages``)."""
+        return self.path / "images.json"
+
+    @property
     def validation(self) -> Path:
         """File of the last validation: its figures, and the step after which it was made."""
         return self.path / "validation.json"
@@ -72,6 +84,35 @@ class RunFolder:
         """The checkpoints from which the run can be continued."""
         return Checkpoints(self.path / "checkpoints")
 
+    @property
+    def lock(self) -> Path:
+        """File that names the process which writes the run, while it does."""
+        return self.path / "lock"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other processes from writing the run in a ``with`` block, and removes what killed ones have left.
+
+        Raises:
+            UserError: another process writes the run, or the folder cannot be written.
+        """
+        self._remove_leftovers(elsewhere=False)  # first, since they may be what the disk is full of
+        with locked(self.lock):
+            self._remove_leftovers(elsewhere=True)
+            yield
+
+    def check_held(self) -> None:
+        """Checks that no other process has taken over the run; one that does not hold the folder passes, too.
+
+        Raises:
+            UserError: another process writes the run.
+        """
+        check_lock(self.lock)
+
+    def _remove_leftovers(self, elsewhere: bool) -> None:
+        for folder in (self.path, self.checkpoints.folder, self.stores):
+            remove_leftovers(folder, elsewhere=elsewhere)
+
     def read_config(self) -> RunConfig:
         """Reads the configuration of the run in this folder.
 
@@ -90,11 +131,16 @@ class RunFolder:
         """
         if not self.config.exists():
             return
-        changed = _differences(load_config(self.config), config)
+        before = load_config(self.config)
+        changed = _differences(before, config)
         if changed:
             raise UserError(
                 f"{self.path} holds a run with other settings ({'; '.join(changed)}); "
                 "give the same ones to resume it, or choose another --run_dir"
+            )
+        if before.data.path != config.data.path:
+            note(
+                f"data.path was {before.data.path} and now is {config.data.path}: the run goes on with the same images"
             )
 
     def claim(self, config: RunConfig) -> None:

@@ -48,6 +48,9 @@ class Checkpointing:
         """Saves ``state()`` if a checkpoint is due and may be saved now.
 
         Every process must call this, at the same steps: ``state`` may gather from all of them.
+
+        Raises:
+            UserError: it cannot be written, or another job has taken over the run.
         """
         ready = self.proven or step == self._total_steps
         if not (self._is_due and ready):
@@ -56,8 +59,11 @@ class Checkpointing:
         if step != self.saved_step:
             self.saved_step = step
             taken = state()
-            if self._processes.leads:
-                self._folder.checkpoints.save(taken.to_checkpoint(), step)
+            self._processes.first(lambda: self._save(taken))
+
+    def _save(self, state: RunState) -> None:
+        self._folder.check_held()
+        self._folder.checkpoints.save(state.to_checkpoint(), state.step)
 
     def to_go_back_to(self) -> RunState | None:
         """Returns the newest state that the run has not gone back to yet, or None if there is none."""

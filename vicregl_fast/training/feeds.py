@@ -1,8 +1,10 @@
 """Opens the stores of a run, and builds the feeds that make its view batches."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from dataprep.errors import UserError
+from dataprep.labels import AUTO
 from dataprep.notes import note
 from vicregl_fast.augment.backends import choose_backend
 from vicregl_fast.config import RunConfig
@@ -33,11 +35,56 @@ def open_stores(data: DataConfig, cache: Path, processes: Processes) -> tuple[Op
             validation.
     """
     stores = processes.first(lambda: _open_both(data, cache))
-    train, val = stores or _open_both(data, cache)
-    processes.wait()  # reading a store for the first time may take the others long, too
-    if val is not None:
-        _check_validation(train.store, val.store, processes.world)
+    places = processes.gather([each.store.path for each in stores or () if each is not None])[0]
+    train, val = processes.agree(lambda: stores or _open_both(_at(data, *places), cache))
+    check_validation(train, val, processes.world)
     return train, val
+
+
+def sources(data: DataConfig, cache: Path) -> tuple[Source, Source | None]:
+    """The images for training, and for validation if they are named; nothing is read yet.
+
+    Raises:
+        UserError: a list is given for a store, or one for validation without images.
+    """
+    if data.val_list is not None and data.val_path is None:
+        raise UserError("data.val_list goes with data.val_path, which is not set: give both, or leave the list out")
+
+    def source(path: str, list_file: str | None, labels: str) -> Source:
+        return Source(Path(path), cache, None if list_file is None else Path(list_file), labels, data.on_error)
+
+    train = source(data.path, data.list, data.labels)
+    return train, None if data.val_path is None else source(data.val_path, data.val_list, data.val_labels)
+
+
+def check_validation(train: OpenedStore, val: OpenedStore | None, world: int) -> None:
+    """Checks the images for validation, if there are any.
+
+    Raises:
+        UserError: they have other classes than those for training, or are too few for ``world`` processes.
+    """
+    if val is None:
+        return
+    if train.store.labels is not None and val.store.labels is not None:
+        check_same_classes(train.store, val.store)
+    elif train.store.labels is not None:
+        note(f"{val.store.path} has no labels: validation gives the loss, and no accuracy", once=True)
+    if len(val.store) < max(2, world):
+        raise UserError(
+            f"{val.store.path} has too few images for validation, {len(val.store)}: the loss needs 2 or more, and each "
+            "process one"
+        )
+
+
+def check_buffers(config: RunConfig, train: OpenedStore, val: OpenedStore | None, processes: Processes) -> None:
+    """Checks that the decoded batches of both stores fit into memory.
+
+    Raises:
+        UserError: they do not.
+    """
+    share = config.batch_size // processes.world
+    buffers = sum(_buffer_bytes(each.store, share) for each in (train, val) if each is not None)
+    check_memory(processes.local_world * buffers, train.store.path, config.data.order == "blocks")
 
 
 def count_classes(store: Store) -> int:
@@ -53,7 +100,7 @@ def build_feeds(
     """Builds the training feed, and the validation feed (None if there is no validation store).
 
     Raises:
-        UserError: decoded batches do not fit into memory, or the backend or the engine cannot do what is asked.
+        UserError: the backend or the engine cannot do what is asked.
     """
     workers = decoding_threads(config.data.workers, processes.local_world)
     backend = choose_backend(config.views.backend, processes.device)
@@ -74,9 +121,6 @@ def build_feeds(
         share = min(config.batch_size, len(of.store)) // processes.world
         return open_feed(of, maker, FeedOptions(share, workers, config.data.on_error))
 
-    opened = [each.store for each in (train, val) if each is not None]
-    buffers = processes.local_world * sum(_buffer_bytes(each, config.batch_size // processes.world) for each in opened)
-    processes.first(lambda: check_memory(buffers, train.store.path, config.data.order == "blocks"))
     return feed(train, False), None if val is None else feed(val, True)
 
 
@@ -90,21 +134,15 @@ def _buffer_bytes(store: Store, batch_size: int) -> int:
     return BATCHES_HELD * largest_batch(store.heights, store.widths, batch_size)
 
 
-def _check_validation(train: Store, val: Store, world: int) -> None:
-    if train.labels is not None and val.labels is not None:
-        check_same_classes(train, val)
-    elif train.labels is not None:
-        note(f"{val.path} has no labels: validation gives the loss, and no accuracy")
-    if len(val) < max(2, world):
-        raise UserError(
-            f"{val.path} has too few images for validation, {len(val)}: the loss needs 2 or more, and each process one"
-        )
-
-
 def _open_both(data: DataConfig, cache: Path) -> tuple[OpenedStore, OpenedStore | None]:
-    def opened(path: str, list_file: str | None, labels: str) -> OpenedStore:
-        source = Source(Path(path), cache, None if list_file is None else Path(list_file), labels, data.on_error)
-        return open_store(source, data.engine)
+    train, val = sources(data, cache)
+    return open_store(train, data.engine), None if val is None else open_store(val, data.engine)
 
-    train = opened(data.path, data.list, data.labels)
-    return train, None if data.val_path is None else opened(data.val_path, data.val_list, data.val_labels)
+
+def _at(data: DataConfig, train: Path, val: Path | None = None) -> DataConfig:
+    """The same images where rank 0 opened them, so that no other process lists or converts a folder again."""
+    if train != Path(data.path):
+        data = replace(data, path=str(train), list=None, labels=AUTO)
+    if val is not None and data.val_path is not None and val != Path(data.val_path):
+        data = replace(data, val_path=str(val), val_list=None, val_labels=AUTO)
+    return data

@@ -1,23 +1,28 @@
 """The processes of a run: a single one, or the group that torchrun started. In the group each has a rank."""
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from textwrap import shorten
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
-from dataprep.errors import UserError
+from dataprep.errors import ToldElsewhere, UserError
 from dataprep.notes import mute_notes
 from vicregl_fast.choices import DeviceChoice
 from vicregl_fast.devices import choose_device
+from vicregl_fast.training.launchers import place_of
 
 Result = TypeVar("Result")
 
 PATIENCE = timedelta(days=2)
 """How long processes wait while rank 0 converts a folder of images; NCCL's default of 10 minutes is too short."""
+_LOST = re.compile(r"gloo|Connection (closed|reset)|Broken pipe", re.IGNORECASE)  # gloo raises plain RuntimeErrors
 
 
 @dataclass(frozen=True)
@@ -63,22 +68,31 @@ class Processes:
             The result of ``action`` on rank 0, and None on the others.
 
         Raises:
-            UserError: on every process, if ``action`` raised one.
+            UserError: on every process, if ``action`` raised one; only rank 0 prints it.
         """
+        return self.agree(action if self.leads else lambda: None)
+
+    def agree(self, action: Callable[[], Result]) -> Result:
+        """Runs ``action`` on every process, and waits until it has ended on all.
+
+        Raises:
+            UserError: on every process, if ``action`` raised one on any; of those that are the same, one is printed.
+        """
+        if self.world == 1:
+            return action()
         result, error = None, None
-        if self.leads:
-            try:
-                result = action()
-            except UserError as caught:
-                error = caught
-        if self.world > 1:
-            message = [None if error is None else str(error)]
-            dist.broadcast_object_list(message, 0, self.patient)
-            if error is None and message[0] is not None:
-                error = UserError(message[0])
-        if error is not None:
+        try:
+            result = action()
+        except UserError as caught:
+            error = caught
+        said: list[str | None] = [None] * self.world
+        dist.all_gather_object(said, None if error is None else str(error), self.patient)
+        if error is not None and said.index(str(error)) == self.rank:
             raise error
-        return result
+        for sentence in said:
+            if sentence is not None:
+                raise ToldElsewhere(sentence)
+        return result  # type: ignore[return-value]  # without an error there is one
 
     def gather(self, value: object) -> list:
         """Returns the values of all processes, in the order of ranks; every process must call this."""
@@ -94,27 +108,54 @@ class Processes:
             dist.destroy_process_group()
 
 
-def join_processes(device: DeviceChoice) -> Processes:
-    """Joins the group that torchrun's variables (RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE) describe.
+@contextmanager
+def told_of_a_lost_process() -> Iterator[None]:
+    """Raises UserError where torch reports that another process of the group is gone; that one has said why.
 
-    Without these variables this process is alone. Notes are muted on all ranks but 0.
+    Raises:
+        UserError: another process has ended, or cannot be reached.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or _LOST.search(str(error)):
+            raise UserError(
+                "another process of this run has ended or cannot be reached, so that this one ends, too: see what that "
+                "one printed; if it printed nothing, it was killed, perhaps for lack of memory"
+            ) from error
+        raise
+
+
+def join_processes(device: DeviceChoice) -> Processes:
+    """Joins the group that torchrun's variables describe (``place_of``); without them this process is alone.
+
+    Notes are muted on all ranks but 0.
 
     Args:
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        UserError: there is no such device for this process.
+        UserError: the variables are wrong, another launcher has started several processes, the processes do not find
+            each other, or there is no such device for this process.
     """
-    rank, world, local = (int(os.environ.get(name, 0)) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    world = max(world, 1)
-    chosen = choose_device(device, local)
+    place = place_of(os.environ, os.isatty(0))
+    chosen = choose_device(device, place.local_rank)
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-    mute_notes(rank != 0)
-    patient = None
-    if world > 1:
-        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-        group = dist.new_group(backend="gloo", timeout=PATIENCE)
-        assert not isinstance(group, int)  # new_group returns one only to processes outside the group
-        patient = group
-    return Processes(rank, world, chosen, int(os.environ.get("LOCAL_WORLD_SIZE", world)), patient)
+    mute_notes(place.rank != 0)
+    patient = _join(chosen) if place.world > 1 else None
+    return Processes(place.rank, place.world, chosen, place.local_world, patient)
+
+
+def _join(device: torch.device) -> dist.ProcessGroup:
+    try:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    except (dist.DistError, RuntimeError, ValueError) as error:
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise UserError(
+            f"the processes of this run do not find each other at {where} (MASTER_ADDR, MASTER_PORT): "
+            f"{shorten(str(error), 200)}; see whether all were started, and whether rank 0 runs there"
+        ) from error
+    group = dist.new_group(backend="gloo", timeout=PATIENCE)
+    assert not isinstance(group, int)  # new_group returns one only to processes outside the group
+    return group

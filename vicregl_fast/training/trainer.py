@@ -9,14 +9,16 @@ from dataprep.errors import UserError
 from dataprep.notes import note
 from vicregl_fast.config import RunConfig
 from vicregl_fast.data.batches import ViewBatch
+from vicregl_fast.data.engine_table import OpenedStore
 from vicregl_fast.data.fingerprint import store_fingerprint
-from vicregl_fast.data.order import GlobalBatches, validation_batches
-from vicregl_fast.models.backbone import check_backbone
+from vicregl_fast.data.order import validation_batches
 from vicregl_fast.optim.schedule import Schedule
 from vicregl_fast.runs.folder import RunFolder
+from vicregl_fast.runs.images import other_images
 from vicregl_fast.training.checkpointing import Checkpointing, newest_state
 from vicregl_fast.training.failures import Failures
-from vicregl_fast.training.feeds import build_feeds, count_classes, open_stores
+from vicregl_fast.training.feeds import build_feeds, check_buffers, open_stores
+from vicregl_fast.training.first_checks import check_images, check_settings, global_batches, learned_images
 from vicregl_fast.training.learner import build_learner, generator_states, set_generator_states
 from vicregl_fast.training.log import MetricsLog
 from vicregl_fast.training.processes import Processes
@@ -46,26 +48,27 @@ class Trainer:
     def __init__(self, config: RunConfig, processes: Processes):
         self.config, self.processes = config, processes
         self.folder = RunFolder(Path(config.run_dir))
-        # Checked before the stores are opened, since converting a folder of images may take hours.
-        check_backbone(config.model.backbone)
+        processes.agree(lambda: check_settings(config, processes))
         processes.first(lambda: self.folder.check(config))
         resumed = newest_state(self.folder, processes)
+        known = check_images(config, self.folder, processes, None if resumed is None else resumed.store)
+        self.learner = build_learner(config, known.classes, processes)
         train, val = open_stores(config.data, self.folder.stores, processes)
-        window = config.data.window if config.data.order == "blocks" else None
-        self.order = GlobalBatches(
-            len(train.store), config.batch_size, config.seed, processes.rank, processes.world, window
-        )
+        self.order = processes.agree(lambda: global_batches(config, len(train.store), processes))
         self.schedule = Schedule.of(config.optim, config.batch_size, config.epochs, self.order.steps)
         self.total_steps = self.schedule.total_steps
-        self.learner = build_learner(config, count_classes(train.store), processes)
+        if not known.converted:
+            processes.first(lambda: check_buffers(config, train, val, processes))
         self.feed, self.val_feed = build_feeds(config, train, val, self.learner, processes)
-        processes.first(lambda: self.folder.claim(config))
+        self._fingerprint = store_fingerprint(train.store)
+        if resumed is not None:
+            self._check_images(resumed)
+        processes.first(lambda: self._claim(train))
         self.failures = Failures(config.train.patience)
         self.checkpointing = Checkpointing(self.folder, processes, config.train.checkpoint_every, self.total_steps)
         self.stop = StopRequest()
         self.log: MetricsLog | None = None  # open on rank 0 while the run lasts
         self.finished_steps = 0
-        self._fingerprint = store_fingerprint(train.store)
         if resumed is not None:
             self._resume(resumed)
         self._validated_step = validated_step(self.folder.validation, self.finished_steps)
@@ -120,7 +123,7 @@ class Trainer:
         self.finished_steps += 1
         self.checkpointing.after_step(self.finished_steps, result.finite)
         if self.failures.count(result, self.learner.step.scaler):
-            self._go_back()
+            self.processes.agree(self._go_back)
         throughput.count()
         progress.update()
         at_end = self.finished_steps % self.order.steps == 0
@@ -220,13 +223,18 @@ class Trainer:
             self.learner.state(),
         )
 
+    def _check_images(self, resumed: RunState) -> None:
+        def check() -> None:
+            if resumed.store != self._fingerprint:
+                raise other_images(self.config.data.path, self.folder.path)
+
+        self.processes.agree(check)
+
+    def _claim(self, train: OpenedStore) -> None:
+        self.folder.claim(self.config)
+        learned_images(train).write(self.folder.images)
+
     def _resume(self, state: RunState) -> None:
-        if state.store != self._fingerprint:
-            raise UserError(
-                f"the images of {self.config.data.path} are not those that the run in {self.folder.path} has learned "
-                "from: their number, order, sizes or classes changed; take the old ones to resume it, or choose "
-                "another --run_dir"
-            )
         self.learner.load_state(state.learner)
         self.finished_steps = self.checkpointing.saved_step = state.step
         self.failures.skipped = state.skipped_steps

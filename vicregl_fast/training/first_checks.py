@@ -1,0 +1,90 @@
+"""What is refused before a folder of images is converted and a network built, since these may take hours."""
+
+from typing import NamedTuple
+
+from vicregl_fast.augment.backends import choose_backend
+from vicregl_fast.config import RunConfig
+from vicregl_fast.data.engine_table import OpenedStore, is_converted, look_at
+from vicregl_fast.data.fingerprint import store_fingerprint
+from vicregl_fast.data.order import GlobalBatches
+from vicregl_fast.models.backbone import check_backbone
+from vicregl_fast.runs.folder import RunFolder
+from vicregl_fast.runs.images import LearnedImages, other_images
+from vicregl_fast.training.feeds import check_buffers, check_validation, count_classes, sources
+from vicregl_fast.training.processes import Processes
+
+
+def check_settings(config: RunConfig, processes: Processes) -> None:
+    """Checks what needs no images: the backbone's name, the backend, and whether the processes can share a batch.
+
+    Raises:
+        UserError: one of these is impossible.
+    """
+    check_backbone(config.model.backbone)
+    choose_backend(config.views.backend, processes.device)
+    global_batches(config, config.batch_size, processes)  # as if there were just enough images
+
+
+class Known(NamedTuple):
+    """What is known of the images before they are converted.
+
+    Attributes:
+        classes: number of classes for the online classifier; 0 for none.
+        converted: whether nothing needs to be converted.
+    """
+
+    classes: int
+    converted: bool
+
+
+def check_images(config: RunConfig, folder: RunFolder, processes: Processes, resumed_store: str | None) -> Known:
+    """Looks at the images for training and validation, and converts none; rank 0 does it for all.
+
+    Args:
+        config: the configuration of the run.
+        folder: of the run.
+        processes: the processes of the run.
+        resumed_store: fingerprint of the images that a resumed run has learned from; None for a new run.
+
+    Raises:
+        UserError: there are no images or too few of them, the engine cannot read them, the classes for validation are
+            others, decoded batches do not fit into memory, or a resumed run has learned from other images.
+    """
+
+    def look() -> Known:
+        train_source, val_source = sources(config.data, folder.stores)
+        train = look_at(train_source, config.data.engine)
+        val = None if val_source is None else look_at(val_source, config.data.engine)
+        check_validation(train, val, processes.world)
+        global_batches(config, len(train.store), processes)
+        converted = is_converted(train) and (val is None or is_converted(val))
+        if converted:
+            check_buffers(config, train, val, processes)
+        if resumed_store is not None:
+            _check_resumed(config, folder, train, resumed_store)
+        return Known(count_classes(train.store), converted)
+
+    return processes.gather(processes.first(look))[0]
+
+
+def _check_resumed(config: RunConfig, folder: RunFolder, train: OpenedStore, resumed_store: str) -> None:
+    if is_converted(train) and store_fingerprint(train.store) != resumed_store:
+        raise other_images(config.data.path, folder.path)
+    recorded = LearnedImages.read(folder.images)
+    if recorded is not None:
+        recorded.check(learned_images(train), config.data.path, folder.path, config.data.on_error == "skip")
+
+
+def learned_images(opened: OpenedStore) -> LearnedImages:
+    """What a run records of the images that it learns from."""
+    return LearnedImages(opened.engine, len(opened.store), opened.store.classes)
+
+
+def global_batches(config: RunConfig, samples: int, processes: Processes) -> GlobalBatches:
+    """The order of ``samples`` images.
+
+    Raises:
+        UserError: they are fewer than a batch, or the processes cannot share a batch.
+    """
+    window = config.data.window if config.data.order == "blocks" else None
+    return GlobalBatches(samples, config.batch_size, config.seed, processes.rank, processes.world, window)
