@@ -2,6 +2,10 @@
 
 import os
 
+from vicregl_fast.caches import use_writable_caches
+
 # Set before torch allocates its first memory. It lets torch put large CPU tensors on huge pages where Linux leaves the
 # choice to programs. On small pages, the page faults of a fresh tensor take five times as long as filling it.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+use_writable_caches()
