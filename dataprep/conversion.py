@@ -6,12 +6,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
-from tqdm import tqdm
-
 from dataprep.errors import ON_ERROR, UserError
 from dataprep.images import StoredImage, UnreadableImage, convert
 from dataprep.manifest import UNLABELLED, Manifest, SkippedImage, StoreOptions
 from dataprep.notes import note
+from dataprep.progress import progress_bar
 from dataprep.sources import ImageSource
 from dataprep.workers import ordered_map
 
@@ -97,7 +96,7 @@ def _samples(
     items = list(enumerate(source.files))
     with (
         closing(ordered_map(partial(convert, root=source.root, options=options), items, workers)) as images,
-        tqdm(total=len(source), unit=" images", mininterval=0.5) as progress,
+        progress_bar(total=len(source), unit=" images", mininterval=0.5) as progress,
     ):
         for file, label, image in zip(source.files, labels, images, strict=True):
             progress.update()

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from dataprep.errors import UserError
 from dataprep.images import UnreadableImage, convert
 from dataprep.jpeg_decoder import decodes
 from dataprep.manifest import UNLABELLED, Manifest, StoreOptions, manifest_path, read_manifest
+from dataprep.progress import progress_bar
 from dataprep.shard_index import INDEX_NAME
 from dataprep.sources import ImageSource, list_images
 from dataprep.stored_samples import StoredSamples, list_samples, read_bytes
@@ -115,7 +115,7 @@ def _check_all(fault: Callable[[Any], str | None], items: Any, samples: StoredSa
     """Raises UserError for the first of ``items`` (a sequence or an array) that has a fault."""
     with (
         closing(ordered_map(fault, items, workers)) as faults,
-        tqdm(total=len(items), desc=what, unit=" images", mininterval=0.5) as progress,
+        progress_bar(total=len(items), desc=what, unit=" images", mininterval=0.5) as progress,
     ):
         for item, found in zip(items, faults, strict=True):
             progress.update()
