@@ -1,6 +1,7 @@
 """VICRegL pretraining at the speed of the hardware (Bardes, Ponce, LeCun, NeurIPS 2022)."""
 
 import os
+from contextlib import suppress
 
 from vicregl_fast.caches import use_writable_caches
 
@@ -9,3 +10,8 @@ from vicregl_fast.caches import use_writable_caches
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 use_writable_caches()
+
+# Makes numba.cuda mean numba-cuda also where that lies in a folder of PYTHONPATH, whose .pth files Python does not run.
+# Numba has a CUDA target of its own, which would be taken in silence.
+with suppress(ImportError):
+    import _numba_cuda_redirector  # noqa: F401

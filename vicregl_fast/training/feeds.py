@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import torch
+
 from dataprep.errors import UserError
 from vicregl_fast.augment.backends import choose_backend
+from vicregl_fast.augment.recipe import Backend
 from vicregl_fast.config import RunConfig
 from vicregl_fast.data.config import DataConfig
 from vicregl_fast.data.engine import BATCHES_HELD, Feed
@@ -73,10 +76,25 @@ def build_feeds(
         share = min(config.batch_size, len(of.store)) // processes.world
         return open_feed(of, maker, FeedOptions(share, workers, config.data.on_error))
 
-    opened = [each.store for each in (train, val) if each is not None]
-    buffers = processes.local_world * sum(_buffer_bytes(each, config.batch_size // processes.world) for each in opened)
+    held = [
+        _host_bytes(opened, config.batch_size // processes.world, processes.device, backend)
+        for opened in (train, val)
+        if opened is not None
+    ]
+    buffers = processes.local_world * sum(held)
     processes.first(lambda: check_memory(buffers, train.store.path, config.data.order == "blocks"))
     return feed(train, False), None if val is None else feed(val, True)
+
+
+def _host_bytes(opened: OpenedStore, batch_size: int, device: torch.device, backend: Backend) -> int:
+    """Bytes of the machine's memory, not the GPU's, that one process holds for decoded images of this store."""
+    decoded = _buffer_bytes(opened.store, batch_size)
+    if device.type == "cpu" or decoded == 0:
+        return decoded
+    if opened.engine == "dali":
+        return decoded if backend == "numba" else 0  # else the GPU decodes, and holds what it has decoded
+    buffer = decoded // BATCHES_HELD
+    return BATCHES_HELD * 2 ** (buffer - 1).bit_length()  # torch page-locks memory in powers of two
 
 
 def _buffer_bytes(store: Store, batch_size: int) -> int:
