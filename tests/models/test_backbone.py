@@ -42,11 +42,76 @@ def test_a_vit_s_cells_lie_where_its_patches_do() -> None:
         assert moved.flatten().argmax().item() == columns - 1
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "grid"),
+    [
+        ("test_resnet", 96, 3),  # [n, C, h, w]
+        ("mambaout_femto", 96, 3),  # [n, h, w, C]
+        ("swin_tiny_patch4_window7_224", 96, 3),  # with windows that its maps do not fill
+        ("test_vit", 96, 6),  # a class token and the cells
+        ("deit_tiny_distilled_patch16_224", 96, 6),  # two tokens before them
+        ("gmlp_ti16_224", 224, 14),  # cells alone
+        ("volo_d1_224", 224, 14),  # timm does not say that one token comes before them
+        ("coat_lite_tiny", 224, 7),
+        ("beit_base_patch16_224", 224, 14),
+    ],
+)
+def test_a_cell_sees_its_place(name: str, size: int, grid: int) -> None:
+    """By the gradient with respect to the image, corner cells of every family look towards their own corners."""
+    torch.manual_seed(0)
+    backbone = build_backbone(BackboneConfig(name)).eval()
+    images = torch.randn(1, 3, size, size, requires_grad=True)
+    cells = backbone(images).map
+    assert cells.shape == (1, backbone.channels, grid, grid)
+    direction = torch.randn(backbone.channels)
+
+    def seen(row: int, column: int) -> tuple[float, float]:
+        """The mean place, as row and column in pixels, of what moves this cell."""
+        (moves,) = torch.autograd.grad((cells[0, :, row, column] * direction).sum(), images, retain_graph=True)
+        energy = moves[0].square().sum(0) / moves.square().sum()
+        places = torch.arange(size, dtype=torch.float32)
+        return (energy.sum(1) @ places).item(), (energy.sum(0) @ places).item()
+
+    (top, right), (bottom, left) = seen(0, -1), seen(-1, 0)
+    assert top + size / 20 < bottom and left + size / 20 < right
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "words"),
+    [
+        ("pit_ti_224", 224, "pit_ti_224 gives a single vector for images of 224x224 pixels and no map of cells"),
+        ("pit_ti_distilled_224", 224, "pit_ti_distilled_224 gives no feature map"),
+        ("crossvit_9_240", 240, "crossvit_9_240 gives no feature map that can be used .but list"),
+        ("coat_tiny", 224, "coat_tiny gives no feature map"),
+        ("coat_lite_tiny", 96, "cannot take images of 96x96 pixels.*timm made coat_lite_tiny for 224x224"),
+        ("pit_ti_224", 96, "cannot take images of 96x96 pixels.*timm made pit_ti_224 for 224x224"),
+        ("botnet26t_256", 96, "cannot take images of 96x96 pixels: AssertionError; timm made botnet26t_256 for 256"),
+    ],
+)
+def test_what_gives_no_map_of_a_view_is_refused_in_one_sentence(name: str, size: int, words: str) -> None:
+    with pytest.raises(UserError, match=words) as raised:
+        feature_grid(build_backbone(BackboneConfig(name)), size)
+    assert "\n" not in str(raised.value) and len(str(raised.value)) < 400
+
+
+def test_a_single_vector_is_enough_where_no_cells_are_needed() -> None:
+    assert feature_grid(build_backbone(BackboneConfig("pit_ti_224")), 224, needs_cells=False) == 1
+
+
+def test_a_small_view_may_have_one_cell() -> None:
+    backbone = build_backbone(BackboneConfig("test_resnet"))
+    assert [feature_grid(backbone, size) for size in (16, 32, 64)] == [1, 1, 2]
+
+
 def test_sizes_that_a_backbone_refuses_are_said() -> None:
     with pytest.raises(UserError, match="cannot take images of 100x130 pixels"):
         checked_maps(build_backbone(BackboneConfig("vit_tiny_patch16_224")), torch.zeros(1, 3, 100, 130))
-    with pytest.raises(UserError, match="cannot take images of 112x112 pixels"):
-        feature_grid(build_backbone(BackboneConfig("swin_tiny_patch4_window7_224")), 112)
+
+
+def test_a_convnext_s_hidden_layer_of_the_classifier_is_left_out() -> None:
+    with torch.device("meta"):
+        backbone = build_backbone(BackboneConfig("convnext_large_mlp"))
+        assert backbone(torch.zeros(1, 3, 64, 64)).map.shape == (1, 1536, 2, 2)
 
 
 def test_a_convnext_s_cells_are_normed_before_pooling_and_it_has_no_layer_scale() -> None:

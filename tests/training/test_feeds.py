@@ -192,3 +192,24 @@ def test_a_batch_s_memory_is_that_of_the_largest_images() -> None:
     assert feeds._buffer_bytes(store, 2) == BATCHES_HELD * (1200 + 400) * 3
     assert feeds._buffer_bytes(store, 9) == BATCHES_HELD * (1200 + 400 + 100 + 25) * 3
     assert feeds._buffer_bytes(ImageFolder(Path("x"), ("a.jpg", "b.jpg"), None, None), 2) == 0
+
+
+def test_memory_of_the_machine_is_counted_as_it_is_taken() -> None:
+    """On a GPU torch page-locks buffers in powers of two, and DALI holds its own on the GPU."""
+    sized = Sized(Path("x"), None, None, np.array([10, 30]), np.array([10, 40]))
+    cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
+    held = {
+        (engine, device.type, backend): feeds._host_bytes(OpenedStore(engine, sized), 2, device, backend)
+        for engine in ("ffcv", "dali")
+        for device, backend in ((cpu, "numba"), (gpu, "cuda"), (gpu, "numba"))
+    }
+    assert held == {
+        ("ffcv", "cpu", "numba"): BATCHES_HELD * 3900,
+        ("ffcv", "cuda", "cuda"): BATCHES_HELD * 4096,
+        ("ffcv", "cuda", "numba"): BATCHES_HELD * 4096,
+        ("dali", "cpu", "numba"): BATCHES_HELD * 3900,
+        ("dali", "cuda", "cuda"): 0,
+        ("dali", "cuda", "numba"): BATCHES_HELD * 3900,
+    }
+    folder = ImageFolder(Path("x"), ("a.jpg", "b.jpg"), None, None)
+    assert feeds._host_bytes(OpenedStore("torchvision", folder), 2, gpu, "cuda") == 0

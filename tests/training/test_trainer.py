@@ -192,3 +192,22 @@ def test_multi_crop_with_another_backbone_than_a_convnext_is_noted(
     more = {"model__backbone": backbone, "views__recipe": recipe, "views__small_size": 32, "views__large_size": 64}
     build_learner(parse_config(tiny_options(Path("x"), Path("y"), model__output_stride=32, **more)), 3, ALONE)
     assert ("multi-crop is published for ConvNeXts" in capsys.readouterr().err) == noted
+
+
+@pytest.mark.parametrize(("size", "alpha", "noted"), [(32, 0.75, True), (32, 1, False), (64, 0.75, False)])
+def test_views_of_one_cell_are_noted_where_cells_are_matched(
+    size: int, alpha: float, noted: bool, capsys: pytest.CaptureFixture
+) -> None:
+    more = {"model__output_stride": 32, "views__large_size": size, "loss__alpha": alpha}
+    build_learner(parse_config(tiny_options(Path("x"), Path("y"), **more)), 3, ALONE)
+    assert (f"of a view of {size} pixels has one cell" in capsys.readouterr().err) == noted
+
+
+def test_a_network_without_cells_trains_with_the_global_criterion_alone() -> None:
+    more = {"model__backbone": "pit_ti_224", "model__output_stride": 32, "views__large_size": 224}
+    with pytest.raises(UserError, match="pit_ti_224 gives a single vector"):
+        build_learner(parse_config(tiny_options(Path("x"), Path("y"), **more)), 3, ALONE)
+    assert build_learner(parse_config(tiny_options(Path("x"), Path("y"), **more, loss__alpha=1)), 3, ALONE).grids == (
+        1,
+        1,
+    )

@@ -1,6 +1,7 @@
 """Backbones: any timm model with a spatial feature map."""
 
 import difflib
+from textwrap import shorten
 from typing import Any, NamedTuple
 
 import timm
@@ -9,6 +10,19 @@ from torch import Tensor, nn
 
 from dataprep.errors import UserError
 from vicregl_fast.models.config import BackboneConfig
+
+ANY_SIZE: dict[str, dict[str, bool]] = {
+    "deit": {"dynamic_img_size": True},
+    "eva": {"dynamic_img_size": True},
+    "vision_transformer": {"dynamic_img_size": True},
+    "vision_transformer_hybrid": {"dynamic_img_size": True},
+    "swin_transformer": {"strict_img_size": False},
+    "swin_transformer_v2": {"strict_img_size": False},
+    "swin_transformer_v2_cr": {"strict_img_size": False},
+}
+"""What makes models of one size take images of any, by the module of timm that has them."""
+PREFIX_TOKENS = {"coat": 1, "volo": 1}
+"""How many tokens come before the cells, where timm's models do not say it themselves."""
 
 
 class FeatureMaps(NamedTuple):
@@ -28,32 +42,54 @@ class Backbone(nn.Module):
 
     Args:
         model: the timm model, without a classifier.
-        channels: number of channels of its map.
+        name: of the model.
 
     Attributes:
+        name: of the model.
         channels: C, the number of channels of the map.
     """
 
-    def __init__(self, model: nn.Module, channels: int):
+    def __init__(self, model: nn.Module, name: str):
         super().__init__()
         self.model = model
-        self.channels = channels
+        self.name = name
+        self.channels = int(model.num_features)  # type: ignore[arg-type]
+        self._prefix = int(getattr(model, "num_prefix_tokens", PREFIX_TOKENS.get(_family(name), 0)))
 
     def forward(self, images: Tensor) -> FeatureMaps:
-        """Computes the feature map [n, C, h, w] of images [n, 3, H, W], and its mean [n, C]."""
-        height, width = images.shape[2:]
-        features = self._channels_first(self.model.forward_features(images), height / width)  # type: ignore[operator]
-        return FeatureMaps(features, features.mean((2, 3)))
+        """Computes the feature map [n, C, h, w] of images [n, 3, H, W], and its mean [n, C].
 
-    def _channels_first(self, features: Tensor, aspect: float) -> Tensor:
-        """Brings a timm model's features to [n, C, h, w]; ``aspect`` is the images' height over their width."""
-        if features.ndim == 3:  # a transformer's tokens: the prefix (class token, registers), then the cells
-            cells = features[:, getattr(self.model, "num_prefix_tokens", 0) :]
-            rows = round((cells.shape[1] * aspect) ** 0.5)  # exact: patches are square and tile the image
-            return cells.transpose(1, 2).unflatten(2, (rows, -1))
-        if features.shape[1] != self.channels:  # channels last, as Swin gives them
+        Raises:
+            UserError: the model gives something else than a feature map.
+        """
+        features = self.model.forward_features(images)  # type: ignore[operator]
+        cells = self._channels_first(features, images.shape[2] / images.shape[3])
+        if cells is None:
+            shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+            raise UserError(
+                f"{self.name} gives no feature map that can be used (but {shape} for images {tuple(images.shape)}): "
+                "choose another backbone"
+            )
+        return FeatureMaps(cells, cells.mean((2, 3)))
+
+    def _channels_first(self, features: object, aspect: float) -> Tensor | None:
+        """Brings a timm model's features to [n, C, h, w], or gives None if they are no map.
+
+        ``aspect`` is the images' height over their width.
+        """
+        if not isinstance(features, Tensor):
+            return None
+        if features.ndim == 4 and features.shape[1] == self.channels:
+            return features
+        if features.ndim == 4 and features.shape[3] == self.channels:  # channels last, as Swin gives them
             return features.permute(0, 3, 1, 2)
-        return features
+        if features.ndim == 3 and features.shape[2] == self.channels:
+            cells = features[:, self._prefix :]  # what comes before them: class token, registers
+            count = cells.shape[1]
+            rows, columns = round((count * aspect) ** 0.5), round((count / aspect) ** 0.5)
+            if rows * columns == count:  # patches are square and tile the image
+                return cells.transpose(1, 2).unflatten(2, (rows, columns))
+        return None
 
 
 def build_backbone(config: BackboneConfig) -> Backbone:
@@ -65,14 +101,14 @@ def build_backbone(config: BackboneConfig) -> Backbone:
     check_backbone(config.name)
     try:
         model = timm.create_model(config.name, pretrained=False, num_classes=0, **_model_options(config))
-    except (TypeError, AssertionError, NotImplementedError) as error:
+    except Exception as error:  # timm's families refuse options in many ways
         raise UserError(
             f"{config.name} cannot be built with output_stride {config.output_stride}, "
-            f"drop_path {config.drop_path} and zero_init {config.zero_init}: {error}"
+            f"drop_path {config.drop_path} and zero_init {config.zero_init}: {_reason(error)}"
         ) from error
     if config.is_convnext:
         _remove_layer_scale(model)
-    return Backbone(model, int(model.num_features))  # type: ignore[arg-type]
+    return Backbone(model, config.name)
 
 
 def check_backbone(name: str) -> None:
@@ -88,39 +124,70 @@ def check_backbone(name: str) -> None:
         raise UserError(f"timm has no model named {name!r}{hint} (timm.list_models() names them all)")
 
 
-def checked_maps(backbone: Backbone, images: Tensor) -> FeatureMaps:
+def checked_maps(backbone: Backbone, images: Tensor, needs_cells: bool = True) -> FeatureMaps:
     """Runs a backbone on images [n, 3, H, W] of a size that the user chose.
 
+    Args:
+        backbone: the backbone.
+        images: normalised images.
+        needs_cells: whether the map is used, not only the pooled vector.
+
     Raises:
-        UserError: the model does not accept images of this size.
+        UserError: the model does not accept images of this size, or gives no map of cells where one is needed.
+    """
+    height, width = images.shape[2:]
+    try:
+        features = backbone(images)
+    except (UserError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # timm's families refuse sizes in many ways
+        native = backbone.model.pretrained_cfg["input_size"][1:]  # type: ignore[index, union-attr]
+        other = "" if (height, width) == native else f"; timm made {backbone.name} for {native[0]}x{native[1]}"
+        raise UserError(
+            f"the backbone cannot take images of {height}x{width} pixels: {_reason(error)}{other}: "
+            "choose another size, or a backbone that takes any"
+        ) from error
+    if needs_cells and gives_one_vector(backbone, features.map, min(height, width)):
+        raise UserError(
+            f"{backbone.name} gives a single vector for images of {height}x{width} pixels and no map of cells, which "
+            "the local criterion and segmentation need: choose another backbone (or train with --loss.alpha 1)"
+        )
+    return features
+
+
+def gives_one_vector(backbone: Backbone, maps: Tensor, side: int) -> bool:
+    """Whether a map [n, C, h, w] of images of this shorter ``side`` in pixels has one cell where it should have more.
+
+    A class token passes for such a map. By timm's account of the model's stride, a small image may have one cell, too.
     """
     try:
-        return backbone(images)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, AssertionError) as error:
-        height, width = images.shape[2:]
-        raise UserError(f"the backbone cannot take images of {height}x{width} pixels: {error}") from error
+        stride = backbone.model.feature_info[-1]["reduction"]  # type: ignore[index, union-attr]
+    except (AttributeError, IndexError, KeyError, TypeError):
+        stride = 32  # not said
+    return maps.shape[2:].numel() == 1 and side >= 2 * int(stride)
 
 
-def feature_grid(backbone: Backbone, size: int) -> int:
+def feature_grid(backbone: Backbone, size: int, needs_cells: bool = True) -> int:
     """Number of cells along a side of a view's feature map, found by running the backbone on one view.
 
     Args:
         backbone: runs in eval mode, and is then set back to its mode.
         size: side of the square view in pixels.
+        needs_cells: whether the map is used, not only the pooled vector.
 
     Raises:
-        UserError: the model does not accept views of this size, or its map is not square.
+        UserError: the model does not accept views of this size, or its map is not square, or is none where one is
+            needed.
     """
     device = next(backbone.parameters()).device
     was_training = backbone.training
     backbone.eval()
     try:
         with torch.no_grad():
-            height, width = checked_maps(backbone, torch.zeros(1, 3, size, size, device=device)).map.shape[2:]
+            maps = checked_maps(backbone, torch.zeros(1, 3, size, size, device=device), needs_cells).map
     finally:
         backbone.train(was_training)
+    height, width = maps.shape[2:]
     if height != width:
         raise UserError(f"the backbone's map of a {size} pixel view is {height}x{width}, but must be square")
     return height
@@ -142,9 +209,17 @@ def _model_options(config: BackboneConfig) -> dict[str, Any]:
         options["zero_init_last"] = False
     if config.is_convnext:
         options["head_norm_first"] = True  # the last norm acts on each cell, before pooling
+        options["head_hidden_size"] = 0  # some have a layer behind it, which belongs to the classifier
         drop_path = 0.1 if drop_path is None else drop_path
     if drop_path:
         options["drop_path_rate"] = drop_path
-    if config.name.startswith(("vit", "deit", "beit", "eva")):
-        options["dynamic_img_size"] = True
-    return options
+    return options | ANY_SIZE.get(_family(config.name), {})
+
+
+def _family(name: str) -> str:
+    """The module of timm that has this model, such as ``swin_transformer``."""
+    return timm.models.model_entrypoint(name).__module__.rpartition(".")[2]
+
+
+def _reason(error: Exception) -> str:
+    return shorten(str(error), 200) or type(error).__name__

@@ -3,10 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from dataprep.errors import UserError
 from dataprep.labels import AUTO
 from dataprep.notes import note
 from vicregl_fast.augment.backends import choose_backend
+from vicregl_fast.augment.recipe import Backend
 from vicregl_fast.config import RunConfig
 from vicregl_fast.data.config import DataConfig
 from vicregl_fast.data.engine import BATCHES_HELD, Feed
@@ -82,8 +85,9 @@ def check_buffers(config: RunConfig, train: OpenedStore, val: OpenedStore | None
     Raises:
         UserError: they do not.
     """
-    share = config.batch_size // processes.world
-    buffers = sum(_buffer_bytes(each.store, share) for each in (train, val) if each is not None)
+    share, backend = config.batch_size // processes.world, choose_backend(config.views.backend, processes.device)
+    opened = [each for each in (train, val) if each is not None]
+    buffers = sum(_host_bytes(each, share, processes.device, backend) for each in opened)
     check_memory(processes.local_world * buffers, train.store.path, config.data.order == "blocks")
 
 
@@ -122,6 +126,17 @@ def build_feeds(
         return open_feed(of, maker, FeedOptions(share, workers, config.data.on_error))
 
     return feed(train, False), None if val is None else feed(val, True)
+
+
+def _host_bytes(opened: OpenedStore, batch_size: int, device: torch.device, backend: Backend) -> int:
+    """Bytes of the machine's memory, not the GPU's, that one process holds for decoded images of this store."""
+    decoded = _buffer_bytes(opened.store, batch_size)
+    if device.type == "cpu" or decoded == 0:
+        return decoded
+    if opened.engine == "dali":
+        return decoded if backend == "numba" else 0  # else the GPU decodes, and holds what it has decoded
+    buffer = decoded // BATCHES_HELD
+    return BATCHES_HELD * 2 ** (buffer - 1).bit_length()  # torch page-locks memory in powers of two
 
 
 def _buffer_bytes(store: Store, batch_size: int) -> int:

@@ -86,7 +86,7 @@ def build_learner(config: RunConfig, classes: int, processes: Processes) -> Lear
     if config.train.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     recipes = view_recipes(config.views)
-    grids = {recipe.size: feature_grid(network.backbone, recipe.size) for recipe in recipes}
+    grids = {recipe.size: _checked_grid(network, recipe.size, alpha < 1) for recipe in recipes}
     criterion = VICRegLLoss(config.loss, len(recipes))
     step = TrainingStep(
         _wrap(network, config.train.compile, processes),
@@ -113,6 +113,20 @@ def set_generator_states(states: dict[str, torch.Tensor], device: torch.device) 
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)
+
+
+def _checked_grid(network: VICRegLNetwork, size: int, matched: bool) -> int:
+    """Cells along a side of the map of a view of this size; a note says if the local criterion has only one to match.
+
+    ``matched``: whether there is a local criterion.
+    """
+    grid = feature_grid(network.backbone, size, needs_cells=matched)
+    if matched and grid == 1:
+        note(
+            f"the feature map of a view of {size} pixels has one cell, so that the local criterion has no choice of "
+            "matches in it: give larger views or a smaller --model.output_stride"
+        )
+    return grid
 
 
 def _wrap(network: nn.Module, compiled: bool, processes: Processes) -> nn.Module:

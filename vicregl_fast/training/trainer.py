@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from dataprep.errors import UserError
 from dataprep.notes import note
+from dataprep.progress import progress_bar
 from vicregl_fast.config import RunConfig
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.engine_table import OpenedStore
@@ -172,7 +173,7 @@ class Trainer:
         self.failures.forgive()
 
     def _progress(self, epoch: int, start: int) -> tqdm:
-        return tqdm(
+        return progress_bar(
             total=self.order.steps,
             initial=start,
             desc=f"epoch {epoch + 1}/{self.config.epochs}",

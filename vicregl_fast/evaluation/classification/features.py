@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
-from tqdm import tqdm
 
 from dataprep.errors import UserError
+from dataprep.progress import progress_bar
 from vicregl_fast.augment.normalisation import normalise_bytes
 from vicregl_fast.data.store import Images
 from vicregl_fast.evaluation.loading import chunks, read_batches
@@ -59,8 +59,9 @@ def pooled_features(
     """
     device = next(backbone.parameters()).device
     batches = chunks(order, batch_size)
-    progress = tqdm(read_batches(crops, batches, workers), "features", len(batches), leave=False)
-    return torch.cat([checked_maps(backbone, images.to(device)).pooled.float().cpu() for images in progress])
+    progress = progress_bar(read_batches(crops, batches, workers), desc="features", total=len(batches), leave=False)
+    features = (checked_maps(backbone, images.to(device), needs_cells=False).pooled for images in progress)
+    return torch.cat([pooled.float().cpu() for pooled in features])
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
-from tqdm import tqdm
+
+from dataprep.progress import progress_bar
 
 END_LR = 1e-4
 
@@ -46,7 +47,7 @@ def train_head(
     """
     optimiser = torch.optim.SGD(head.parameters(), lr, momentum=0.9, weight_decay=5e-4)
     head.train()
-    for iteration, (maps, masks) in enumerate(tqdm(batches, "linear head", iterations, leave=False)):
+    for iteration, (maps, masks) in enumerate(progress_bar(batches, desc="linear head", total=iterations, leave=False)):
         for group in optimiser.param_groups:
             group["lr"] = END_LR + (lr - END_LR) * (1 - iteration / iterations) ** 0.9
         logits = resize_logits(head(maps), masks)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from dataprep.progress import progress_bar
 from vicregl_fast.augment.normalisation import normalise_bytes
 from vicregl_fast.evaluation.segmentation.augmentation import SegmentationAugmentation
 from vicregl_fast.evaluation.segmentation.config import SegmentationConfig
@@ -80,7 +80,7 @@ def fit_head(backbone: Backbone, train: MaskedImages, config: SegmentationConfig
 def score_head(backbone: Backbone, head: LinearHead, val: MaskedImages, workers: int) -> dict[str, float]:
     """Segments every image whole, at the size of its mask; returns mIoU and pixel accuracy in percent."""
     score = SegmentationScore(val.labels)
-    for item in tqdm(whole_images(val, workers), "segmentation", len(val), leave=False):
+    for item in progress_bar(whole_images(val, workers), desc="segmentation", total=len(val), leave=False):
         mask = item.mask[None]
         score.update(resize_logits(head(map_of(backbone, item)), mask).argmax(1), mask)
     return score.figures()

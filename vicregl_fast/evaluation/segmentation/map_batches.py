@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
+from dataprep.progress import progress_bar
 from vicregl_fast.augment.normalisation import normalise_bytes
 from vicregl_fast.evaluation.loading import chunks, read_batches
 from vicregl_fast.evaluation.segmentation.augmentation import SegmentationAugmentation
@@ -40,7 +40,7 @@ class CachedMaps:
         self.maps: list[Tensor] = []
         self.masks: list[Tensor] = []
         self._device = next(backbone.parameters()).device
-        for item in tqdm(whole_images(data, workers), "training maps", len(data), leave=False):
+        for item in progress_bar(whole_images(data, workers), desc="training maps", total=len(data), leave=False):
             self.maps.append(map_of(backbone, item)[0].bfloat16().cpu())
             size = [max(1, side // LABEL_STRIDE) for side in item.mask.shape]
             mask = interpolate(item.mask[None, None].float(), size, mode="nearest-exact")
