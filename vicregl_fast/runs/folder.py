@@ -8,9 +8,10 @@ from dataprep.errors import UserError
 from vicregl_fast.config import RunConfig, dump_config, load_config
 from vicregl_fast.runs.checkpoints import Checkpoints
 
-# The settings that a resumed run may change. train.device and train.compile change results by rounding, and another
-# device also by what drop path draws, and by the number format if precision is auto. data.on_error, train.patience and
-# train.checkpoint_every matter only if images do not decode or steps are non-finite. The others do not affect training.
+# The settings that a resumed run may change. optim.lars, train.device and train.compile change results by rounding, and
+# another device also by what drop path draws, and by the number format if precision is auto. data.on_error,
+# train.patience and train.checkpoint_every matter only if images do not decode or steps are non-finite. The others do
+# not affect training.
 FREE = {
     "run_dir",
     "data.workers",
@@ -18,6 +19,7 @@ FREE = {
     "data.val_path",
     "data.val_list",
     "data.val_labels",
+    "optim.lars",
     "train.device",
     "train.compile",
     "train.log_every",
