@@ -25,7 +25,7 @@ class LARS(torch.optim.Optimizer):
     Args:
         params: parameters, or groups of them.
         lr: learning rate of the groups that give none of their own; the schedule changes it. As a tensor on the device
-            it can be changed between replays of a CUDA graph.
+            it can be changed between replays of a CUDA graph, which may be captured after a first step.
         weight_decay: for tensors of two or more dimensions only.
         momentum: factor of the momentum buffer.
         backend: what does the work.

@@ -8,7 +8,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vicregl_fast.optim.lars_backends.foreach import step_by_foreach
-from vicregl_fast.optim.lars_backends.kernels import BLOCK, CHUNK, WARPS, sum_squares, update
+from vicregl_fast.optim.lars_backends.kernels import BLOCK, CHUNK, OPTIONS, sum_squares, update
 from vicregl_fast.optim.lars_backends.loop import TRUST
 from vicregl_fast.optim.lars_backends.tensors import Coefficients, StepTensors, to_device
 
@@ -48,9 +48,9 @@ class Table:
         tensors: list[tuple[int, int, int, int]] = []
         chunks: list[tuple[int, int, int]] = []
         for number, (parameter, buffer, size, decayed) in enumerate(places):
-            starts = range(0, size, CHUNK)
-            tensors.append((parameter, buffer, len(chunks), len(starts) if decayed else 0))
-            chunks += [(number, start, min(CHUNK, size - start)) for start in starts]
+            count = -(-size // CHUNK)
+            tensors.append((parameter, buffer, len(chunks), count if decayed else 0))
+            chunks += [(number, each, min(CHUNK, size - each * CHUNK)) for each in range(count)]
         self.tensors, self.chunks = (to_device(torch.tensor(rows), device) for rows in (tensors, chunks))
         self.summed = sum(row[3] for row in tensors)
         self.sums = torch.empty((max(1, self.summed), 2), device=device)
@@ -94,7 +94,7 @@ def _alike(
 def _launch(table: Table, addresses: list[int], dtype: torch.dtype, aligned: bool, numbers: Coefficients) -> None:
     lr, on_device = (0.0, numbers.lr) if isinstance(numbers.lr, Tensor) else (numbers.lr, None)
     tables = (table.tensors, table.gradients(addresses), table.chunks, table.sums)
-    options = {"GRADIENT": GRADIENTS[dtype], "ALIGNED": aligned, "BLOCK": BLOCK, "num_warps": WARPS}
+    options = {"GRADIENT": GRADIENTS[dtype], "ALIGNED": aligned, "CHUNK": CHUNK, "BLOCK": BLOCK, **OPTIONS}
     if table.summed:
         sum_squares[(table.summed,)](*tables, numbers.weight_decay, numbers.grad_scale, **options)
     update[(len(table.chunks),)](

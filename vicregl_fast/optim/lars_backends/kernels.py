@@ -5,7 +5,8 @@ A tensor is cut into chunks of ``CHUNK`` elements, and each program works on one
 - ``tensors``, int64 [tensors, 4]: address of p, address of m, number of its first chunk, and how many chunks to sum for
   its norms (0 for a tensor of one dimension: it has no decay, and q = 1);
 - ``gradients``, int64 [tensors]: address of g;
-- ``chunks``, int64 [chunks, 3]: number of its tensor, first element, number of elements; those to sum stand first.
+- ``chunks``, int64 [chunks, 3]: number of its tensor, number within its tensor, number of elements; those to sum stand
+  first.
 
 ``sums``, float32 [summed chunks, 2], holds |p|^2 and |d|^2 of each chunk, which every program of a tensor adds up in
 the same order: nothing depends on which program ran first.
@@ -16,15 +17,16 @@ import triton.language as tl
 
 CHUNK = 32768
 BLOCK = 2048  # elements that a program works on at a time
-WARPS = 4
+OPTIONS = {"num_warps": 4, "enable_fp_fusion": True}
 
 
 @triton.jit
 def _pointer(address, start, TYPE: tl.constexpr, ALIGNED: tl.constexpr):
-    """Points to an element of an array of which the address may be known to be a multiple of 16 bytes."""
+    """Points to an element; if the address is known to be a multiple of 16 bytes, as much is read at a time."""
+    pointer = address.to(tl.pointer_type(TYPE))
     if ALIGNED:
-        address = tl.multiple_of(address, 16)
-    return address.to(tl.pointer_type(TYPE)) + tl.multiple_of(start, 16)
+        pointer = tl.multiple_of(pointer, 16)
+    return pointer + start
 
 
 @triton.jit
@@ -53,11 +55,11 @@ def _add_squares(p_sum, d_sum, parameters, gradients, index, length, decay, inve
 @triton.jit
 def sum_squares(
     tensors, gradients, chunks, sums, weight_decay, grad_scale,
-    GRADIENT: tl.constexpr, ALIGNED: tl.constexpr, BLOCK: tl.constexpr,
+    GRADIENT: tl.constexpr, ALIGNED: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Writes |p|^2 and |d|^2 of each chunk to ``sums``; one program a summed chunk."""
     chunk = tl.program_id(0)
-    tensor, start = tl.load(chunks + 3 * chunk), tl.load(chunks + 3 * chunk + 1)
+    tensor, start = tl.load(chunks + 3 * chunk), tl.load(chunks + 3 * chunk + 1) * CHUNK
     length = tl.load(chunks + 3 * chunk + 2).to(tl.int32)
     p = _pointer(tl.load(tensors + 4 * tensor), start, tl.float32, ALIGNED)
     g = _pointer(tl.load(gradients + tensor), start, GRADIENT, ALIGNED)
@@ -104,11 +106,11 @@ def _update(parameters, gradients, buffers, index, length, decay, inverse, ratio
 @triton.jit
 def update(
     tensors, gradients, chunks, sums, lr, lr_on_device, weight_decay, momentum, trust, grad_scale, found_inf,
-    GRADIENT: tl.constexpr, ALIGNED: tl.constexpr, BLOCK: tl.constexpr,
+    GRADIENT: tl.constexpr, ALIGNED: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Updates p and m of each chunk; one program a chunk. ``lr_on_device``, unless None, is taken instead of ``lr``."""
     chunk = tl.program_id(0)
-    tensor, start = tl.load(chunks + 3 * chunk), tl.load(chunks + 3 * chunk + 1)
+    tensor, start = tl.load(chunks + 3 * chunk), tl.load(chunks + 3 * chunk + 1) * CHUNK
     length = tl.load(chunks + 3 * chunk + 2).to(tl.int32)
     if found_inf is not None:
         length = tl.where(tl.load(found_inf) != 0, 0, length)  # nothing is read, nothing written
