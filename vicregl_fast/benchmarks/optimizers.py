@@ -38,9 +38,7 @@ def bench_optimizer(device: torch.device, model: ModelConfig, repeats: int) -> I
     for parameter in parameters:
         parameter.grad = torch.randn_like(parameter)
     size = sum(parameter.numel() for parameter in parameters)
-    source, target = (torch.zeros(size, device=device) for _ in range(2))
-    least = LEAST_PASSES / 2 * median(time_calls(lambda: target.copy_(source), device, repeats))
-    del source, target
+    least = LEAST_PASSES / 2 * _copying(size, device, repeats)
 
     def measure(backend: LarsBackend) -> Measurement:
         optimizer = LARS(parameters, RATE, DECAY, MOMENTUM, backend)
@@ -55,3 +53,9 @@ def bench_optimizer(device: torch.device, model: ModelConfig, repeats: int) -> I
         ours = measure(backend)
         yield from (ours, Measurement.ratio(f"{prefix}.speedup", loop.value, ours.value))
         yield Measurement.ratio(f"{prefix}.bandwidth_share", least, ours.value)
+
+
+def _copying(size: int, device: torch.device, repeats: int) -> float:
+    """Seconds to copy so many float32 numbers within the device."""
+    source, target = (torch.zeros(size, device=device) for _ in range(2))
+    return median(time_calls(lambda: target.copy_(source), device, repeats))
