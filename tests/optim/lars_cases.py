@@ -99,9 +99,7 @@ def memory_formats(backend: LarsBackend, device: torch.device) -> None:
     tensors = [last.to(memory_format=torch.channels_last), point.to(memory_format=torch.channels_last)]
     beside = Beside(backend, [*tensors, turned.permute(2, 0, 1), gaps])
     for step in range(3):
-        gradients = [
-            gradient.view(p.shape) for gradient, p in zip(draw(shapes, device, step), beside.parameters, strict=True)
-        ]
+        gradients = draw([parameter.shape for parameter in beside.parameters], device, 1 + step)
         if step == 1:
             gradients[0] = gradients[0].to(memory_format=torch.channels_last)
         beside.step(gradients)

@@ -41,59 +41,51 @@ def test_no_step_waits_for_the_device(backend: LarsBackend, cuda: torch.device) 
     beside, kept = Beside(backend, draw(SHAPES, cuda, 0)), []
     for step in range(4):
         kept.append(draw(SHAPES, cuda, 1 + step))
-        for parameter, gradient in zip(beside.parameters, kept[-1], strict=True):
-            parameter.grad = gradient
         if step % 2:
             scalars = {"grad_scale": torch.full((), 4.0, device=cuda), "found_inf": torch.zeros((), device=cuda)}
             vars(beside.optimizer).update(scalars)
         torch.cuda.set_sync_debug_mode("error")
         try:
-            beside.optimizer.step()
+            eager_step(beside, kept[-1])
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize("name", ["foreach", "triton"])
 def test_a_captured_step_follows_rate_scale_and_flag(name: LarsBackend, cuda: torch.device) -> None:
-    """Gradients lie in the graph's memory, as after a captured backward pass; eager steps in between go on."""
+    """The gradients lie in the graph's memory, as after a captured backward pass; an eager step comes in between."""
     rate, scale, found = (torch.full((), value, device=cuda) for value in (0.1, 1.0, 0.0))
-    beside = Beside(name, draw(SHAPES, cuda, 0), lr=rate)
-    beside.step(draw(SHAPES, cuda, 1))
-    inputs = draw(SHAPES, cuda, 2)
-    vars(beside.optimizer).update(grad_scale=scale, found_inf=found)
-    graph = torch.cuda.CUDAGraph()
-    torch.cuda.synchronize()
+    ours, eager = (Beside(name, draw(SHAPES, cuda, 0), lr=rate) for _ in range(2))
+    for one in (ours, eager):
+        vars(one.optimizer).update(grad_scale=scale, found_inf=found)
+        one.step(draw(SHAPES, cuda, 1))
+    inputs, graph = draw(SHAPES, cuda, 2), torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        for parameter, values in zip(beside.parameters, inputs, strict=True):
+        for parameter, values in zip(ours.parameters, inputs, strict=True):
             parameter.grad = values * scale
-        beside.optimizer.step()
-    captured = [parameter.grad for parameter in beside.parameters]
-
-    def replay(new_rate: float, seed: int) -> None:
-        rate.fill_(new_rate)
-        for values, drawn in zip(inputs, draw(SHAPES, cuda, seed), strict=True):
-            values.copy_(drawn)
-        graph.replay()
-
-    other = Beside(name, [parameter.detach().clone() for parameter in beside.parameters], lr=rate)
-    other.optimizer.load_state_dict(beside.optimizer.state_dict())
-    other.optimizer.param_groups[0]["lr"] = rate
-    for step in range(3):
+        ours.optimizer.step()
+    for step in range(4):
+        rate.fill_(0.1 * (1 + step))
         scale.fill_(2.0**step)
-        replay(0.1 * (1 + step), 10 + step)
-        for one in (beside, other) if step == 1 else (other,):  # an eager step between two replays
-            for parameter, gradient in zip(one.parameters, draw(SHAPES, cuda, 10 + step), strict=True):
-                parameter.grad = gradient * scale
-        vars(other.optimizer).update(grad_scale=scale, found_inf=found)
-        other.optimizer.step()
+        gradients = draw(SHAPES, cuda, 10 + step)
+        torch._foreach_copy_(inputs, gradients)
         if step == 1:
-            beside.optimizer.step()
-            other.optimizer.step()
+            eager_step(ours, [gradient * scale for gradient in gradients])
+        else:
+            graph.replay()
+        eager_step(eager, [gradient * scale for gradient in gradients])
+    for a, b in zip(ours.parameters, eager.parameters, strict=True):
+        assert torch.equal(a, b)
     found.fill_(1.0)
-    replay(0.1, 20)
-    for a, b in zip(beside.parameters, other.parameters, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
-    assert len(captured) == len(SHAPES)
+    graph.replay()
+    for a, b in zip(ours.parameters, eager.parameters, strict=True):
+        assert torch.equal(a, b)
+
+
+def eager_step(one: Beside, gradients: list[torch.Tensor]) -> None:
+    for parameter, gradient in zip(one.parameters, gradients, strict=True):
+        parameter.grad = gradient
+    one.optimizer.step()
 
 
 @pytest.mark.parametrize("name", ["foreach", "triton"])

@@ -66,7 +66,7 @@ class Table:
             staging.copy_(torch.tensor(addresses))
             self._gradients = staging.to(self.chunks.device, non_blocking=True)
             self._addresses, self._staging = addresses, None
-            if staging.is_pinned() and torch.cuda.is_current_stream_capturing():
+            if self.tensors.is_cuda and torch.cuda.is_current_stream_capturing():
                 self._captured.append(staging)  # each replay of the graph copies from it
                 self._addresses = None  # of what a replay does, nothing is known here
             else:
