@@ -13,7 +13,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("dataprep", "vicregl_fast")
-HEAVY = ("torch", "torchvision", "timm", "numba", "numpy", "matplotlib", "ffcv", "nvidia", "cv2", "PIL", "tensorboard")
+HEAVY = (
+    "torch", "torchvision", "timm", "triton", "numba", "numpy", "matplotlib", "ffcv", "nvidia", "cv2", "PIL",
+    "tensorboard",
+)  # fmt: skip
 
 
 def name_of(path: Path) -> str:

@@ -49,6 +49,7 @@ def test_adamw_decays_only_what_has_two_dimensions() -> None:
         ({"weight_decay": -1.0}, "optim.weight_decay is -1.0: set it to 0 or"),
         ({"warmup_epochs": float("nan")}, "optim.warmup_epochs is nan"),
         ({"end_factor": 2.0}, "optim.end_factor is 2.0: set it between 0 and 1"),
+        ({"lars": "fastest"}, "optim.lars is 'fastest': set it to auto, loop, foreach, triton or apex"),
         ({"momentum": 1.0}, "optim.momentum is 1.0: set it to at least 0 and below 1"),
     ],
 )

@@ -2,9 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from dataprep.errors import UserError
+
+LarsBackend = Literal["loop", "foreach", "triton", "apex"]
+"""What does the work of a LARS step."""
+
+LarsChoice = Literal["auto", LarsBackend]
+"""A backend, or the fastest that works here and equals the formula."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +24,9 @@ class OptimConfig:
         warmup_epochs: epochs of linear warm-up; use fewer in short runs.
         weight_decay: of tensors of two or more dimensions; the others have none.
         momentum: of LARS; AdamW keeps torch's default betas.
+        lars: what takes LARS steps, all with the same result up to rounding: loop (the formula, tensor by tensor),
+            foreach (torch's multi-tensor kernels), triton (two kernels, on a GPU), apex (NVIDIA Apex's kernels), or
+            auto, the fastest that works here and equals the formula.
 
     Raises:
         UserError: an option is outside its range.
@@ -29,10 +38,13 @@ class OptimConfig:
     warmup_epochs: float = 10.0
     weight_decay: float = 1e-6
     momentum: float = 0.9
+    lars: LarsChoice = "auto"
 
     def __post_init__(self) -> None:
         if self.name not in ("lars", "adamw"):
             raise UserError(f"optim.name is {self.name!r}: set it to lars or adamw")
+        if self.lars not in get_args(LarsChoice):
+            raise UserError(f"optim.lars is {self.lars!r}: set it to auto, loop, foreach, triton or apex")
         if not (math.isfinite(self.base_lr) and self.base_lr > 0):
             raise UserError(f"optim.base_lr is {self.base_lr}: set it to a finite number above 0")
         for name in ("warmup_epochs", "weight_decay"):

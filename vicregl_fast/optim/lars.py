@@ -7,54 +7,53 @@ from typing import Any
 import torch
 from torch import Tensor
 
-TRUST = 0.001  # eta: at learning rate 1 and without momentum, an update has this share of the norm of its tensor
+from vicregl_fast.optim.config import LarsBackend
+from vicregl_fast.optim.lars_backends.choice import open_backend
+from vicregl_fast.optim.lars_backends.loop import lars_step_reference, step_by_loop
+from vicregl_fast.optim.lars_backends.tensors import Coefficients, StepTensors
 
-
-def lars_step_reference(
-    parameter: Tensor, gradient: Tensor, buffer: Tensor, lr: float, weight_decay: float, momentum: float
-) -> tuple[Tensor, Tensor]:
-    """One step for one tensor, written as the formula: the readable reference of ``LARS``.
-
-    d = g + wd p;  q = eta |p| / |d|, or 1 if either norm is 0;  m <- momentum m + q d;  p <- p - lr m.
-    Tensors of one dimension (biases, norms) have no decay, and q = 1.
-
-    Args:
-        parameter, gradient, buffer: p, g and m, of one shape and dtype; they stay as they are.
-        lr: learning rate.
-        weight_decay: wd.
-        momentum: factor of the buffer.
-
-    Returns:
-        The new parameter and the new momentum buffer.
-    """
-    update = gradient
-    if parameter.ndim > 1:
-        update = gradient + weight_decay * parameter
-        parameter_norm, update_norm = parameter.norm(), update.norm()
-        if parameter_norm > 0 and update_norm > 0:
-            update = TRUST * parameter_norm / update_norm * update
-    buffer = momentum * buffer + update
-    return parameter - lr * buffer, buffer
+__all__ = ["LARS", "lars_step_reference"]
 
 
 class LARS(torch.optim.Optimizer):
-    """LARS, applied to many tensors at once by torch's foreach functions, without waiting for the device.
+    """LARS, without waiting for the device. The state is the same whatever the backend, and is ``momentum_buffer``.
+
+    A ``torch.amp.GradScaler`` gives its ``grad_scale`` and ``found_inf`` to the step instead of dividing the gradients
+    and asking the device whether to skip: the step divides by the first, and where the second is not 0, parameters
+    and buffers stay bit for bit as they are. Gradients stay as they are. Whoever sets these attributes gets the same.
 
     Args:
         params: parameters, or groups of them.
-        lr: learning rate of the groups that give none of their own; the schedule changes it.
+        lr: learning rate of the groups that give none of their own; the schedule changes it. As a tensor on the device
+            it can be changed between replays of a CUDA graph, which may be captured after a first step.
         weight_decay: for tensors of two or more dimensions only.
         momentum: factor of the momentum buffer.
+        backend: what does the work.
+
+    Raises:
+        ImportError: the backend's library is not installed.
     """
+
+    _step_supports_amp_scaling = True
 
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
-        lr: float,
+        lr: float | Tensor,
         weight_decay: float = 1e-6,
         momentum: float = 0.9,
+        backend: LarsBackend = "foreach",
     ) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+        self.backend: LarsBackend = backend
+        self._take_step = open_backend(backend)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"backend": self.backend}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._take_step = open_backend(self.backend)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
@@ -63,43 +62,52 @@ class LARS(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        scaling = getattr(self, "grad_scale", None), getattr(self, "found_inf", None)
         for group in self.param_groups:
-            for parameters in _alike(group["params"]):
-                self._step_alike(parameters, group["lr"], group["weight_decay"], group["momentum"])
+            for (device, _, dense), tensors in self._alike(group["params"]).items():
+                lr, grad_scale, found_inf = (_on(device, value) for value in (group["lr"], *scaling))
+                numbers = Coefficients(lr, group["weight_decay"], group["momentum"], grad_scale, found_inf)
+                (self._take_step if dense else step_by_loop)(tensors, numbers)
         return loss
 
-    def _step_alike(self, parameters: list[Tensor], lr: float, weight_decay: float, momentum: float) -> None:
-        """One step for tensors that have gradients and are of one group of ``_alike``."""
-        updates = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        if parameters[0].ndim > 1:
-            updates = _scaled_updates(parameters, updates, weight_decay)
-        buffers = [self._buffer(parameter) for parameter in parameters]
-        torch._foreach_mul_(buffers, momentum)
-        torch._foreach_add_(buffers, updates, alpha=1)
-        torch._foreach_add_(parameters, buffers, alpha=-lr)
+    def _alike(self, parameters: Iterable[Tensor]) -> dict[tuple[torch.device, torch.dtype, bool], StepTensors]:
+        """The tensors of a step by device, dtype, and whether parameters are dense."""
+        alike: dict[tuple[torch.device, torch.dtype, bool], StepTensors] = defaultdict(lambda: StepTensors([], [], []))
+        for parameter in sorted(parameters, key=lambda each: each.ndim <= 1):
+            if parameter.grad is None:
+                continue
+            buffer = self._buffer(parameter)
+            if parameter.numel() == 0:
+                continue
+            dense = buffer.stride() == parameter.stride()
+            tensors = alike[parameter.device, parameter.dtype, dense]
+            tensors.parameters.append(parameter)
+            tensors.gradients.append(_in_layout_of(parameter, parameter.grad) if dense else parameter.grad)
+            tensors.buffers.append(buffer)
+        return alike
 
     def _buffer(self, parameter: Tensor) -> Tensor:
+        """The momentum buffer, with the strides of the parameter if that is dense: ``empty_like`` then takes them."""
         state = self.state[parameter]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(parameter)
+        elif state["momentum_buffer"].stride() != parameter.stride():  # saved with another memory format
+            state["momentum_buffer"] = torch.empty_like(parameter).copy_(state["momentum_buffer"])
         return state["momentum_buffer"]
 
 
-def _alike(parameters: Iterable[Tensor]) -> Iterable[list[Tensor]]:
-    """Groups the parameters that have gradients by device, dtype, and whether they have more than one dimension."""
-    alike: dict[tuple[torch.device, torch.dtype, bool], list[Tensor]] = defaultdict(list)
-    for parameter in parameters:
-        if parameter.grad is not None:
-            alike[parameter.device, parameter.dtype, parameter.ndim > 1].append(parameter)
-    return alike.values()
+def _in_layout_of(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient with the strides of its dense parameter; copied if its elements have another order in memory."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    places = zip(parameter.shape, parameter.stride(), gradient.stride(), strict=True)
+    if all(size == 1 or ours == its for size, ours, its in places):
+        return gradient.as_strided(parameter.shape, parameter.stride())
+    return torch.empty_like(parameter, dtype=gradient.dtype).copy_(gradient)
 
 
-def _scaled_updates(parameters: list[Tensor], gradients: list[Tensor], weight_decay: float) -> list[Tensor]:
-    """q d of the formula for every tensor, as new tensors: the gradients stay as they are."""
-    updates = list(torch._foreach_add(gradients, parameters, alpha=weight_decay))
-    parameter_norms = torch.stack(torch._foreach_norm(parameters))
-    update_norms = torch.stack(torch._foreach_norm(updates))
-    both = (parameter_norms > 0) & (update_norms > 0)
-    scales = torch.where(both, TRUST * parameter_norms / update_norms, 1.0)
-    torch._foreach_mul_(updates, list(scales.unbind()))
-    return updates
+def _on(device: torch.device, value: Any) -> Any:
+    """A tensor of one element as a float32 scalar on the device, without waiting for it; others stay as they are."""
+    if not isinstance(value, Tensor):
+        return value
+    return value.reshape(()).to(device, torch.float32, non_blocking=True)

@@ -12,10 +12,10 @@ from vicregl_fast.config import RunConfig, dump_config, load_config
 from vicregl_fast.runs.checkpoints import Checkpoints
 from vicregl_fast.runs.lock import check_lock, locked
 
-# The settings that a resumed run may change. train.device and train.compile change results by rounding, and another
-# device also by what drop path draws, and by the number format if precision is auto. data.on_error, train.patience and
-# train.checkpoint_every matter only if images do not decode or steps are non-finite. The same images may lie elsewhere
-# (data.path, data.list): a run does not resume with others. The others do not affect training.
+# The settings that a resumed run may change. optim.lars, train.device and train.compile change results by rounding, and
+# another device also by what drop path draws, and by the number format if precision is auto. data.on_error,
+# train.patience and train.checkpoint_every matter only if images do not decode or steps are non-finite. The same images
+# may lie elsewhere (data.path, data.list): a run does not resume with others. The others do not affect training.
 FREE = {
     "run_dir",
     "data.path",
@@ -25,6 +25,7 @@ FREE = {
     "data.val_path",
     "data.val_list",
     "data.val_labels",
+    "optim.lars",
     "train.device",
     "train.compile",
     "train.log_every",
