@@ -3,6 +3,7 @@
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
@@ -27,6 +28,8 @@ class TrainingConfig:
             and fp32 on a CPU.
         channels_last: keep the network's weights in the memory format channels_last, as the views always are.
         compile: pass the network through torch.compile.
+        sync_batchnorm: with several processes, let BatchNorm take its statistics over all of them.
+        allreduce: number format in which processes add up gradients: fp32, or bf16, which halves what they send.
         deterministic: use only kernels whose results are repeatable, at some cost of speed.
         log_every: steps between rows in metrics.jsonl; the last step of an epoch is always logged.
         checkpoint_every: steps between checkpoints; there is also one at the end of every epoch.
@@ -41,6 +44,8 @@ class TrainingConfig:
     precision: PrecisionChoice = "auto"
     channels_last: bool = True
     compile: bool = False
+    sync_batchnorm: bool = True
+    allreduce: Literal["fp32", "bf16"] = "fp32"
     deterministic: bool = False
     log_every: int = 10
     checkpoint_every: int = 1000

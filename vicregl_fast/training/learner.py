@@ -1,20 +1,24 @@
 """The network, loss and optimiser of a run, and their state in a checkpoint."""
 
+import warnings
 from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
 from torch.nn.parallel import DistributedDataParallel
 
 from dataprep.errors import UserError
 from dataprep.notes import note
 from vicregl_fast.augment.recipe import ViewRecipe, view_recipes
-from vicregl_fast.config import RunConfig
+from vicregl_fast.config import RunConfig, TrainingConfig
 from vicregl_fast.losses.vicregl import VICRegLLoss
 from vicregl_fast.models.backbone import feature_grid
 from vicregl_fast.models.network import VICRegLNetwork
+from vicregl_fast.models.sync_batchnorm import synchronise_batchnorm
+from vicregl_fast.models.unreached import freeze_unreached
 from vicregl_fast.optim.build import build_optimizer
 from vicregl_fast.training.precision import choose_precision
 from vicregl_fast.training.processes import Processes
@@ -88,10 +92,15 @@ def build_learner(config: RunConfig, classes: int, processes: Processes) -> Lear
     recipes = view_recipes(config.views)
     grids = {recipe.size: _checked_grid(network, recipe.size, alpha < 1) for recipe in recipes}
     criterion = VICRegLLoss(config.loss, len(recipes))
+    optimizer = build_optimizer(config.optim, network)
+    # After the optimiser is built, which numbers its state by the parameters that it was given.
+    unreached = freeze_unreached(network, recipes[0].size)
+    if unreached:
+        note(f"{config.model.backbone}: no output depends on {', '.join(unreached[:3])} ...; they stay as drawn")
     step = TrainingStep(
-        _wrap(network, config.train.compile, processes),
+        _wrap(network, config.train, processes),
         criterion,
-        build_optimizer(config.optim, network),
+        optimizer,
         choose_precision(config.train.precision, device),
         config.train.clip_norm,
         network.classifier,
@@ -129,9 +138,22 @@ def _checked_grid(network: VICRegLNetwork, size: int, matched: bool) -> int:
     return grid
 
 
-def _wrap(network: nn.Module, compiled: bool, processes: Processes) -> nn.Module:
-    wrapped: nn.Module = torch.compile(network) if compiled else network  # type: ignore[assignment]
-    if processes.world > 1:
-        ids = [processes.device.index] if processes.device.type == "cuda" else None
-        wrapped = DistributedDataParallel(wrapped, device_ids=ids)
-    return wrapped
+def _wrap(network: nn.Module, config: TrainingConfig, processes: Processes) -> nn.Module:
+    synchronised = config.sync_batchnorm and processes.world > 1
+    if synchronised:
+        network = synchronise_batchnorm(network, processes.device)
+    wrapped: nn.Module = torch.compile(network) if config.compile else network  # type: ignore[assignment]
+    if processes.world == 1:
+        return wrapped
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # the newest torch calls broadcast_buffers by another name
+        parallel = DistributedDataParallel(
+            wrapped,
+            device_ids=[processes.device.index] if processes.device.type == "cuda" else None,
+            broadcast_buffers=not synchronised,  # the only buffers that ranks change are BatchNorm's statistics
+            gradient_as_bucket_view=True,
+            static_graph=not config.compile,
+        )
+    if config.allreduce == "bf16":
+        parallel.register_comm_hook(None, bf16_compress_hook)
+    return parallel
