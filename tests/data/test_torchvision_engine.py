@@ -13,6 +13,7 @@ import torch
 
 from dataprep.errors import UserError
 from dataprep.sources import list_images
+from tests.data.children import has_ended
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.ffcv_engine.beton import open_beton
@@ -20,7 +21,6 @@ from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
 from vicregl_fast.data.image_folder import ImageFolder
 from vicregl_fast.data.order import GlobalBatches
 from vicregl_fast.data.torchvision_engine.feed import TorchvisionFeed
-from vicregl_fast.data.torchvision_engine.worker import has_ended
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.plan import plan_directions
