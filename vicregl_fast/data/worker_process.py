@@ -3,7 +3,9 @@
 import gc
 import io
 import os
+import select
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -146,7 +148,7 @@ def _how_it_ended(child: int) -> str:
 def _be_worker(
     function: Function, number: int, tasks: io.BufferedReader, results: io.FileIO, foreign: Sequence[int]
 ) -> None:
-    """Works until the program closes the pipe of tasks, or ends. Does not return."""
+    """Works until the program ends or closes the pipe of tasks. Does not return."""
     code = 1
     try:
         gc.freeze()  # what the program left to be collected is the program's, as are the processes that it may end
@@ -156,6 +158,7 @@ def _be_worker(
         for descriptor in foreign:  # otherwise the other workers would not see that the program ends
             with suppress(OSError):
                 os.close(descriptor)
+        threading.Thread(target=_end_with_program, args=[tasks], daemon=True).start()
         torch.set_num_threads(1)
         while True:
             send(results, _outcome(function, number, receive(tasks)))
@@ -163,6 +166,14 @@ def _be_worker(
         code = 0
     finally:
         os._exit(code)
+
+
+def _end_with_program(tasks: io.BufferedReader) -> None:
+    """Ends the process as soon as the program has ended, even in the middle of a batch."""
+    hang_up = select.poll()
+    hang_up.register(tasks, 0)
+    hang_up.poll()
+    os._exit(0)
 
 
 def _outcome(function: Function, number: int, task: Any) -> Parts:
