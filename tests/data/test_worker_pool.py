@@ -90,7 +90,7 @@ def test_results_that_are_held_hold_no_files() -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_error_comes_after_the_results_before_it(workers: int) -> None:
     pool, seen = pool_of(fails_at_five, workers), []
-    with pytest.raises(UserError, match="^image five is broken$"), closing(pool):
+    with pytest.raises(UserError, match=r"^image five is broken$"), closing(pool):
         for value in pool.map(range(9)):
             seen.append(value)
     assert seen == list(range(5))
@@ -179,7 +179,8 @@ def test_closing_ends_processes_at_work() -> None:
 
 
 PROGRAM = """
-import os, signal, sys, threading, time
+import contextlib, os, signal, sys, threading, time
+from dataprep.errors import UserError
 from tests.data.test_worker_pool import endless, own_id, pool_of
 pools = [pool_of(endless), pool_of(own_id), pool_of(endless)]
 for pool in pools:
@@ -187,7 +188,10 @@ for pool in pools:
 pools[0].close()
 pools[0].start()  # its processes are now younger than the others'
 assert len(list(pools[1].map(range(9)))) == 9
-threading.Thread(target=lambda: list(pools[0].map(range(2))), daemon=True).start()
+def wait_for_ever():
+    with contextlib.suppress(UserError):
+        list(pools[0].map(range(2)))
+threading.Thread(target=wait_for_ever, daemon=True).start()
 time.sleep(0.3)
 print(*[worker.process for pool in pools for worker in pool._workers], flush=True)
 {end}
@@ -199,7 +203,7 @@ def test_processes_end_with_their_program_even_at_work(end: str) -> None:
     """None of them may hold the pipes of the others open."""
     done = subprocess.run([sys.executable, "-c", PROGRAM.format(end=end)], capture_output=True, text=True, timeout=110)
     processes = [int(word) for word in done.stdout.split()]
-    assert len(processes) == 6 and "Error" not in done.stderr
+    assert len(processes) == 6 and done.stderr == ""
     deadline = time.monotonic() + 5
     while (left := _running(processes)) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -214,9 +218,7 @@ def _running(processes: Iterable[int]) -> list[int]:
 
 def test_too_few_open_files_are_said_before_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (30, 30))
-    with pytest.raises(
-        UserError, match=r"300 loading processes need 600 open files.*ulimit -n, or lower --data.workers"
-    ):
+    with pytest.raises(UserError, match=r"300 loading processes need 600 open files.* or lower --data\.workers"):
         pool_of(own_id, 300).start()
 
 
@@ -226,9 +228,7 @@ def test_a_system_without_room_for_processes_is_one_sentence(monkeypatch: pytest
 
     with monkeypatch.context() as patch, closing(pool_of(own_id)) as pool:
         patch.setattr(os, "fork", no_room)
-        with pytest.raises(
-            UserError, match=r"2 loading processes cannot be started \(Resource temporarily unavailable\)"
-        ):
+        with pytest.raises(UserError, match=r"2 loading processes cannot be started \(Resource temp"):
             pool.start()
 
 

@@ -96,6 +96,9 @@ class WorkerPool(Generic[Task, Result]):
     def close(self) -> None:
         """Ends the processes; the next ``map`` starts new ones."""
         _end(self._workers, os.getpid())
+        for worker in self._workers:
+            worker.close()
+        self._workers.clear()
 
     def _here(self, task: Task) -> Result:
         try:
@@ -130,5 +133,4 @@ def _end(workers: list[WorkerProcess], owner: int) -> None:
     for worker in workers:
         worker.kill()
     for worker in workers:
-        worker.bury()
-    workers.clear()
+        worker.wait()

@@ -108,10 +108,13 @@ class WorkerProcess:
         with suppress(ProcessLookupError):
             os.kill(self.process, signal.SIGKILL)
 
-    def bury(self) -> None:
-        """Collects the exit status of the process, which has been killed, and closes the pipes."""
+    def wait(self) -> None:
+        """Waits until the process, which has been killed, has ended, and collects its exit status."""
         with suppress(ChildProcessError):
             os.waitpid(self.process, 0)
+
+    def close(self) -> None:
+        """Closes the pipes, at which no thread may still wait."""
         self._tasks.close()
         self.results.close()
 
