@@ -73,6 +73,7 @@ def test_a_saved_configuration_reads_back_the_same(tmp_path: Path) -> None:
         (["--model.drop_path", "1.5"], "model.drop_path is 1.5"),
         (["--train.clip_norm", "-1"], "train.clip_norm is -1.0"),
         (["--loss.alpha", "much"], "loss.alpha"),
+        (["--data.workers", "-1"], "data.workers is -1; give 0 or more, or null for one a core"),
         (["--epochs", "0"], "epochs must be at least 1"),
         (["--batch_size", "0"], "batch_size is 0"),
         (["--config", "none.yaml"], "none.yaml"),

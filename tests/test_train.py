@@ -25,13 +25,30 @@ def train(store: Path, run: Path, *more: str) -> subprocess.CompletedProcess:
 def stop_midway(store: Path, run: Path, stop: int, *more: str) -> int:
     """Starts a run and sends it the signal once it has logged five rows: its exit code."""
     process = subprocess.Popen(command(store, run, *more), stderr=subprocess.DEVNULL)
+    wait_for_rows(run)
+    process.send_signal(stop)
+    return process.wait(60)
+
+
+def wait_for_rows(run: Path) -> None:
+    """Until it has logged five."""
     until = time.monotonic() + 120
     while time.monotonic() < until:
         if (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").read_text().count("\n") >= 5:
             break
         time.sleep(0.02)
-    process.send_signal(stop)
-    return process.wait(60)
+
+
+def test_a_stop_signal_to_every_process_of_a_job_saves(image_folder: Path, tmp_path: Path) -> None:
+    """As scancel and a preemption send it: to the loading processes, too."""
+    run, log = tmp_path / "run", tmp_path / "log"
+    more = ["--data.engine", "torchvision", "--data.workers", "2", "--epochs", "1000", "--optim.warmup_epochs", "1"]
+    with log.open("w") as output:
+        process = subprocess.Popen(command(image_folder, run, *more), stderr=output, process_group=0)
+        wait_for_rows(run)
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(60) == 75, log.read_text()
+    assert newest(run)["step"] == len(losses(run)) >= 5 and "error" not in log.read_text()
 
 
 def losses(run: Path) -> dict[int, float]:

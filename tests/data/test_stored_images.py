@@ -1,5 +1,6 @@
 """Single images of a store are those of their folder, and one that does not decode is named."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
 from tests.data.shards import write_small_shards
+from vicregl_fast.data import stored_images
 from vicregl_fast.data.image_folder import ImageFolder
 from vicregl_fast.data.open_images import open_images
 from vicregl_fast.data.stored_images import StoredImages, open_jpegs, open_stored
@@ -36,6 +38,16 @@ def test_they_are_the_folder_s(store: Path, image_folder: Path) -> None:
         image = stored.open(index)
         assert np.array_equal(image, folder.open(index)) and image.mode == "RGB"
         assert (image.height, image.width) == (stored.heights[index], stored.widths[index])
+
+
+def test_few_open_files_are_enough(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = open_stored(store)
+    monkeypatch.setattr(stored_images, "open_file_limit", lambda wanted: wanted - 1)
+    opened = len(os.listdir("/proc/self/fd"))
+    stored = open_stored(store)
+    assert len(os.listdir("/proc/self/fd")) == opened
+    assert all(np.array_equal(stored.stored(index), before.stored(index)) for index in range(48))
+    assert np.array_equal(stored.open(23), before.open(23))
 
 
 def test_one_that_does_not_decode_is_named(store: Path) -> None:

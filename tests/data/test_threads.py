@@ -29,5 +29,5 @@ def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: set(range(16)))
     monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 16)
     assert [decoding_threads(None, world) for world in (1, 2, 3, 8, 32)] == [16, 8, 5, 2, 1]
-    assert decoding_threads(12, world=8) == 12 and capsys.readouterr().err == ""
+    assert decoding_threads(0, world=1) == 0 and decoding_threads(12, world=8) == 12 and capsys.readouterr().err == ""
     assert decoding_threads(17, world=1) == 16 and "taking 16" in capsys.readouterr().err

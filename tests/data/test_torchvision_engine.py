@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 
 from dataprep.errors import UserError
 from dataprep.sources import list_images
+from tests.data.children import has_ended
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.ffcv_engine.beton import open_beton
@@ -20,7 +22,6 @@ from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
 from vicregl_fast.data.image_folder import ImageFolder
 from vicregl_fast.data.order import GlobalBatches
 from vicregl_fast.data.torchvision_engine.feed import TorchvisionFeed
-from vicregl_fast.data.torchvision_engine.worker import has_ended
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.plan import plan_directions
@@ -101,13 +102,22 @@ def test_loading_draws_nothing_from_torch_s_generator(image_folder: Path) -> Non
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_an_image_that_does_not_decode_is_named(image_folder: Path, tmp_path: Path) -> None:
+def test_without_processes_the_views_are_the_same(image_folder: Path) -> None:
+    alone, feed, order = feed_of(image_folder, workers=0), feed_of(image_folder), GlobalBatches(48, 12, seed=5)
+    alone_views, views = by_sample(alone, order, 2), by_sample(feed, order, 2)
+    assert alone_views.keys() == views.keys() and alone.dataset.processes() == [os.getpid()]
+    for index, right in views.items():
+        assert all(torch.equal(view, other) for view, other in zip(alone_views[index], right, strict=True))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_image_that_does_not_decode_is_named(image_folder: Path, tmp_path: Path, workers: int) -> None:
     files = list_images(image_folder).files
     for file in files[:8]:
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_bytes((image_folder / file).read_bytes())
     (tmp_path / files[6]).write_bytes((image_folder / files[6]).read_bytes()[:900])
-    feed = feed_of(tmp_path)
+    feed = feed_of(tmp_path, workers)
     seen: list[ViewBatch] = []
     order = [np.array([0, 1]), np.array([2, 3]), np.array([5, 6]), np.array([4, 7])]
     with pytest.raises(UserError, match=rf"the image .*{files[6]} does not decode"), feed.loader(order, 0) as loader:
@@ -121,7 +131,7 @@ def test_a_dead_worker_is_an_error_that_says_where_it_was(image_folder: Path) ->
     feed = feed_of(image_folder, workers=1)
     order = GlobalBatches(48, 4, seed=0)
     with (
-        pytest.raises(UserError, match=r"died after it had begun to read image \d+ \(/"),
+        pytest.raises(UserError, match=r"died after it had begun to read image \d+ \(/.*was killed \(SIGKILL\)"),
         feed.loader(order.epoch(0), 0) as loader,
     ):
         for _ in loader:
@@ -144,6 +154,18 @@ def test_an_abandoned_loader_leaves_no_process(image_folder: Path) -> None:
             next(batches)
             assert not any(map(has_ended, feed.dataset.processes()))
         assert all(map(has_ended, feed.dataset.processes()))
+
+
+def test_a_loader_is_left_at_once_though_its_processes_hang(image_folder: Path) -> None:
+    """As at a file server that does not answer."""
+    feed = feed_of(image_folder)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), feed.loader(GlobalBatches(48, 4, seed=0).epoch(0), 0) as loader:
+        for _ in loader:
+            for process in feed.dataset.processes():
+                os.kill(process, signal.SIGSTOP)
+            threading.Timer(2, signal.raise_signal, [signal.SIGINT]).start()
+    assert time.monotonic() - start < 20 and all(map(has_ended, feed.dataset.processes()))
 
 
 def test_a_forgotten_feed_leaves_no_process(image_folder: Path) -> None:

@@ -38,12 +38,13 @@ TINY = (
 )
 
 
-def configured(path: Path, engine: str) -> RunConfig:
-    return parse_config([*TINY.split(), f"--data.path={path}", f"--data.val_path={path}", f"--data.engine={engine}"])
+def configured(path: Path, engine: str, *more: str) -> RunConfig:
+    data = [f"--data.path={path}", f"--data.val_path={path}", f"--data.engine={engine}"]
+    return parse_config([*TINY.split(), *data, *more])
 
 
-def fed(path: Path, engine: str, cache: Path) -> tuple[list[ViewBatch], list[ViewBatch]]:
-    config = configured(path, engine)
+def fed(path: Path, engine: str, cache: Path, *more: str) -> tuple[list[ViewBatch], list[ViewBatch]]:
+    config = configured(path, engine, *more)
     train, val = open_stores(config.data, cache, ALONE)
     assert len(train.store) == 48 and count_classes(train.store) == 3
     feed, val_feed = build_feeds(config, train, val, build_learner(config, 3, ALONE), ALONE)
@@ -94,6 +95,17 @@ def test_every_engine_feeds_the_same(
                     assert (view - right_view).abs().mean(dim=(1, 2, 3)).max() <= levels * LEVEL
             for direction, pairs in other.matches.items():
                 assert all(map(torch.equal, batch.matches[direction], pairs))
+
+
+@pytest.mark.parametrize("engine", ["ffcv", "dali", "torchvision"])
+def test_every_engine_works_without_workers(engine: str, beton: Path, image_folder: Path, tmp_path: Path) -> None:
+    if engine == "dali":
+        pytest.importorskip("nvidia.dali")
+    path = image_folder if engine == "torchvision" else beton
+    made, right = (fed(path, engine, tmp_path, f"--data.workers={workers}")[0] for workers in (0, 1))
+    for batch, other in zip(made, right, strict=True):
+        assert batch.indices.tolist() == other.indices.tolist()
+        assert all(map(torch.equal, batch.views, other.views))
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,20 @@ def test_ctrl_c_asks_first_and_stops_at_the_second_time() -> None:
     assert signal.getsignal(signal.SIGINT) == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
 def test_a_scheduler_may_ask_more_than_once(number: signal.Signals) -> None:
     with StopRequest() as stop:
         signal.raise_signal(number)
         signal.raise_signal(number)
         assert stop.received == number and exit_code(stop.received) == REQUEUE_EXIT_CODE == 75
+
+
+def test_a_terminal_that_closes_is_nothing_to_a_run_under_nohup() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert stop.received is None
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

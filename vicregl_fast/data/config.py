@@ -26,7 +26,7 @@ class DataConfig:
         val_list: the list that goes with val_path.
         val_labels: where the labels of val_path come from.
         workers: decoding threads of each training process (torchvision: worker processes); null shares out the
-            machine's cores among the training processes.
+            machine's cores among the training processes; with 0 the thread that loads beside the training decodes.
         order: random shuffles all images together; blocks shuffles a window of them at a time and reads each window
             from few places of the store, for stores larger than memory.
         window: with blocks, how many images are shuffled together; they should fit into memory.
@@ -46,7 +46,7 @@ class DataConfig:
     on_error: OnError = "fail"
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise UserError(f"data.workers is {self.workers}; give at least 1, or null for one a core")
+        if self.workers is not None and self.workers < 0:
+            raise UserError(f"data.workers is {self.workers}; give 0 or more, or null for one a core")
         if self.window < 1:
             raise UserError(f"data.window is {self.window}; give at least 1 image")

@@ -24,13 +24,19 @@ class FeedOptions:
 
     Attributes:
         batch_size: the most images in a batch of this process.
-        workers: decoding threads of this process; worker processes for the torchvision engine.
+        workers: decoding threads of this process; worker processes for the torchvision engine. With 0 the thread that
+            loads decodes.
         on_error: what to do at an image that does not decode: ``fail`` or ``skip`` it.
     """
 
     batch_size: int
     workers: int
     on_error: OnError = "fail"
+
+    @property
+    def threads(self) -> int:
+        """Decoding threads, at least 1."""
+        return max(1, self.workers)
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,7 @@ def _feed_ffcv(store: Store, maker: ViewMaker, options: FeedOptions) -> Feed:
     from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
 
     assert isinstance(store, Beton)
-    engine = FfcvEngine(store, options.batch_size, options.workers, pin=maker.device.type == "cuda")
+    engine = FfcvEngine(store, options.batch_size, options.threads, pin=maker.device.type == "cuda")
     return _engine_feed(engine, maker, options)
 
 
@@ -174,7 +180,7 @@ def _feed_dali(store: Store, maker: ViewMaker, options: FeedOptions) -> Feed:
 
     assert isinstance(store, StoredImages)
     device = choose_device("cpu") if maker.backend == "numba" else maker.device
-    return _engine_feed(DaliEngine(store, options.batch_size, options.workers, device), maker, options)
+    return _engine_feed(DaliEngine(store, options.batch_size, options.threads, device), maker, options)
 
 
 def _load_torchvision() -> None:

@@ -3,9 +3,11 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from queue import Empty, Full, Queue
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 import torch
@@ -20,30 +22,30 @@ Item = tuple[ViewBatch, torch.cuda.Event | None]
 _POLL_SECONDS = 0.2
 
 
-class ViewLoader:
-    """An iterator over the view batches of one epoch, to be used in a ``with`` block, which starts and ends its thread.
+class ThreadLoader:
+    """An iterator over view batches, to be used in a ``with`` block, which starts and ends the thread that makes them.
 
     An error in the thread is raised in the consumer, after the batches that were ready before it.
 
     Args:
-        engine: decodes.
-        maker: crops, distorts and matches.
-        batches: the sample indices of every step, int64 [b] each.
-        epoch: decides the random choices of the views.
+        made: makes the batches, each when it is asked for.
+        device: where they are.
         ahead: the most batches kept ready.
 
     Attributes:
         waited: seconds that the consumer has spent waiting for batches.
+        whole: whether the consumer has had all batches.
     """
 
-    def __init__(self, engine: Engine, maker: ViewMaker, batches: Iterable[np.ndarray], epoch: int, ahead: int = 2):
+    def __init__(self, made: Generator[ViewBatch, None, None], device: torch.device, ahead: int = 2):
         self.waited = 0.0
-        self._engine, self._maker, self._batches, self._epoch = engine, maker, batches, epoch
+        self.whole = False
+        self._made, self._device = made, device
         self._ready: Queue[Item | BaseException | None] = Queue(ahead)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._prepare, name="view-loader", daemon=True)
 
-    def __enter__(self) -> "ViewLoader":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -59,6 +61,7 @@ class ViewLoader:
             item = self._next()
             self.waited += time.perf_counter() - start
             if item is None:
+                self.whole = True
                 return
             if isinstance(item, BaseException):
                 raise item
@@ -78,27 +81,25 @@ class ViewLoader:
     def _prepare(self) -> None:
         copied: deque[torch.cuda.Event] = deque()
         try:
-            stream = side_stream(self._maker.device) if self._maker.device.type == "cuda" else None
-            for indices in self._batches:
-                if len(copied) == BATCHES_HELD:
-                    copied.popleft().synchronize()  # the engine will now overwrite the bytes of that batch
-                batch, done = self._make(indices, stream)
-                if done is not None:
-                    copied.append(done)
-                if not self._put((batch, done)):
-                    return
+            stream = side_stream(self._device) if self._device.type == "cuda" else None
+            with closing(self._made), torch.cuda.stream(stream):  # for decoding, too: an engine may work on the GPU
+                while True:
+                    if len(copied) == BATCHES_HELD:
+                        copied.popleft().synchronize()  # the engine will now overwrite the bytes of that batch
+                    batch = next(self._made, None)
+                    if batch is None:
+                        break
+                    done = None if stream is None else stream.record_event()
+                    if done is not None:
+                        copied.append(done)
+                    if not self._put((batch, done)):
+                        return
             self._put(None)
         except BaseException as error:
             self._put(error)
         finally:
             for event in copied:  # the next loader of this engine does not wait for them
                 event.synchronize()
-
-    def _make(self, indices: np.ndarray, stream: torch.cuda.Stream | None) -> Item:
-        if stream is None:
-            return self._maker.make(self._engine.decode(indices), self._epoch), None
-        with torch.cuda.stream(stream):  # holds for the decoding, too: an engine may work on the GPU
-            return self._maker.make(self._engine.decode(indices), self._epoch), stream.record_event()
 
     def _put(self, item: Item | BaseException | None) -> bool:
         while not self._stop.is_set():
@@ -108,6 +109,22 @@ class ViewLoader:
             except Full:
                 continue
         return False
+
+
+class ViewLoader(ThreadLoader):
+    """The view batches of one epoch, of images that an engine decodes.
+
+    Args:
+        engine: decodes.
+        maker: crops, distorts and matches.
+        batches: the sample indices of every step, int64 [b] each.
+        epoch: decides the random choices of the views.
+        ahead: the most batches kept ready.
+    """
+
+    def __init__(self, engine: Engine, maker: ViewMaker, batches: Iterable[np.ndarray], epoch: int, ahead: int = 2):
+        made = (maker.make(engine.decode(indices), epoch) for indices in batches)
+        super().__init__(made, maker.device, ahead)
 
 
 def _hand_over(batch: ViewBatch, done: torch.cuda.Event) -> None:

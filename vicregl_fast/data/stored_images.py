@@ -1,16 +1,19 @@
 """Access to the single images of a store, a ``.beton`` file or WebDataset shards, by where their bytes lie."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from dataprep.errors import UserError
 from dataprep.manifest import read_manifest
 from dataprep.stored_samples import list_samples
 from vicregl_fast.augment.decoded_batch import known_labels
+from vicregl_fast.data.open_files import open_file_limit
 from vicregl_fast.data.store import no_store
 
 
@@ -86,12 +89,23 @@ def open_stored(path: Path) -> StoredImages:
         table["width"].astype(np.int64),
         known_labels(labels),
         manifest.classes,
-        tuple(np.asarray(np.memmap(file, np.uint8, "r")) for file in samples.files),
+        _mapped(samples.files),
         table["shard"].astype(np.int64),
         table["offset"].astype(np.int64),
         table["size"].astype(np.int64),
         table["raw"],
     )
+
+
+def _mapped(files: Sequence[Path]) -> tuple[np.ndarray, ...]:
+    """A memory map of each file, uint8 [bytes].
+
+    Python's maps keep their files open, torch's do not. But since one may write to torch's, which leaves the files as
+    they are, Linux sets memory aside for them in its strictest setting. They are for where too few files may be open.
+    """
+    if open_file_limit(len(files)) == len(files):
+        return tuple(np.asarray(np.memmap(file, np.uint8, "r")) for file in files)
+    return tuple(torch.from_file(str(file), False, file.stat().st_size, dtype=torch.uint8).numpy() for file in files)
 
 
 def open_jpegs(path: Path) -> StoredImages:

@@ -8,7 +8,7 @@ from dataprep.notes import note
 
 
 def decoding_threads(wanted: int | None, world: int) -> int:
-    """How many decoding threads a process gets: at least one, and at most as many as the cores that it may use.
+    """How many decoding threads a process gets: as many as wanted, but no more than the cores that it may use.
 
     NUMBA_NUM_THREADS, where it is set to less than the number of cores, counts as that number.
 
@@ -21,4 +21,4 @@ def decoding_threads(wanted: int | None, world: int) -> int:
         return max(1, cores // world)
     if wanted > cores:
         note(f"data.workers is {wanted}, but this process may use {cores} cores; taking {cores}")
-    return max(1, min(wanted, cores))
+    return min(wanted, cores)

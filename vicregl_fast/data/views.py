@@ -77,16 +77,16 @@ class ViewMaker:
 
     def _view(self, recipe: ViewRecipe, parameters: ViewParameters, batch: DecodedBatch) -> Tensor:
         view = make_view(self.backend, recipe, parameters, batch, self.threads, self.dtype)
-        return _copy(view, self.device) if self.backend == "numba" else view  # other backends make it on the device
+        return copy_to(view, self.device) if self.backend == "numba" else view  # other backends make it on the device
 
     def _match(self, drawn: Sequence[ViewParameters]) -> dict[Direction, Matches[Tensor]]:
         matches = match_views(drawn, self.grids, self.directions, self.mirror_flips)
         return {direction: kept.map(self._to_device) for direction, kept in matches.items()}
 
     def _to_device(self, values: np.ndarray) -> Tensor:
-        return _copy(torch.from_numpy(values), self.device)
+        return copy_to(torch.from_numpy(values), self.device)
 
 
-def _copy(tensor: Tensor, device: torch.device) -> Tensor:
+def copy_to(tensor: Tensor, device: torch.device) -> Tensor:
     """Copies a tensor from the CPU to ``device`` without waiting for the copy."""
     return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

@@ -118,7 +118,7 @@ def build_feeds(
             seed=config.seed,
             device=processes.device,
             backend=backend,
-            threads=workers,
+            threads=max(1, workers),
             dtype=learner.step.precision.dtype,
             with_centre_crops=validation,
         )

@@ -6,6 +6,8 @@ The run then finishes its step and saves a checkpoint, and its exit code says wh
 import signal
 from types import FrameType, TracebackType
 
+from dataprep.stopping import SIGNALS
+
 # EX_TEMPFAIL of sysexits.h: the run was stopped, and the same command continues it. For SLURM's RequeueExit.
 REQUEUE_EXIT_CODE = 75
 CTRL_C_EXIT_CODE = 128 + signal.SIGINT
@@ -17,9 +19,10 @@ def exit_code(received: int | None) -> int:
 
 
 class StopRequest:
-    """Records SIGTERM, SIGUSR1 (which SLURM can send as a warning) and Ctrl-C in a ``with`` block.
+    """Records SIGTERM, SIGUSR1 (SLURM's warning), SIGHUP (a closed terminal) and Ctrl-C in a ``with`` block.
 
-    The first Ctrl-C is only recorded; a second one raises KeyboardInterrupt.
+    The first Ctrl-C is only recorded; a second one raises KeyboardInterrupt. A SIGHUP that is ignored outside, as under
+    nohup, stays ignored.
 
     Attributes:
         received: number of the last signal, or None if there was none.
@@ -30,7 +33,9 @@ class StopRequest:
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "StopRequest":
-        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+        for number in SIGNALS:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             self._before[number] = signal.signal(number, self._receive)
         return self
 

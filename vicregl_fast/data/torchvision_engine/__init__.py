@@ -1,1 +1,1 @@
-"""Makes views in the ordinary way, for comparison: Pillow and torchvision in the worker processes of a DataLoader."""
+"""Makes views in the ordinary way, for comparison: Pillow and torchvision in worker processes, as in a DataLoader."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vicregl_fast.augment.normalisation import normalise_rows
 from vicregl_fast.data.batches import ViewBatch
+from vicregl_fast.data.views import copy_to
 from vicregl_fast.geometry.directions import Direction
 from vicregl_fast.geometry.matches import Matches
 
@@ -34,7 +35,7 @@ def to_device(batch: ByteBatch, device: torch.device, dtype: torch.dtype) -> Vie
     """Copies a batch to ``device``, and makes normalised views of ``dtype``, [b, 3, S, S], of its bytes."""
 
     def moved(tensor: Tensor) -> Tensor:
-        return tensor.to(device, non_blocking=True)
+        return copy_to(tensor, device)
 
     return ViewBatch(
         batch.indices,

@@ -1,13 +1,12 @@
 """What a worker process does: it makes one batch of views at a time, from files to bytes."""
 
+import mmap
 import os
-import time
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, get_worker_info
 from torchvision.transforms.v2 import functional
 
 from dataprep.errors import UserError
@@ -19,53 +18,53 @@ from vicregl_fast.data.store import Images
 from vicregl_fast.data.torchvision_engine.byte_batch import ByteBatch
 from vicregl_fast.data.torchvision_engine.transforms import make_view
 from vicregl_fast.data.views import ViewMaker
+from vicregl_fast.data.worker_process import WorkerDied
 
 BatchKey = tuple[int, np.ndarray]
 """What a worker is asked for: the epoch of the random choices, and sample indices, int64 [b]."""
 
-_PATIENCE_SECONDS = 0.5  # how long to look for a dead process, whose pipes close shortly before its end shows
 
-
-class ViewDataset(Dataset):
-    """Makes whole batches, for which a DataLoader asks by key.
+class ViewDataset:
+    """Makes whole batches by key, in worker processes.
 
     Args:
         store: the images.
         maker: the settings of the views, and what draws their parameters; its backend and device are not used.
-        workers: how many worker processes there are.
+        workers: how many worker processes there are; 0 stands for this process.
     """
 
     def __init__(self, store: Images, maker: ViewMaker, workers: int):
         self._store, self._maker = store, maker
-        # For each worker, its process id (0 before its first image) and the sample that it reads or has read last.
-        self._at_work = torch.zeros((workers, 2), dtype=torch.int64).share_memory_()
+        # For each worker, its process id (0 before its first image) and the sample that it reads or has read last. All
+        # processes see this memory, which counts for no limit on shared memory.
+        rows = max(1, workers)
+        self._at_work = np.frombuffer(mmap.mmap(-1, rows * 16), np.int64).reshape(rows, 2)
 
     def processes(self) -> list[int]:
         """Ids of the worker processes that have begun to read an image."""
         return [process for process in self._at_work[:, 0].tolist() if process]
 
-    def dead_at(self) -> list[int]:
-        """The samples that dead workers read last. To be called after an error, before the other workers are ended."""
-        dead: list[int] = []
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not dead and time.monotonic() < deadline:
-            dead = [sample for process, sample in self._at_work.tolist() if process and has_ended(process)]
-        return dead
+    def named(self, death: WorkerDied) -> UserError:
+        """The error for a worker's death, with the image that it read last."""
+        process, sample = self._at_work[death.number].tolist()
+        if process != death.process:
+            return death
+        return UserError(
+            f"a loading process died after it had begun to read image {sample} ({self._store.name(sample)}): "
+            f"{death.reason}"
+        )
 
-    def forget_processes(self) -> None:
-        """Clears the ids of the worker processes, before new ones are started."""
-        self._at_work.zero_()
+    def batch(self, worker: int, key: BatchKey) -> ByteBatch:
+        """The batch of a key, made by the worker of this number.
 
-    def __getitems__(self, key: BatchKey) -> ByteBatch | UserError:
-        """The batch of a key, or the error where an image does not decode.
-
-        The error is returned, since a DataLoader replaces an exception in a worker by one with the traceback as text.
+        Raises:
+            UserError: an image does not decode.
         """
         epoch, indices = key
-        try:
-            images = [self._decode(index) for index in indices.tolist()]
-        except UserError as error:
-            return error
+        images = []
+        for index in indices.tolist():
+            self._at_work[worker] = os.getpid(), index
+            images.append(functional.pil_to_tensor(self._store.open(index)))
         maker, labels = self._maker, self._store.labels
         heights, widths = np.array([image.shape[1:] for image in images], np.int64).T
         drawn = maker.draw(indices, heights, widths, epoch)
@@ -78,12 +77,6 @@ class ViewDataset(Dataset):
             _views(images, maker.recipes[0], centre_parameters(heights, widths)) if maker.with_centre_crops else None,
         )
 
-    def _decode(self, index: int) -> Tensor:
-        worker = get_worker_info()
-        assert worker is not None
-        self._at_work[worker.id] = torch.tensor([os.getpid(), index])
-        return functional.pil_to_tensor(self._store.open(index))
-
 
 def _views(images: Sequence[Tensor], recipe: ViewRecipe, parameters: ViewParameters) -> Tensor:
     """One view of every image, uint8 [b, S, S, 3], of images uint8 [3, H, W]."""
@@ -91,11 +84,3 @@ def _views(images: Sequence[Tensor], recipe: ViewRecipe, parameters: ViewParamet
     for k, image in enumerate(images):
         views.numpy()[k] = make_view(image, recipe, parameters, k)
     return views
-
-
-def has_ended(child: int) -> bool:
-    """Whether a child process has ended. Its exit status stays there, for the DataLoader to collect."""
-    try:
-        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:
-        return True
