@@ -18,6 +18,7 @@ from dataprep.notes import note
 from dataprep.process_identity import ProcessIdentity, this_machine, this_process
 
 _HIDDEN = re.compile(r"\.(?P<name>.+?)\.(?P<process>\d+|[0-9a-f]+-\d+-\d+)\.(?P<kind>partial|old)")
+_TOO_MANY = (errno.EMFILE, errno.ENFILE)  # open files
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EROFS)
 
 
@@ -37,7 +38,8 @@ def unfinished(out: Path) -> Iterator[Path]:
         remove_leftovers(out.parent, out.name)
         yield partial
     except OSError as error:
-        raise UserError(f"cannot write {out}: {error.strerror or error}; free space or choose another place") from error
+        cure = "raise the limit with ulimit -n" if error.errno in _TOO_MANY else "free space or choose another place"
+        raise UserError(f"cannot write {out}: {error.strerror or error}; {cure}") from error
     finally:
         _remove(partial)
 

@@ -1,5 +1,6 @@
 """The errors that a user can correct, and how a program ends when one occurs."""
 
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -30,8 +31,8 @@ class ToldElsewhere(UserError):
 def exit_on_user_error() -> Iterator[None]:
     """On a UserError, prints its sentence to stderr without a traceback, and ends the program with exit code 2.
 
-    The sentence of a ``ToldElsewhere`` is not printed. The program ends a little later, since what has started the
-    processes may kill the others as soon as one ends.
+    Ctrl-C ends it likewise, with exit code 130. The sentence of a ``ToldElsewhere`` is not printed; the program then ends
+    a little later, since what has started the processes may kill the others as soon as one ends.
     """
     try:
         yield
@@ -41,3 +42,6 @@ def exit_on_user_error() -> Iterator[None]:
         else:
             print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("\nstopped by Ctrl-C", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None

@@ -16,8 +16,14 @@ def progress_bar(iterable: Iterable | None = None, **options: Any) -> tqdm:
     Where stderr is no terminal, at most one line a minute is printed, and one at the end.
     """
     if sys.stderr.isatty():
-        return tqdm(iterable, **options)
-    return tqdm(iterable, **{**options, "file": _Lines(), "leave": True, "position": 0})
+        return _Bar(iterable, **options)
+    return _Bar(iterable, **{**options, "file": _Lines(), "leave": True, "position": 0})
+
+
+class _Bar(tqdm):
+    def __del__(self) -> None:
+        if hasattr(self, "pos"):  # else a signal that ends the program came while it was being made
+            super().__del__()
 
 
 class _Lines:

@@ -101,6 +101,11 @@ class _Crew(Generic[Item, Result]):
         try:
             for _ in range(size):
                 self._start()
+        except OSError as error:
+            self.end()
+            raise UserError(
+                f"{size} worker processes cannot be started ({error.strerror or error}): give fewer --workers"
+            ) from error
         except BaseException:
             self.end()
             raise

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from dataprep import progress
+
 PROGRAM = """
 import time
 from dataprep import progress
@@ -63,3 +65,11 @@ def test_in_a_terminal_the_bar_moves_and_goes() -> None:
     assert program.wait() == 0
     work = shown.split(b"steps:")[0]
     assert work.count(b"\r") >= 10 and work.count(b"\n") == 0
+
+
+def test_a_bar_that_a_signal_cuts_off_ends_silently(monkeypatch: pytest.MonkeyPatch) -> None:
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    bar = progress._Bar.__new__(progress._Bar)
+    del bar
+    assert unraisable == []

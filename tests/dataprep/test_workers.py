@@ -169,3 +169,14 @@ def speak(value: int) -> int:
 def test_what_libraries_print_in_workers_is_not_seen(capfd: pytest.CaptureFixture) -> None:
     assert list(ordered_map(speak, range(3), 2)) == [0, 1, 2]
     assert capfd.readouterr().err == ""
+
+
+def test_more_workers_than_may_have_pipes_are_one_sentence() -> None:
+    code = (
+        "import resource; from dataprep.workers import ordered_map; from dataprep.errors import exit_on_user_error\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+        "with exit_on_user_error():\n    print(*ordered_map(abs, range(1000), 100))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "error: 100 worker processes cannot be started (Too many open files): give fewer --workers\n"
