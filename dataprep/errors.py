@@ -31,8 +31,8 @@ class ToldElsewhere(UserError):
 def exit_on_user_error() -> Iterator[None]:
     """On a UserError, prints its sentence to stderr without a traceback, and ends the program with exit code 2.
 
-    Ctrl-C ends it likewise, with exit code 130. The sentence of a ``ToldElsewhere`` is not printed; the program then ends
-    a little later, since what has started the processes may kill the others as soon as one ends.
+    Ctrl-C ends it likewise, with exit code 130. The sentence of a ``ToldElsewhere`` is not printed; the program then
+    ends a little later, since what has started the processes may kill the others as soon as one ends.
     """
     try:
         yield
