@@ -127,7 +127,7 @@ def test_every_entry_point_runs_without_a_home(code: Path, open_folder: Path) ->
         "vicregl_fast.visualize matches --run run --images demo/val --out matches.png",
         "vicregl_fast.visualize curves run --out curves.png",
         "vicregl_fast.visualize views --path train.beton --out views.png",
-        "vicregl_fast.bench loader --path train.beton --repeats 2 --batch 20 --engines ffcv",
+        "vicregl_fast.bench loader --path train.beton --repeats 2 --batch 20 --engines ffcv --stage views",
     ):
         done = run(code, open_folder, "-m", *line.split())
         assert done.returncode == 0, f"{line}: {done.stderr}"
