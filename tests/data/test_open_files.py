@@ -5,12 +5,12 @@ import sys
 
 PROGRAM = """
 import os, resource
-from vicregl_fast.data.open_files import SPARE, open_file_limit
+from vicregl_fast.data.open_files import SPARE, missing_open_files
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 200))
 opened = len(os.listdir("/proc/self/fd"))
-assert open_file_limit(10) == 10 and resource.getrlimit(resource.RLIMIT_NOFILE) == (64, 200)
-assert open_file_limit(100) == 100 and resource.getrlimit(resource.RLIMIT_NOFILE) == (200, 200)
-assert open_file_limit(1000) == 200 - opened - SPARE
+assert missing_open_files(10) == 0 and resource.getrlimit(resource.RLIMIT_NOFILE) == (64, 200)
+assert missing_open_files(100) == 0 and resource.getrlimit(resource.RLIMIT_NOFILE) == (200, 200)
+assert missing_open_files(1000) == 1000 + opened + SPARE - 200
 """
 
 

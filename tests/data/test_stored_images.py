@@ -42,7 +42,7 @@ def test_they_are_the_folder_s(store: Path, image_folder: Path) -> None:
 
 def test_few_open_files_are_enough(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = open_stored(store)
-    monkeypatch.setattr(stored_images, "open_file_limit", lambda wanted: wanted - 1)
+    monkeypatch.setattr(stored_images, "missing_open_files", lambda _: 1)
     opened = len(os.listdir("/proc/self/fd"))
     stored = open_stored(store)
     assert len(os.listdir("/proc/self/fd")) == opened

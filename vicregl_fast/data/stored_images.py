@@ -13,7 +13,7 @@ from dataprep.errors import UserError
 from dataprep.manifest import read_manifest
 from dataprep.stored_samples import list_samples
 from vicregl_fast.augment.decoded_batch import known_labels
-from vicregl_fast.data.open_files import open_file_limit
+from vicregl_fast.data.open_files import missing_open_files
 from vicregl_fast.data.store import no_store
 
 
@@ -103,7 +103,7 @@ def _mapped(files: Sequence[Path]) -> tuple[np.ndarray, ...]:
     Python's maps keep their files open, torch's do not. But since one may write to torch's, which leaves the files as
     they are, Linux sets memory aside for them in its strictest setting. They are for where too few files may be open.
     """
-    if open_file_limit(len(files)) == len(files):
+    if not missing_open_files(len(files)):
         return tuple(np.asarray(np.memmap(file, np.uint8, "r")) for file in files)
     return tuple(torch.from_file(str(file), False, file.stat().st_size, dtype=torch.uint8).numpy() for file in files)
 

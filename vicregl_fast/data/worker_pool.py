@@ -13,7 +13,7 @@ from multiprocessing.connection import wait
 from typing import Any, Generic, TypeVar
 
 from dataprep.errors import UserError
-from vicregl_fast.data.open_files import open_file_limit
+from vicregl_fast.data.open_files import missing_open_files, open_file_limit
 from vicregl_fast.data.worker_process import WorkerProcess, task_error
 
 Task = TypeVar("Task")
@@ -49,11 +49,12 @@ class WorkerPool(Generic[Task, Result]):
             UserError: the system allows no more open files or processes.
         """
         missing = self._size - len(self._workers)
-        room = open_file_limit(_PIPE_ENDS * missing) // _PIPE_ENDS
-        if room < missing:
+        lacking = missing_open_files(_PIPE_ENDS * missing)
+        if lacking:
+            limit = open_file_limit() + lacking
             raise UserError(
-                f"{self._size} loading processes need {_PIPE_ENDS * missing} open files, and the limit of this process "
-                f"leaves {_PIPE_ENDS * max(0, room)}: raise it with ulimit -n, or lower {self._option}"
+                f"with {self._size} loading processes this program needs up to {limit} open files, and the system "
+                f"allows {open_file_limit()}: raise the limit with ulimit -n {limit}, or lower {self._option}"
             )
         try:
             for number in range(len(self._workers), self._size):
