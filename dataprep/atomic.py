@@ -105,9 +105,11 @@ def remove_leftovers(folder: Path, name: str | None = None, elsewhere: bool = Fa
         name: only what was to become the file or folder of this name; None for all.
         elsewhere: also remove what processes of other machines have written, of which it is not known whether they run.
     """
-    if not folder.is_dir():
-        return
-    for path in sorted(folder.iterdir()):
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:
+        return  # it is not there, or may not be listed; writing to it says what is wrong
+    for path in paths:
         hidden = _HIDDEN.fullmatch(path.name)
         if hidden is None or name not in (None, hidden["name"]):
             continue

@@ -1,12 +1,15 @@
 """Refuses a conversion for which the disk clearly has too little space, before hours are spent on it."""
 
 import os
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from dataprep.errors import UserError
 from dataprep.images import StoredImage, convert
 from dataprep.manifest import StoreOptions
 from dataprep.sources import ImageSource
+from dataprep.workers import ordered_map
 
 TRIED = 16
 """Images that are converted to estimate the size of the store."""
@@ -35,8 +38,10 @@ def _mean_size(source: ImageSource, options: StoreOptions) -> float:
     places = sorted({round(step * (len(source) - 1) / (TRIED - 1)) for step in range(TRIED)})
     # Not of a pipe or a device, whose reading may never end.
     files = [(place, source.files[place]) for place in places if (source.root / source.files[place]).is_file()]
-    images = [convert(file, source.root, options) for file in files]
-    return sum(len(image.data) for image in images if isinstance(image, StoredImage)) / len(places)
+    function = partial(convert, root=source.root, options=options)
+    with closing(ordered_map(function, files, workers=1, crashed=lambda file: None)) as images:
+        sizes = [len(image.data) for image in images if isinstance(image, StoredImage)]
+    return sum(sizes) / len(places)
 
 
 def _free(out: Path) -> int | None:

@@ -11,7 +11,7 @@ from dataprep.conversion import check_options, describe, write_converted
 from dataprep.disk_space import check_space
 from dataprep.errors import OnError, UserError
 from dataprep.formats import MAX_PIXELS
-from dataprep.manifest import Manifest, StoreOptions, manifest_path, sha256_of
+from dataprep.manifest import Manifest, StoreOptions, manifest_path, read_manifest, sha256_of
 from dataprep.sources import ImageSource
 from dataprep.value_range import FULL, parse_range
 from dataprep.workers import available_cores
@@ -99,8 +99,17 @@ def _check_out(out: Path, overwrite: bool) -> None:
         raise UserError(f"the store's name {out} has an unknown extension; an FFCV store ends in .beton")
     if out.is_dir():
         raise UserError(f"{out} is a folder; give the name of a file to write")
+    if overwrite and manifest_path(out).is_file() and out.exists() and _is_adopted(out):
+        raise UserError(f"{out} is a store that was adopted, perhaps the only copy; choose another name")
     if out.exists() and not overwrite:
         raise UserError(f"the store {out} exists; remove it, choose another name, or replace it with --overwrite")
+
+
+def _is_adopted(store: Path) -> bool:
+    try:
+        return read_manifest(store).options is None
+    except UserError:
+        return False  # a damaged manifest is not that of an adopted store
 
 
 def _page_size(max_side: int) -> int:

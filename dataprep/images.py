@@ -89,7 +89,10 @@ def stored_layout(path: Path) -> tuple[int, int, int]:
         UnreadableImage: it is no image.
     """
     image = despite_metadata(lambda data: open_header(data, path.suffix), read(path))
-    return orientation_of(image), image.height, image.width
+    orientation = orientation_of(image)
+    if image.format == "TIFF" and orientation >= 5:  # Pillow gives the size that it has once it is turned
+        return orientation, image.width, image.height
+    return orientation, image.height, image.width
 
 
 def stored_image(

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from dataprep.errors import UserError
+from dataprep.formats import IMAGE_EXTENSIONS
 
 CHOICES = AUTO, FOLDERS, NONE = "auto", "folders", "none"
 OPTION = "--labels {}; in training --data.labels {}"
@@ -69,10 +70,11 @@ def check_all_labelled(classes: dict[str, str], files: Sequence[str], folder: Pa
         )
 
 
-def class_names(classes: dict[str, str]) -> tuple[str, ...]:
-    """The names in the order of their numbers: sorted, and if all are whole numbers, by their values."""
-    names = set(classes.values())
-    return tuple(sorted(names, key=int if all(name.isdecimal() for name in names) else None))  # type: ignore[arg-type]
+def class_names(classes: dict[str, str], choice: str) -> tuple[str, ...]:
+    """The names in the order of their numbers: sorted; of a file of labels, if all are whole numbers, by value."""
+    names = sorted(set(classes.values()))
+    by_value = choice not in CHOICES and all(name.isdecimal() for name in names)
+    return tuple(sorted(names, key=int) if by_value else names)
 
 
 def _first(file: str) -> str:
@@ -115,6 +117,8 @@ def _read_labels(path: Path, files: Sequence[str], folder: Path) -> dict[str, st
         if not line.strip():
             continue
         name, label = _split(line)
+        if PurePosixPath(label).suffix.lower() in IMAGE_EXTENSIONS and named.get(label):
+            raise UserError(f"line {number} of {path} has {label} in its label's place; leave the first column out")
         if not label:
             raise UserError(f"line {number} of {path} has no label; write a path, a tab and a label a line")
         file = named.get(str(PurePosixPath(name)))
@@ -141,7 +145,10 @@ def _by_name(files: Sequence[str]) -> dict[str, str]:
 def _split(line: str) -> tuple[str, str]:
     for separator in "\t,":
         if separator in line:
-            name, label, *_ = next(csv.reader([line], delimiter=separator))
+            try:
+                name, label, *_ = [*next(csv.reader([line], delimiter=separator)), ""]
+            except csv.Error:
+                return line, ""
             boxes = _BOXES.fullmatch(label.strip())
             return name.strip(), boxes[1] if boxes else label.strip()
     name, _, label = line.strip().rpartition(" ")

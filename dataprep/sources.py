@@ -59,7 +59,7 @@ class ImageSource:
 def list_images(folder: Path, list_file: Path | None = None, labels: str = AUTO) -> ImageSource:
     """Lists the images of a folder in sorted order, or those that ``list_file`` names, in its order.
 
-    Classes are numbered by sorted name. A list does not change this, so that all lists of a folder number its classes
+    ``labels.class_names`` numbers the classes. A list does not change this, so that all lists of a folder number them
     alike. Hidden files and folders, SYSTEM_FOLDERS, and files without one of IMAGE_EXTENSIONS are passed over.
 
     Args:
@@ -91,7 +91,7 @@ def list_images(folder: Path, list_file: Path | None = None, labels: str = AUTO)
     if labelled.classes is None:
         return ImageSource(folder, files, None, None, list_file, labels, found.others, remarks)
     check_all_labelled(labelled.classes, files, folder, labels)
-    classes = class_names(labelled.classes)
+    classes = class_names(labelled.classes, labels)
     ids = {name: index for index, name in enumerate(classes)}
     numbers = tuple(ids[labelled.classes[file]] for file in files)
     return ImageSource(folder, files, numbers, classes, list_file, labels, found.others, remarks)
@@ -142,7 +142,7 @@ def _look(folder: Path) -> _Found:
 def _files(folder: Path) -> Iterator[PurePosixPath]:
     """Relative paths of all files that are not hidden; links to folders are followed, each folder once."""
     seen: set[str] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, onerror=_unreadable, followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:
             folders.clear()
@@ -151,6 +151,10 @@ def _files(folder: Path) -> Iterator[PurePosixPath]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         inside = PurePosixPath(Path(parent).relative_to(folder).as_posix())
         yield from (inside / name for name in names if not name.startswith("."))
+
+
+def _unreadable(error: OSError) -> None:
+    raise UserError(f"the folder {error.filename} cannot be read: {error.strerror}; make it readable or move it away")
 
 
 def _counted(endings: Counter[str]) -> str:

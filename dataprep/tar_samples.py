@@ -3,6 +3,7 @@
 import json
 import tarfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -93,8 +94,11 @@ def _members(file: BinaryIO, path: Path) -> dict[str, dict[str, list[Place]]]:
     except (tarfile.TarError, ValueError) as error:
         raise UserError(f"the shard {path} is no tar file, or is cut short ({error}): bring it again") from error
     file.seek(end)
-    if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # where tarfile silently stops
-        raise UserError(f"the shard {path} is damaged at byte {end}: what follows cannot be read; bring it again")
+    if any(block.strip(b"\0") for block in iter(partial(file.read, 1 << 20), b"")):  # tarfile silently stops there
+        raise UserError(
+            f"the shard {path} goes on behind its end at byte {end}: it is damaged, or several tars in one file; "
+            "bring it again, or unpack it"
+        )
     return found
 
 
@@ -127,7 +131,7 @@ def _samples(
         else:
             try:
                 label = _label({ending: places[0] for ending, places in parts.items()}, read, label_field)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 fault = f"has a label that cannot be read ({error})"
         samples[key] = TarSample(f"{key}.{images[0]}", *parts[images[0]][0], label, fault)
     return samples

@@ -140,3 +140,9 @@ def test_an_ablation_changes_what_its_table_says(name: str) -> None:
         assert (config.model.backbone, config.epochs) == ("convnext_small", 100)
         assert config.views.recipe == ("two" if name.startswith("two") else "multicrop")
     assert config.run_dir == f"runs/ablations/{name}"
+
+
+@pytest.mark.parametrize("option", ["--batch=4", "--data.worker=3", "--model.back=resnet18", "--optim.lar=loop"])
+def test_options_cannot_be_cut_short(option: str) -> None:
+    with pytest.raises(UserError, match=option.split("=")[0]):
+        parse_config([option])

@@ -9,6 +9,7 @@ import getpass
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -65,7 +66,11 @@ def _user_has_a_name() -> bool:
 
 def _private_folder() -> Path:
     """A folder that only this user can read or write: the same at each start, unless another user took its name."""
-    folder = Path(tempfile.gettempdir(), f"vicregl_fast-{os.getuid()}")
+    try:
+        folder = Path(tempfile.gettempdir(), f"vicregl_fast-{os.getuid()}")
+    except FileNotFoundError:
+        print("error: no folder can be written, not even a temporary one: set TMPDIR to one that can", file=sys.stderr)
+        raise SystemExit(2) from None
     with suppress(FileExistsError):
         folder.mkdir(0o700)
     found = folder.lstat()

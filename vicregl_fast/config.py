@@ -110,6 +110,7 @@ def config_parser() -> ArgumentParser:
         prog="python -m vicregl_fast.train",
         description="Pretrain a backbone with VICRegL.",
         exit_on_error=False,
+        allow_abbrev=False,
     )
     parser.add_argument("--config", action="config", help="a YAML recipe, such as configs/resnet18_96px.yaml")
     parser.add_class_arguments(RunConfig, as_group=False)

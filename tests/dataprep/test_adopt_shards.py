@@ -225,6 +225,10 @@ def bad_header(folder: Path) -> None:
     (folder / "0.tar").write_bytes(content)
 
 
+def one_behind_another(folder: Path) -> None:
+    (folder / "0.tar").write_bytes(2 * (folder / "0.tar").read_bytes())
+
+
 def no_tar(folder: Path) -> None:
     (folder / "1.tar").write_bytes(b"text" * 1000)
 
@@ -247,7 +251,8 @@ def other_file(folder: Path) -> None:
         (zipped, r"1\.tar is compressed by gzip, .* uncompress"),
         (zipped_name, r"0\.tar\.gz is compressed, .* uncompress"),
         (cut, r"0\.tar is no tar file, or is cut short"),
-        (bad_header, r"0\.tar is damaged at byte \d+"),
+        (bad_header, r"0\.tar goes on behind its end at byte \d+: it is damaged"),
+        (one_behind_another, r"0\.tar goes on behind its end at byte \d+: .* several tars in one file"),
         (no_tar, r"1\.tar is no tar file"),
         (empty, r"1\.tar is no tar file"),
         (other_index, r"index\.npy is there and is no index of shards"),

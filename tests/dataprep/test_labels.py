@@ -1,5 +1,6 @@
 """Which class an image has, and what is said where it has none."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,9 @@ def test_a_list_chooses_from_a_file_of_labels(tmp_path: Path) -> None:
         ("a.jpg 1\n", r"line 1 of .*: several images of .* are called a\.jpg; give their paths"),
         ("x/a.jpg 1\nx/a.jpg 2\n", r"gives x/a\.jpg two labels, 1 and 2"),
         ("", "no label for 3 images of 3"),
+        (",filename,label\n0,x/a.jpg,cat\n1,x/b.jpg,dog\n", r"line 2 of .* has x/a\.jpg in its label's place"),
+        ('"x/a.jpg, 1" cat\n', "line 1 of .* has no label"),
+        ('{"' + "a" * 200000 + ',1"\n', "line 1 of .* has no label"),
     ],
 )
 def test_a_damaged_file_of_labels_is_refused(tmp_path: Path, content: str, says: str) -> None:
@@ -121,3 +125,22 @@ def test_a_damaged_file_of_labels_is_refused(tmp_path: Path, content: str, says:
 def test_a_missing_file_of_labels_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"the file of labels folder cannot be read: No such file"):
         list_images(touch(tmp_path, "a.jpg"), labels="folder")
+
+
+def test_class_folders_are_numbered_as_text(tmp_path: Path) -> None:
+    """As torchvision does, and as stores of earlier versions have them."""
+    assert list_images(touch(tmp_path, "1/a.jpg", "2/a.jpg", "10/a.jpg")).classes == ("1", "10", "2")
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "ant/1.jpg", "bee/1.jpg")
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("bee"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match=r"the folder .*bee cannot be read: Permission denied"):
+        list_images(tmp_path)

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from dataprep.atomic import write_text
+from dataprep.errors import UserError
 from vicregl_fast.runs.metrics import read_rows
 from vicregl_fast.training.validation import VALIDATION_LOSS
 
@@ -36,8 +38,10 @@ class MetricsLog:
         if metrics.exists():
             kept = [row for row in read_rows(metrics) if stays(row)]
             write_text(metrics, "".join(json.dumps(row) + "\n" for row in kept))
-        self._file = open(metrics, "a", buffering=1)  # noqa: SIM115
-        self._events = SummaryWriter(str(tensorboard), purge_step=resumed_step + 1)
+        self._folder = metrics.parent
+        with self._full_disk_said():
+            self._file = open(metrics, "a", buffering=1)  # noqa: SIM115
+            self._events = SummaryWriter(str(tensorboard), purge_step=resumed_step + 1)
 
     def __enter__(self) -> "MetricsLog":
         return self
@@ -45,12 +49,28 @@ class MetricsLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        self._events.close()
+        with suppress(OSError) if error is not None else self._full_disk_said():
+            self._file.close()
+            self._events.close()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes one row for the state after ``step`` steps, without non-finite values, for which JSON has no form."""
+        """Writes one row for the state after ``step`` steps, without non-finite values, for which JSON has no form.
+
+        Raises:
+            UserError: the system refused to write, for example because the disk is full.
+        """
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
-        self._file.write(json.dumps({"step": step, **finite}) + "\n")
-        for name, value in finite.items():
-            self._events.add_scalar(name, value, step)
+        with self._full_disk_said():
+            self._file.write(json.dumps({"step": step, **finite}) + "\n")
+            for name, value in finite.items():
+                self._events.add_scalar(name, value, step)
+
+    @contextmanager
+    def _full_disk_said(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"the log in {self._folder} cannot be written: {error.strerror or error}; checkpoints are kept: free "
+                "space, and the same command goes on"
+            ) from error

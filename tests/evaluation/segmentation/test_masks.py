@@ -76,10 +76,39 @@ def test_grey_in_other_modes_is_a_mask(tmp_path: Path, mode: str) -> None:
     assert torch.equal(open_mask(tmp_path / "m.png", Labels(2)), torch.from_numpy(values).long())
 
 
-def test_lossy_masks_are_refused(tmp_path: Path) -> None:
-    Image.fromarray(BINARY).save(tmp_path / "m.jpg")
-    with pytest.raises(UserError, match=r"m\.jpg is a JPEG, which changes labels"):
-        open_mask(tmp_path / "m.jpg", Labels(2, None, 255))
+@pytest.mark.parametrize(("ending", "kind"), [("jpg", "JPEG"), ("webp", "WEBP")])
+def test_lossy_masks_are_refused(tmp_path: Path, ending: str, kind: str) -> None:
+    Image.fromarray(BINARY).save(tmp_path / f"m.{ending}")
+    with pytest.raises(UserError, match=rf"m\.{ending} is a {kind}, which changes labels"):
+        open_mask(tmp_path / f"m.{ending}", Labels(2, None, 255))
+
+
+def test_numbers_that_are_not_whole_are_refused(tmp_path: Path) -> None:
+    for value in (0.9, np.nan):
+        Image.fromarray(np.full((4, 4), value, np.float32)).save(tmp_path / "m.tif")
+        with pytest.raises(UserError, match="numbers that are not whole"):
+            open_mask(tmp_path / "m.tif", Labels(2))
+
+
+def test_what_is_passed_over_is_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    pair(tmp_path, np.zeros((8, 8, 3), np.uint8), BINARY)
+    (tmp_path / "images" / "b.heic").touch()
+    masked(tmp_path, Labels(2))
+    said = capsys.readouterr().err
+    assert "1 file (1 .heic)" in said and "labels" not in said
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_turned_tiff_s_mask_is_told_by_its_size(tmp_path: Path, stored: bool) -> None:
+    mask = np.zeros((4, 6), np.uint8)
+    mask[0] = 1
+    (tmp_path / "images").mkdir()
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    Image.fromarray(np.repeat(200 * mask[:, :, None], 3, axis=2)).save(tmp_path / "images" / "a.tif", exif=exif)
+    save(tmp_path / "masks" / "a.png", mask if stored else np.ascontiguousarray(np.rot90(mask, -1)))
+    item = masked(tmp_path, Labels(2))[0]
+    assert item.mask.shape == (6, 4) and torch.equal(item.mask, (item.pixels[0] > 0).long())
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

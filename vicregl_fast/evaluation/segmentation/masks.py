@@ -15,11 +15,14 @@ from dataprep.bit_depth import find_range
 from dataprep.decoding import orientation_of, upright
 from dataprep.errors import UnreadableImage, UserError
 from dataprep.images import load_pixels, stored_layout
+from dataprep.labels import NONE
 from dataprep.sources import list_images
 from vicregl_fast.data.image_folder import open_image
 from vicregl_fast.evaluation.loading import chunks, read_batches
 from vicregl_fast.evaluation.segmentation.config import Labels, MaskOrientation
 
+LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
+"""Formats, in Pillow's names, that change labels, or of which Pillow does not say whether they did."""
 SIDEWAYS = 5  # and above: EXIF orientations that exchange height and width
 
 
@@ -55,13 +58,14 @@ class MaskedImages(Dataset):
 
     def __init__(self, images: Path, masks: Path, labels: Labels, orientation: MaskOrientation = "ask"):
         by_stem: dict[Path, Path] = {}
-        for mask in list_images(masks).files:
+        for mask in list_images(masks, labels=NONE).files:
             other = by_stem.setdefault(Path(mask).with_suffix(""), Path(mask))
             if other != Path(mask):
                 raise UserError(f"{masks} has two masks of one name, {other} and {mask}: leave one")
         self.masks, self.labels, self._orientation = masks, labels, orientation
         self._pairs: list[tuple[Path, Path]] = []
-        source = list_images(images)
+        source = list_images(images, labels=NONE)
+        source.say_remarks()
         self._range = find_range(source)
         for image in source.files:
             stem = Path(image).with_suffix("")
@@ -123,10 +127,13 @@ def open_mask(path: Path, labels: Labels, orientation: int = 1) -> Tensor:
         image = load_pixels(path)
     except UnreadableImage as error:
         raise UserError(f"the mask {path} cannot be decoded ({error})") from error
-    if image.format in ("JPEG", "MPO"):
-        raise UserError(f"the mask {path} is a JPEG, which changes labels: make masks as PNG files")
+    if image.format in LOSSY:
+        raise UserError(f"the mask {path} is a {image.format}, which changes labels: make masks as PNG files")
     values = np.asarray(upright(upright(image, orientation_of(image)), orientation))
-    mask = torch.from_numpy(_one_channel(values, path).astype(np.int64))
+    values = _one_channel(values, path)
+    if values.dtype.kind == "f" and not (values == np.floor(values)).all():
+        raise UserError(f"the mask {path} holds numbers that are not whole: a mask's values are class numbers")
+    mask = torch.from_numpy(values.astype(np.int64))
     if labels.foreground is not None:
         mask[mask == labels.foreground] = 1
     outside = (mask < 0) | (mask >= labels.classes)
