@@ -61,7 +61,7 @@ def test_the_classifier_is_trained_but_not_counted(network: VICRegLNetwork) -> N
     assert step.losses(batch(step, labels=False)).online == {}
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("fp16", marks=pytest.mark.slow)])  # slow on a CPU
 def test_a_step_that_is_not_finite_changes_nothing(network: VICRegLNetwork, precision: str) -> None:
     step = build(network, precision)
     while not step(batch(step), 0.0).finite:
