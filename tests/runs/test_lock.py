@@ -177,3 +177,27 @@ def test_who_holds_a_run_removes_what_killed_processes_left_in_it(tmp_path: Path
         path.touch()
     with folder.held():
         assert not any(path.exists() for path in left) and all(path.exists() for path in kept)
+
+
+def test_a_lock_of_a_later_version_is_understood(tmp_path: Path) -> None:
+    file = tmp_path / "run" / "lock"
+    with held_by_another(file):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "colour": "blue"}))
+        os.utime(file, (time.time() - 30,) * 2)
+        with pytest.raises(UserError, match="is in use by"), locked(file):
+            pass
+
+
+@pytest.mark.parametrize("odd", ["from the future", "a link to nothing"])
+def test_a_lock_that_names_nobody_is_taken_over(tmp_path: Path, odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "NAMELESS_AFTER", 0.3)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "many")
+    file = tmp_path / "run" / "lock"
+    file.parent.mkdir()
+    if odd == "from the future":
+        file.touch()
+        os.utime(file, (time.time() + 3600,) * 2)
+    else:
+        file.symlink_to(tmp_path / "nowhere")
+    with locked(file):
+        assert json.loads(file.read_text())["restarts"] == 0

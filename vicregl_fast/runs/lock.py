@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
@@ -52,7 +52,7 @@ class Holder:
             socket.gethostname(),
             datetime.now().astimezone().isoformat(" ", "seconds"),
             os.environ.get("SLURM_JOB_ID") or None,
-            int(os.environ.get("SLURM_RESTART_COUNT") or 0),
+            int(restarts) if (restarts := os.environ.get("SLURM_RESTART_COUNT", "")).isdecimal() else 0,
         )
 
     @property
@@ -144,7 +144,7 @@ def _is_free(file: Path, ours: Holder) -> bool:
     holder = _holder(file)
     if holder is None:
         time.sleep(0.1)
-        return _silence(file) > NAMELESS_AFTER
+        return abs(_silence(file)) > NAMELESS_AFTER  # a date in the future is no sign of life
     runs = holder.identity.runs()
     if runs is False or (runs is None and holder.is_before(ours)):
         return True
@@ -171,9 +171,10 @@ def _renew(file: Path, ours: Holder, ended: Event) -> None:
 def _holder(file: Path) -> Holder | None:
     """Who the lock names; None if there is no lock, or it names nobody (yet)."""
     try:
-        holder = Holder(**json.loads(file.read_text()))
+        record = json.loads(file.read_text())
+        holder = Holder(**{each.name: record[each.name] for each in fields(Holder)})  # a later version may add more
         ProcessIdentity.parse(holder.process)
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
         return None
     return holder
 
@@ -184,7 +185,7 @@ def _silence(file: Path) -> float:
         now.touch()
         time_now = now.stat().st_mtime
     try:
-        return time_now - file.stat().st_mtime
+        return time_now - file.lstat().st_mtime
     except FileNotFoundError:
         return 0.0
 
