@@ -1,5 +1,6 @@
 """The errors that a user can correct, and how a program ends when one occurs."""
 
+import os
 import signal
 import sys
 import time
@@ -34,6 +35,7 @@ def exit_on_user_error() -> Iterator[None]:
     Ctrl-C ends it likewise, with exit code 130. The sentence of a ``ToldElsewhere`` is not printed; the program then
     ends a little later, since what has started the processes may kill the others as soon as one ends.
     """
+    _open_standard_streams()
     try:
         yield
     except UserError as error:
@@ -45,3 +47,14 @@ def exit_on_user_error() -> Iterator[None]:
     except KeyboardInterrupt:
         print("\nstopped by Ctrl-C", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
+
+
+def _open_standard_streams() -> None:
+    """Opens what the caller has closed of input, output and errors, so that no file or pipe takes their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it takes the lowest free number, this one
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
