@@ -11,7 +11,7 @@ from dataprep.adopt_shards import adopt_shards
 from dataprep.beton import INT_FIELD, KINDS, RGB_IMAGE_FIELD, read_fields
 from dataprep.class_labels import count_labels, read_class_names
 from dataprep.errors import OnError, UserError
-from dataprep.manifest import Manifest, manifest_path, read_manifest, sha256_of
+from dataprep.manifest import Manifest, adopted_manifest, manifest_path, read_manifest, sha256_of
 from dataprep.notes import note
 from dataprep.sources import SHARD_ENDINGS
 from dataprep.stored_samples import StoredSamples, beton_samples
@@ -107,16 +107,11 @@ def _check_beton(
         note(f"{missing} of the {len(labels)} images have a negative label, that is none: all count as unlabelled")
         label_field = counts = classes = None
     _decode_all(samples, workers, on_error)
-    return Manifest(
+    return adopted_manifest(
+        classes,
+        counts,
         kind="ffcv",
         count=len(labels),
-        originals=0,
-        classes=classes,
-        label_counts=counts,
-        source="",
-        list_file=None,
-        options=None,
-        skipped=(),
         size_bytes=store.stat().st_size,
         sha256=sha256_of(store),
         raw=int(np.count_nonzero(samples.table["raw"])),
@@ -150,7 +145,7 @@ def _image_field(store: Path, fields: dict[str, int], asked: str | None) -> str:
 
 
 def _label_field(store: Path, fields: dict[str, int], asked: str | None) -> str | None:
-    """The field of labels: ``label``, or the only one of whole numbers; None if there is none, or none is wanted."""
+    """The field of labels: ``label``, or the only one of integers; None if there is none, or none is wanted."""
     if asked == NO_LABELS:
         return None
     numbers = [name for name, kind in fields.items() if kind == INT_FIELD]

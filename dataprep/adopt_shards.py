@@ -14,12 +14,12 @@ from dataprep.class_labels import WITHOUT_LABELS, count_labels, number_labels
 from dataprep.decoding import open_header, orientation_of
 from dataprep.errors import OnError, UnreadableImage, UserError
 from dataprep.jpeg_decoder import decodes
-from dataprep.manifest import Manifest, SkippedImage, StoreFile, digest_of, sha256_of
+from dataprep.manifest import Manifest, SkippedImage, StoreFile, adopted_manifest, digest_of, sha256_of
 from dataprep.notes import note
 from dataprep.shard_index import INDEX, INDEX_NAME, is_shard
 from dataprep.sources import list_shards
 from dataprep.stored_samples import read_bytes, table_of
-from dataprep.tar_samples import Shard, TarSample, read_shard
+from dataprep.tar_samples import Shard, TarSample, compressed_shard, read_shard
 from dataprep.verify import each_checked
 
 CONVERT = (
@@ -97,15 +97,11 @@ def adopt_shards(
         np.save(file, index)
     path = folder / INDEX_NAME
     files = (*sieve.shards, StoreFile(INDEX_NAME, path.stat().st_size, sha256_of(path)))
-    return Manifest(
+    return adopted_manifest(
+        classes,
+        counts,
         kind="webdataset",
         count=len(index),
-        originals=0,
-        classes=classes,
-        label_counts=counts,
-        source="",
-        list_file=None,
-        options=None,
         skipped=tuple(sieve.skipped),
         size_bytes=sum(file.size_bytes for file in files),
         sha256=digest_of(files),
@@ -130,8 +126,8 @@ def upright_size(sample: np.void, files: tuple[Path, ...]) -> tuple[int, int] | 
             return f"is a {image.format} of mode {image.mode}, where a JPEG of mode RGB or L is needed"
         if orientation_of(image) != 1:
             return "is turned by its EXIF orientation, which is not applied to stored images"
-    whole = decodes(data, image.height, image.width)
-    return (image.height, image.width) if whole else "is a damaged JPEG"
+    sound = decodes(data, image.height, image.width)
+    return (image.height, image.width) if sound else "is a damaged JPEG"
 
 
 def _check_index(path: Path) -> None:
@@ -149,10 +145,7 @@ def _read_shards(folder: Path, image_field: str | None, label_field: str | None,
     if not names:
         raise UserError(f"there are no shards in {folder}; looked for files ending in .tar")
     if compressed := [name for name in names if not is_shard(name)]:
-        raise UserError(
-            f"the shard {folder / compressed[0]} is compressed, and images are read from their place in a shard: "
-            "uncompress the shards (as with gunzip), then adopt them"
-        )
+        raise compressed_shard(folder / compressed[0])
     ending = None if image_field is None else image_field.lower().removeprefix(".")
     read = partial(read_shard, root=folder, image_field=ending, label_field=label_field)
     with closing(each_checked(read, names, workers, "reading", "shards", chunk=1)) as checked:

@@ -15,7 +15,7 @@ from dataprep.notes import note
 from dataprep.sources import ImageSource
 from dataprep.stopping import check_stop
 from dataprep.tiff_layouts import read_layout, tiff_values
-from dataprep.value_range import DEPTHS, FULL, ValueRange, range_of_bits
+from dataprep.value_range import DEPTHS, FULL, ValueRange, bits_for
 from dataprep.workers import available_cores, ordered_map
 
 MOST_FILES = 10_000
@@ -48,10 +48,9 @@ def find_range(source: ImageSource, workers: int | None = None, max_pixels: int 
                 return FULL
     if not largest:
         return FULL
-    found = range_of_bits(largest)
-    bits = (int(found.high) + 1).bit_length() - 1
+    bits = bits_for(largest)
     note(f"the 16-bit images hold values up to {largest}: taken as {bits} bits; --range of a conversion says otherwise")
-    return found
+    return ValueRange(0, (1 << bits) - 1)
 
 
 def largest_value(file: str, root: Path, max_pixels: int) -> int:

@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
 
+from dataprep.bit_depth import find_range
+from dataprep.disk_space import check_space
 from dataprep.errors import ON_ERROR, UserError
 from dataprep.images import StoredImage, UnreadableImage, convert
 from dataprep.labels import CHOICES
@@ -15,6 +17,7 @@ from dataprep.manifest import UNLABELLED, Manifest, SkippedImage, StoreOptions
 from dataprep.notes import note
 from dataprep.progress import progress_bar
 from dataprep.sources import ImageSource
+from dataprep.value_range import ValueRange
 from dataprep.workers import ordered_map
 
 LARGEST_SIDE = 65500  # pixels: libjpeg's limit, which also fits the uint16 of FFCV's metadata
@@ -51,6 +54,20 @@ def check_options(options: StoreOptions, workers: int) -> None:
         raise UserError(f"--on_error {options.on_error} is unknown; give {' or '.join(ON_ERROR)}")
     if workers < 1:
         raise UserError(f"--workers {workers} is too few; give at least 1")
+
+
+def for_source(
+    options: StoreOptions, asked: ValueRange | None, source: ImageSource, out: Path, workers: int
+) -> StoreOptions:
+    """The options with the range that is asked for, or if that is None, the one that the source has.
+
+    Raises:
+        UserError: the disk of ``out`` has too little space for the store.
+    """
+    taken = asked or find_range(source, workers, options.max_pixels)
+    options = replace(options, range=taken)
+    check_space(source, out, options)
+    return options
 
 
 def write_converted(

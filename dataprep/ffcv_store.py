@@ -1,19 +1,16 @@
 """Converts a folder of images to one FFCV store, which appears only once it is complete."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from dataprep.atomic import put_in_place, sync, unfinished
 from dataprep.beton import write_beton
-from dataprep.bit_depth import find_range
-from dataprep.conversion import check_options, describe, write_converted
-from dataprep.disk_space import check_space
+from dataprep.conversion import check_options, describe, for_source, write_converted
 from dataprep.errors import OnError, UserError
 from dataprep.formats import MAX_PIXELS
 from dataprep.manifest import Manifest, StoreOptions, manifest_path, read_manifest, sha256_of
 from dataprep.sources import ImageSource
-from dataprep.value_range import FULL, parse_range
+from dataprep.value_range import parse_range
 from dataprep.workers import available_cores
 
 SMALLEST_PAGE = 1 << 23  # bytes: FFCV's default
@@ -58,15 +55,12 @@ def write_store(
             unreadable, or a worker died.
     """
     asked = parse_range(range)
-    options = StoreOptions(
-        max_side, quality, on_error, mode, _raw_share(mode, raw_share), asked or FULL, max_pixels, frugal=True
-    )
+    share = _raw_share(mode, raw_share)
+    options = StoreOptions(max_side, quality, on_error, mode, share, max_pixels=max_pixels, frugal=True)
     workers = available_cores() if workers is None else workers
     check_options(options, workers)
     _check_out(out, overwrite)
-    if asked is None:
-        options = replace(options, range=find_range(source, workers, max_pixels))
-    check_space(source, out, options)
+    options = for_source(options, asked, source, out, workers)
     page_size = _page_size(max_side)
     with unfinished(out) as partial_store:
         write = partial(write_beton, partial_store, capacity=len(source), page_size=page_size)

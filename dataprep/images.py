@@ -11,7 +11,7 @@ from PIL import Image
 from dataprep.decoding import despite_metadata, load, open_header, orientation_of, read, reason, upright
 from dataprep.deep_pixels import deep_kind, deep_to_rgb, values_to_bytes
 from dataprep.errors import UnreadableImage, UserError
-from dataprep.formats import IMAGE_EXTENSIONS, MAX_PIXELS
+from dataprep.formats import MAX_PIXELS
 from dataprep.jpeg_decoder import decodes
 from dataprep.manifest import StoreOptions
 from dataprep.metadata import bare_jpeg, has_ballast
@@ -19,7 +19,6 @@ from dataprep.tiff_layouts import TiffLayout, read_layout, tiff_values
 from dataprep.value_range import FULL, ValueRange
 
 __all__ = [
-    "IMAGE_EXTENSIONS",
     "StoredImage",
     "UnreadableImage",
     "convert",

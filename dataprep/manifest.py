@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from dataprep.atomic import write_text
 from dataprep.errors import OnError, UserError
@@ -123,6 +124,12 @@ class Manifest:
     def write(self, path: Path) -> None:
         """Writes the record as JSON; the file appears once it is complete."""
         write_text(path, json.dumps(asdict(self), indent=1))
+
+
+def adopted_manifest(classes: tuple[str, ...] | None, label_counts: tuple[int, ...] | None, **store: Any) -> Manifest:
+    """Builds the manifest of a store that another program wrote; ``store`` gives its other fields."""
+    unknown: dict[str, Any] = {"originals": 0, "source": "", "list_file": None, "options": None, "skipped": ()}
+    return Manifest(**{**unknown, **store}, classes=classes, label_counts=label_counts)
 
 
 def manifest_path(store: Path) -> Path:

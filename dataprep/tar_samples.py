@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from dataprep.errors import UserError
+from dataprep.formats import IMAGE_EXTENSIONS
 from dataprep.manifest import StoreFile, sha256_of
-from dataprep.sources import IMAGE_EXTENSIONS
 
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 """How the files of these programs begin."""
@@ -67,14 +67,19 @@ def read_shard(name: str, root: Path, image_field: str | None, label_field: str 
     return Shard(described, found, [key for key, sample in samples.items() if sample is None])
 
 
+def compressed_shard(path: Path, by: str = "") -> UserError:
+    """The error to raise for a shard that is compressed."""
+    return UserError(
+        f"the shard {path} is compressed{by}, and images are read from their place in a shard: uncompress the shards "
+        "(as with gunzip), then adopt them"
+    )
+
+
 def _refuse_compressed(file: BinaryIO, path: Path) -> None:
     start = file.read(6)
     for magic, program in COMPRESSED.items():
         if start.startswith(magic):
-            raise UserError(
-                f"the shard {path} is compressed by {program}, and images are read from their place in a shard: "
-                "uncompress the shards (as with gunzip), then adopt them"
-            )
+            raise compressed_shard(path, f" by {program}")
     file.seek(0)
 
 

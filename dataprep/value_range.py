@@ -51,9 +51,9 @@ def parse_range(text: str) -> ValueRange | None:
     return ValueRange(low, high, given=True)
 
 
-def range_of_bits(largest: int) -> ValueRange:
-    """The range of the smallest of DEPTHS that holds a value."""
-    return ValueRange(0, (1 << next(bits for bits in DEPTHS if largest < 1 << bits)) - 1)
+def bits_for(largest: int) -> int:
+    """The smallest of DEPTHS that holds a value of up to 16 bits."""
+    return next(bits for bits in DEPTHS if largest < 1 << bits)
 
 
 def to_bytes(values: "np.ndarray", taken: ValueRange) -> "np.ndarray":

@@ -1,21 +1,18 @@
 """Converts a folder of images to a folder of WebDataset shards, which appears only once it is complete."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from dataprep.atomic import put_folder_in_place, remove_leftovers, unfinished
-from dataprep.bit_depth import find_range
-from dataprep.conversion import Record, check_options, describe, write_converted
-from dataprep.disk_space import check_space
+from dataprep.conversion import Record, check_options, describe, for_source, write_converted
 from dataprep.errors import OnError, UserError
 from dataprep.formats import MAX_PIXELS
 from dataprep.manifest import Manifest, StoreFile, StoreOptions, digest_of, manifest_path, read_manifest, sha256_of
 from dataprep.shard_index import INDEX_NAME
 from dataprep.shards import ShardWriter
 from dataprep.sources import ImageSource
-from dataprep.value_range import FULL, parse_range
+from dataprep.value_range import parse_range
 from dataprep.workers import available_cores
 
 LARGEST_MEMBER = (1 << 33) - 1  # bytes: the largest size that the eleven octal digits of a tar header hold
@@ -57,16 +54,14 @@ def write_shards(
             unreadable, or a worker died.
     """
     asked = parse_range(range)
-    options = StoreOptions(max_side, quality, on_error, range=asked or FULL, max_pixels=max_pixels, frugal=True)
+    options = StoreOptions(max_side, quality, on_error, max_pixels=max_pixels, frugal=True)
     workers = available_cores() if workers is None else workers
     check_options(options, workers)
     if shard_mib < 1:
         raise UserError(f"--shard_mib {shard_mib} is too few; give at least 1")
     remove_leftovers(out.parent, out.name)  # first, since a killed replacement may have left the old store hidden
     _check_out(out, overwrite)
-    if asked is None:
-        options = replace(options, range=find_range(source, workers, max_pixels))
-    check_space(source, out, options)
+    options = for_source(options, asked, source, out, workers)
     with unfinished(out) as folder:
         folder.mkdir()
         record = _write_files(source, folder, options, shard_mib << 20, workers)

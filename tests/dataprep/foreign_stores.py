@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dataprep.manifest import sha256_of
 from tests.dataprep.pictures import smooth
 
 COUNT = 12
@@ -105,6 +106,28 @@ def write_betons(folder: Path) -> None:
         DatasetWriter(str(folder / f"{name}.beton"), fields, page_size=1 << 21, num_workers=1).from_indexed_dataset(
             samples
         )
+
+
+def sample(number: int, label: str | None = None, ending: str = "jpg", **more: bytes) -> dict[str, bytes]:
+    """The members of one sample of a shard."""
+    key = f"{1000 + number}"
+    labels = {} if label is None else {f"{key}.cls": label.encode()}
+    return {f"{key}.{ending}": jpeg(number), **labels, **{f"{key}.{name}": data for name, data in more.items()}}
+
+
+def shards_of(
+    folder: Path, samples: list[dict[str, bytes]], names: tuple[str, ...] = ("00007.tar", "00012.tar")
+) -> Path:
+    """Spreads samples over shards."""
+    for place, name in enumerate(names):
+        part = samples[place * len(samples) // len(names) : (place + 1) * len(samples) // len(names)]
+        write_tar(folder / name, {name: data for members in part for name, data in members.items()})
+    return folder
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Digests of all files in a folder."""
+    return {str(path.relative_to(folder)): sha256_of(path) for path in folder.rglob("*") if path.is_file()}
 
 
 if __name__ == "__main__":

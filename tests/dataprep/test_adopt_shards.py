@@ -1,8 +1,6 @@
 """WebDataset shards of other programs are checked, and get an index and a manifest."""
 
-import gzip
 import json
-import shutil
 import tarfile
 from pathlib import Path
 from unittest import mock
@@ -12,35 +10,18 @@ import pytest
 
 from dataprep.adopt import adopt_store
 from dataprep.errors import UserError
-from dataprep.manifest import manifest_path, read_manifest, sha256_of
+from dataprep.manifest import manifest_path, read_manifest
 from dataprep.shard_index import INDEX, read_index
 from dataprep.sources import list_images
 from dataprep.stored_samples import list_samples, read_bytes
 from dataprep.verify import verify_store
 from dataprep.webdataset_store import write_shards
-from tests.dataprep.foreign_stores import COUNT, LABELS, encoded, jpeg, picture, write_tar
+from tests.dataprep.foreign_stores import COUNT, LABELS, contents, encoded, jpeg, picture, sample, shards_of, write_tar
 from tests.dataprep.pictures import write_tree
 
 NAMES = ("00007.tar", "00012.tar")
 
 pytestmark = pytest.mark.timeout(120)
-
-
-def sample(number: int, label: str | None = None, ending: str = "jpg", **more: bytes) -> dict[str, bytes]:
-    """The members of one sample of a shard."""
-    key = f"{1000 + number}"
-    labels = {} if label is None else {f"{key}.cls": label.encode()}
-    return {f"{key}.{ending}": jpeg(number), **labels, **{f"{key}.{name}": data for name, data in more.items()}}
-
-
-def shards_of(
-    folder: Path, samples: list[dict[str, bytes]], names: tuple[str, ...] = ("00007.tar", "00012.tar")
-) -> Path:
-    """Spreads samples over shards."""
-    for place, name in enumerate(names):
-        part = samples[place * len(samples) // len(names) : (place + 1) * len(samples) // len(names)]
-        write_tar(folder / name, {name: data for members in part for name, data in members.items()})
-    return folder
 
 
 def check_images(folder: Path, numbers: list[int]) -> None:
@@ -50,11 +31,6 @@ def check_images(folder: Path, numbers: list[int]) -> None:
     sizes = [(int(row["height"]), int(row["width"])) for row in read_index(folder)]
     assert sizes == [picture(k).shape[:2] for k in numbers]
     assert verify_store(folder, workers=1) == 0
-
-
-def contents(folder: Path) -> dict[str, str]:
-    """Digests of all files in a folder."""
-    return {str(path.relative_to(folder)): sha256_of(path) for path in folder.rglob("*") if path.is_file()}
 
 
 def test_shards_with_cls_are_adopted(tmp_path: Path) -> None:
@@ -204,69 +180,6 @@ def test_grey_jpegs_are_read_as_they_are(tmp_path: Path) -> None:
     write_tar(tmp_path / "s" / "0.tar", {"a.jpg": jpeg(0, "L"), "b.jpg": jpeg(1)})
     assert adopt_store(tmp_path / "s", workers=1).count == 2
     assert verify_store(tmp_path / "s", workers=1) == 0
-
-
-def zipped(folder: Path) -> None:
-    (folder / "1.tar").write_bytes(gzip.compress((folder / "0.tar").read_bytes()))
-
-
-def zipped_name(folder: Path) -> None:
-    shutil.move(folder / "0.tar", folder / "0.tar.gz")
-
-
-def cut(folder: Path) -> None:
-    (folder / "0.tar").write_bytes((folder / "0.tar").read_bytes()[:1500])
-
-
-def bad_header(folder: Path) -> None:
-    content = bytearray((folder / "0.tar").read_bytes())
-    place = content.index(b"1001.jpg")
-    content[place : place + 4] = b"\xff\xff\xff\xff"
-    (folder / "0.tar").write_bytes(content)
-
-
-def one_behind_another(folder: Path) -> None:
-    (folder / "0.tar").write_bytes(2 * (folder / "0.tar").read_bytes())
-
-
-def no_tar(folder: Path) -> None:
-    (folder / "1.tar").write_bytes(b"text" * 1000)
-
-
-def empty(folder: Path) -> None:
-    (folder / "1.tar").touch()
-
-
-def other_index(folder: Path) -> None:
-    np.save(folder / "index.npy", np.arange(3))
-
-
-def other_file(folder: Path) -> None:
-    (folder / "index.npy").write_text("of another program")
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        (zipped, r"1\.tar is compressed by gzip, .* uncompress"),
-        (zipped_name, r"0\.tar\.gz is compressed, .* uncompress"),
-        (cut, r"0\.tar is no tar file, or is cut short"),
-        (bad_header, r"0\.tar goes on behind its end at byte \d+: it is damaged"),
-        (one_behind_another, r"0\.tar goes on behind its end at byte \d+: .* several tars in one file"),
-        (no_tar, r"1\.tar is no tar file"),
-        (empty, r"1\.tar is no tar file"),
-        (other_index, r"index\.npy is there and is no index of shards"),
-        (other_file, r"index\.npy is there and is no index of shards"),
-    ],
-)
-@pytest.mark.parametrize("on_error", ["fail", "skip"])
-def test_shards_that_cannot_be_read_are_refused(tmp_path: Path, change, says: str, on_error) -> None:
-    folder = shards_of(tmp_path / "s", [sample(k) for k in range(3)], ("0.tar",))
-    change(folder)
-    before = contents(folder)
-    with pytest.raises(UserError, match=says):
-        adopt_store(folder, workers=1, on_error=on_error)
-    assert contents(folder) == before
 
 
 def test_what_holds_no_shards_is_said(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, features
 
 from dataprep.decoding import open_header
-from dataprep.formats import DEEP_EXTENSIONS, foreign
-from dataprep.images import IMAGE_EXTENSIONS, UnreadableImage, load_rgb
+from dataprep.formats import DEEP_EXTENSIONS, IMAGE_EXTENSIONS, foreign
+from dataprep.images import UnreadableImage, load_rgb
 from tests.dataprep.files import every_format, tiff
 from tests.dataprep.pictures import smooth
 

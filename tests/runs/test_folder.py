@@ -50,3 +50,13 @@ def test_what_is_free_is_a_setting(tmp_path: Path) -> None:
     for key in FREE:
         part, _, name = key.rpartition(".")
         assert hasattr(getattr(config, part) if part else config, name), key
+
+
+def test_settings_that_an_earlier_version_did_not_know_are_told(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert not folder.lacks_setting("train.sync_batchnorm")  # no run lies here
+    folder.claim(parse_config([]))
+    assert not folder.lacks_setting("train.sync_batchnorm")
+    lines = folder.config.read_text().splitlines()
+    folder.config.write_text("\n".join(line for line in lines if "sync_batchnorm" not in line))
+    assert folder.lacks_setting("train.sync_batchnorm") and not folder.lacks_setting("train.patience")

@@ -24,7 +24,7 @@ from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.plan import plan_directions
 from vicregl_fast.training import feeds
-from vicregl_fast.training.feeds import build_feeds, count_classes, open_stores
+from vicregl_fast.training.feeds import build_feeds, count_classes, open_stores, sources
 from vicregl_fast.training.learner import build_learner
 from vicregl_fast.training.processes import Processes
 
@@ -45,7 +45,7 @@ def configured(path: Path, engine: str, *more: str) -> RunConfig:
 
 def fed(path: Path, engine: str, cache: Path, *more: str) -> tuple[list[ViewBatch], list[ViewBatch]]:
     config = configured(path, engine, *more)
-    train, val = open_stores(config.data, cache, ALONE)
+    train, val = open_stores(config.data, sources(config.data, cache), ALONE)
     assert len(train.store) == 48 and count_classes(train.store) == 3
     feed, val_feed = build_feeds(config, train, val, build_learner(config, 3, ALONE), ALONE)
     assert val_feed is not None
@@ -149,12 +149,12 @@ def test_labels_of_a_folder_are_chosen_and_missing_ones_said(
         (flat / name.replace("/", "_")).symlink_to(image_folder / name)
     (tmp_path / "labels.txt").write_text("\n".join(names))
     options = [*TINY.split(), f"--data.path={image_folder}", f"--data.val_path={flat}"]
-    _, val = open_stores(parse_config(options).data, tmp_path / "stores", ALONE)
+    _, val = open_stores(data := parse_config(options).data, sources(data, tmp_path / "stores"), ALONE)
     assert val is not None and val.store.labels is None
     said = capsys.readouterr().err
     assert "flat has no class folders" in said and "validation gives the loss, and no accuracy" in said
     options.append(f"--data.val_labels={tmp_path / 'labels.txt'}")
-    train, val = open_stores(parse_config(options).data, tmp_path / "stores", ALONE)
+    train, val = open_stores(data := parse_config(options).data, sources(data, tmp_path / "stores"), ALONE)
     assert val is not None and val.store.labels is not None and val.store.classes == train.store.classes
     assert np.array_equal(np.sort(val.store.labels), np.sort(train.store.labels))
     assert "no accuracy" not in capsys.readouterr().err

@@ -16,7 +16,7 @@ from vicregl_fast.config import parse_config
 from vicregl_fast.data.engine_table import open_store
 from vicregl_fast.data.source import Source
 from vicregl_fast.runs.folder import RunFolder
-from vicregl_fast.training.feeds import open_stores
+from vicregl_fast.training.feeds import open_stores, sources
 from vicregl_fast.training.processes import join_processes
 
 
@@ -138,7 +138,7 @@ def test_other_images_of_the_same_names_and_sizes_are_converted(tmp_path: Path) 
 def _opened(images: Path, cache: Path) -> None:
     processes = join_processes("cpu")
     data = parse_config(tiny_options(images, cache, data__val_path=images)).data
-    train, val = open_stores(data, cache, processes)
+    train, val = open_stores(data, sources(data, cache), processes)
     assert val is not None and np.array_equal(train.store.labels, val.store.labels)  # type: ignore[arg-type]
     (cache / f"{processes.rank}-{train.store.path.name}").touch()
     processes.leave()

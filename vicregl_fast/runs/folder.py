@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import yaml
+
 from dataprep.atomic import remove_leftovers, write_text
 from dataprep.errors import UserError
 from dataprep.notes import note
@@ -123,6 +125,14 @@ class RunFolder:
         if not self.config.is_file():
             raise UserError(f"{self.path} is not a run of vicregl_fast.train: there is no {self.config}")
         return load_config(self.config)
+
+    def lacks_setting(self, name: str) -> bool:
+        """Whether a run lies here that was begun before there was the setting ``name``, such as ``train.patience``."""
+        if not self.config.exists():
+            return False
+        section, _, key = name.partition(".")
+        saved = yaml.safe_load(self.config.read_text()) or {}
+        return key not in (saved.get(section) or {})
 
     def check(self, config: RunConfig) -> None:
         """Checks that a run with these settings may start here, or continue the run that lies here.

@@ -11,7 +11,7 @@ from dataprep.notes import note
 from vicregl_fast.augment.backends import choose_backend
 from vicregl_fast.augment.recipe import Backend
 from vicregl_fast.config import RunConfig
-from vicregl_fast.data.config import DataConfig
+from vicregl_fast.data.config import DataConfig, EngineChoice
 from vicregl_fast.data.engine import BATCHES_HELD, Feed
 from vicregl_fast.data.engine_table import FeedOptions, OpenedStore, open_feed, open_store
 from vicregl_fast.data.memory import check_memory
@@ -22,30 +22,34 @@ from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.training.learner import Learner
 from vicregl_fast.training.processes import Processes
 
+Sources = tuple[Source, Source | None]
+"""Where the images for training are, and those for validation if they are named."""
 
-def open_stores(data: DataConfig, cache: Path, processes: Processes) -> tuple[OpenedStore, OpenedStore | None]:
+
+def open_stores(data: DataConfig, found: Sources, processes: Processes) -> tuple[OpenedStore, OpenedStore | None]:
     """Opens the training store, and the validation store if one is named.
 
     Rank 0 opens them before the other processes do, since opening a folder may convert it to a store first.
 
     Args:
         data: where the images are.
-        cache: folder for stores converted from folders.
+        found: what ``sources`` made of it; rank 0 lists no folder twice.
         processes: the processes of the run.
 
     Raises:
         UserError: ``open_store`` raises it, the two stores have different classes, or there are too few images for
             validation.
     """
-    stores = processes.first(lambda: _open_both(data, cache))
+    stores = processes.first(lambda: _open_both(found, data.engine))
     places = processes.gather([each.store.path for each in stores or () if each is not None])[0]
-    train, val = processes.agree(lambda: stores or _open_both(_at(data, *places), cache))
+    cache = found[0].cache
+    train, val = processes.agree(lambda: stores or _open_both(sources(_at(data, *places), cache), data.engine))
     check_validation(train, val, processes.world)
     return train, val
 
 
-def sources(data: DataConfig, cache: Path) -> tuple[Source, Source | None]:
-    """The images for training, and for validation if they are named; nothing is read yet.
+def sources(data: DataConfig, cache: Path) -> Sources:
+    """The images that a run names; nothing is read yet. Stores that are converted from folders go to ``cache``.
 
     Raises:
         UserError: a list is given for a store, or one for validation without images.
@@ -149,9 +153,9 @@ def _buffer_bytes(store: Store, batch_size: int) -> int:
     return BATCHES_HELD * largest_batch(store.heights, store.widths, batch_size)
 
 
-def _open_both(data: DataConfig, cache: Path) -> tuple[OpenedStore, OpenedStore | None]:
-    train, val = sources(data, cache)
-    return open_store(train, data.engine), None if val is None else open_store(val, data.engine)
+def _open_both(found: Sources, engine: EngineChoice) -> tuple[OpenedStore, OpenedStore | None]:
+    train, val = found
+    return open_store(train, engine), None if val is None else open_store(val, engine)
 
 
 def _at(data: DataConfig, train: Path, val: Path | None = None) -> DataConfig:

@@ -10,7 +10,7 @@ from vicregl_fast.data.order import GlobalBatches
 from vicregl_fast.models.backbone import check_backbone
 from vicregl_fast.runs.folder import RunFolder
 from vicregl_fast.runs.images import LearnedImages, other_images
-from vicregl_fast.training.feeds import check_buffers, check_validation, count_classes, sources
+from vicregl_fast.training.feeds import Sources, check_buffers, check_validation, count_classes
 from vicregl_fast.training.processes import Processes
 
 
@@ -37,11 +37,14 @@ class Known(NamedTuple):
     converted: bool
 
 
-def check_images(config: RunConfig, folder: RunFolder, processes: Processes, resumed_store: str | None) -> Known:
+def check_images(
+    config: RunConfig, found: Sources, folder: RunFolder, processes: Processes, resumed_store: str | None
+) -> Known:
     """Looks at the images for training and validation, and converts none; rank 0 does it for all.
 
     Args:
         config: the configuration of the run.
+        found: where the images are.
         folder: of the run.
         processes: the processes of the run.
         resumed_store: fingerprint of the images that a resumed run has learned from; None for a new run.
@@ -52,7 +55,7 @@ def check_images(config: RunConfig, folder: RunFolder, processes: Processes, res
     """
 
     def look() -> Known:
-        train_source, val_source = sources(config.data, folder.stores)
+        train_source, val_source = found
         train = look_at(train_source, config.data.engine)
         val = None if val_source is None else look_at(val_source, config.data.engine)
         check_validation(train, val, processes.world)

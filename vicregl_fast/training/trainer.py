@@ -18,7 +18,7 @@ from vicregl_fast.runs.folder import RunFolder
 from vicregl_fast.runs.images import other_images
 from vicregl_fast.training.checkpointing import Checkpointing, newest_state
 from vicregl_fast.training.failures import Failures
-from vicregl_fast.training.feeds import build_feeds, check_buffers, open_stores
+from vicregl_fast.training.feeds import build_feeds, check_buffers, open_stores, sources
 from vicregl_fast.training.first_checks import check_images, check_settings, global_batches, learned_images
 from vicregl_fast.training.learner import build_learner, generator_states, set_generator_states
 from vicregl_fast.training.log import MetricsLog
@@ -52,9 +52,15 @@ class Trainer:
         processes.agree(lambda: check_settings(config, processes))
         processes.first(lambda: self.folder.check(config))
         resumed = newest_state(self.folder, processes)
-        known = check_images(config, self.folder, processes, None if resumed is None else resumed.store)
+        if processes.world > 1 and config.train.sync_batchnorm and self.folder.lacks_setting("train.sync_batchnorm"):
+            note(
+                "this run was begun with BatchNorm statistics of each process alone, and goes on with those of all; "
+                "--train.sync_batchnorm false keeps to the old ones"
+            )
+        found = processes.agree(lambda: sources(config.data, self.folder.stores))
+        known = check_images(config, found, self.folder, processes, None if resumed is None else resumed.store)
         self.learner = build_learner(config, known.classes, processes)
-        train, val = open_stores(config.data, self.folder.stores, processes)
+        train, val = open_stores(config.data, found, processes)
         self.order = processes.agree(lambda: global_batches(config, len(train.store), processes))
         self.schedule = Schedule.of(config.optim, config.batch_size, config.epochs, self.order.steps)
         self.total_steps = self.schedule.total_steps

@@ -25,7 +25,7 @@ BatchKey = tuple[int, np.ndarray]
 
 
 class ViewDataset:
-    """Makes whole batches by key, in worker processes.
+    """Makes batches by key, in worker processes.
 
     Args:
         store: the images.

@@ -65,12 +65,12 @@ def sum_squares(
     g = _pointer(tl.load(gradients + tensor), start, GRADIENT, ALIGNED)
     inverse = _inverse(grad_scale)
     p_sum, d_sum = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
-    whole = length // BLOCK * BLOCK
-    for first in range(0, whole, BLOCK):
+    in_blocks = length // BLOCK * BLOCK
+    for first in range(0, in_blocks, BLOCK):
         index = first + tl.arange(0, BLOCK)
         p_sum, d_sum = _add_squares(p_sum, d_sum, p, g, index, length, weight_decay, inverse, True)
-    if whole < length:
-        index = whole + tl.arange(0, BLOCK)
+    if in_blocks < length:
+        index = in_blocks + tl.arange(0, BLOCK)
         p_sum, d_sum = _add_squares(p_sum, d_sum, p, g, index, length, weight_decay, inverse, False)
     tl.store(sums + 2 * chunk, tl.sum(p_sum))
     tl.store(sums + 2 * chunk + 1, tl.sum(d_sum))
@@ -125,10 +125,10 @@ def update(
     ratio = _trust_ratio(sums, tl.load(row + 2), count, trust)
     decay = tl.where(count > 0, weight_decay, 0.0)
     inverse = _inverse(grad_scale)
-    whole = length // BLOCK * BLOCK
-    for first in range(0, whole, BLOCK):
+    in_blocks = length // BLOCK * BLOCK
+    for first in range(0, in_blocks, BLOCK):
         index = first + tl.arange(0, BLOCK)
         _update(p, g, m, index, length, decay, inverse, ratio, rate, momentum, True)
-    if whole < length:
-        index = whole + tl.arange(0, BLOCK)
+    if in_blocks < length:
+        index = in_blocks + tl.arange(0, BLOCK)
         _update(p, g, m, index, length, decay, inverse, ratio, rate, momentum, False)
