@@ -102,8 +102,9 @@ def _relative(one: Tensor, right: Tensor) -> float:
 
 def _usable_everywhere(usable: Iterable[bool], device: torch.device) -> list[bool]:
     """What every process of the run can use: ways differ in rounding, and the processes' parameters must not."""
-    flags = torch.tensor(list(usable), dtype=torch.int32, device=device)
+    flags = torch.tensor(list(usable), dtype=torch.int32)
     if distributed.is_available() and distributed.is_initialized():
+        flags = flags.to(device)
         distributed.all_reduce(flags, distributed.ReduceOp.MIN)
     return flags.bool().tolist()
 
