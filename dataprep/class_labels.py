@@ -10,6 +10,7 @@ from dataprep.errors import UserError
 from dataprep.manifest import UNLABELLED
 
 LARGEST_LABEL = 999_999
+WHOLE = re.compile(r"(\d+)\.0+")  # as a program writes that takes labels for floating-point numbers
 NUMBER = re.compile(r"[+-]?\d{1,18}")
 WITHOUT_LABELS = "adopt the store without labels (--label_field none)"
 
@@ -44,6 +45,7 @@ def number_labels(
     Raises:
         UserError: some texts are numbers and others names, or a name is not among ``classes``.
     """
+    texts = [None if text is None else WHOLE.sub(r"\1", text) for text in texts]
     given = {text for text in texts if text is not None}
     names = sorted(text for text in given if not NUMBER.fullmatch(text))
     if not names:

@@ -78,7 +78,15 @@ def load_pixels(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     Raises:
         UnreadableImage: it cannot be decoded completely.
     """
-    return despite_metadata(lambda data: load(open_header(data, path.suffix, max_pixels), data), read(path))
+
+    def decode(data: bytes) -> Image.Image:
+        image = open_header(data, path.suffix, max_pixels)
+        kind = deep_kind(image, data)
+        if kind is not None and kind.colour:
+            raise UnreadableImage("Pillow keeps only eight of the more bits of its colours; make it grey")
+        return load(image, data)
+
+    return despite_metadata(decode, read(path))
 
 
 def stored_layout(path: Path) -> tuple[int, int, int]:

@@ -163,6 +163,8 @@ def _label(parts: dict[str, Place], read: Callable[[Place], bytes], field: str |
             return read(parts[ending]).decode().strip() or None
     record = json.loads(read(parts["json"])) if "json" in parts else None
     value = record.get(field) if isinstance(record, dict) else None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if value is None or (isinstance(value, int | str) and not isinstance(value, bool)):
         return None if value is None else str(value).strip() or None
     raise ValueError(f"{value!r} is neither a number nor a name")

@@ -222,3 +222,21 @@ def test_wrong_input_ends_in_one_sentence(beton: Path, tmp_path: Path, more: lis
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert words in done.stderr
     assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+@pytest.mark.timeout(90)
+def test_a_stop_does_not_wait_for_images_that_never_come(image_folder: Path, tmp_path: Path) -> None:
+    """As from a disk that is gone: the pipe among the files is never written to."""
+    shutil.copytree(image_folder, tmp_path / "images")
+    file = next((tmp_path / "images").glob("*/*.jpg"))
+    file.unlink()
+    os.mkfifo(file)
+    run, more = tmp_path / "run", ["--data.engine", "torchvision", "--data.workers", "1"]
+    process = subprocess.Popen(command(tmp_path / "images", run, *more), stderr=subprocess.DEVNULL)
+    while not (run / "metrics.jsonl").exists():
+        time.sleep(0.1)
+    time.sleep(6)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(40) == 75
+    steps = (run / "metrics.jsonl").read_text().count("\n")
+    assert bool(list(run.glob("checkpoints/*.pt"))) == (steps > 0)

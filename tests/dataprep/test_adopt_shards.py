@@ -222,3 +222,9 @@ def test_a_large_header_is_no_obstacle(tmp_path: Path) -> None:
     assert adopt_store(tmp_path / "s", workers=1).label_counts == (0, 1)
     check_images(tmp_path / "s", [0])
     assert read_index(tmp_path / "s").dtype == INDEX
+
+
+def test_labels_that_a_program_wrote_as_floats_are_numbers(tmp_path: Path) -> None:
+    folder = shards_of(tmp_path / "s", [sample(k, f"{label}.0") for k, label in enumerate((2, 10, 0))])
+    manifest = adopt_store(folder, workers=1)
+    assert manifest.classes is None and read_index(folder)["label"].tolist() == [2, 10, 0]

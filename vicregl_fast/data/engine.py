@@ -1,6 +1,6 @@
 """The interfaces between training and what reads, decodes and loads images."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Protocol
 
@@ -39,9 +39,11 @@ class BatchLoader(Protocol):
 
     Attributes:
         waited: seconds that the consumer has spent waiting for batches.
+        gives_up: asked while a batch has been waited for in vain for some seconds; if true, the iteration ends early.
     """
 
     waited: float
+    gives_up: Callable[[], bool]
 
     def __enter__(self) -> "BatchLoader": ...
 

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from queue import Empty, Full, Queue
 from types import TracebackType
@@ -20,6 +20,8 @@ from vicregl_fast.devices import side_stream
 Item = tuple[ViewBatch, torch.cuda.Event | None]
 
 _POLL_SECONDS = 0.2
+PATIENT_FOR = 5.0
+"""Seconds for which a batch is waited for before the consumer is asked whether it gives up, as when a disk is gone."""
 
 
 class ThreadLoader:
@@ -34,12 +36,15 @@ class ThreadLoader:
 
     Attributes:
         waited: seconds that the consumer has spent waiting for batches.
+        gives_up: asked while a batch has been waited for in vain; if true, the iteration ends without it.
         whole: whether the consumer has had all batches.
     """
 
     def __init__(self, made: Generator[ViewBatch, None, None], device: torch.device, ahead: int = 2):
         self.waited = 0.0
+        self.gives_up: Callable[[], bool] = lambda: False
         self.whole = False
+        self._given_up = False
         self._made, self._device = made, device
         self._ready: Queue[Item | BaseException | None] = Queue(ahead)
         self._stop = threading.Event()
@@ -53,7 +58,7 @@ class ThreadLoader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(PATIENT_FOR if self._given_up else None)  # it may wait for ever
 
     def __iter__(self) -> Iterator[ViewBatch]:
         while True:
@@ -61,7 +66,7 @@ class ThreadLoader:
             item = self._next()
             self.waited += time.perf_counter() - start
             if item is None:
-                self.whole = True
+                self.whole = not self._given_up
                 return
             if isinstance(item, BaseException):
                 raise item
@@ -71,12 +76,16 @@ class ThreadLoader:
             yield batch
 
     def _next(self) -> Item | BaseException | None:
+        start = time.monotonic()
         while True:
             try:
                 return self._ready.get(timeout=_POLL_SECONDS)
             except Empty:
                 if not self._thread.is_alive() and self._ready.empty():
                     return RuntimeError("the loading thread ended without a word")
+                if time.monotonic() - start > PATIENT_FOR and self.gives_up():
+                    self._given_up = True
+                    return None
 
     def _prepare(self) -> None:
         copied: deque[torch.cuda.Event] = deque()

@@ -116,6 +116,8 @@ class Trainer:
         """Trains to the end of the epoch (counted from 0), or until the run is asked to stop."""
         start = self.finished_steps - epoch * self.order.steps
         loader = self.feed.loader(self.order.epoch(epoch, start), epoch)
+        if self.processes.world == 1:  # several could not agree on it: the others may be in a step
+            loader.gives_up = lambda: self.stop.received is not None
         throughput = Throughput(self.config.batch_size, loader)
         with loader, self._progress(epoch, start) as progress:
             for batch in loader:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -143,3 +144,10 @@ def test_where_they_do_not_it_is_asked(tmp_path: Path, orientation: int, shape: 
     pair(tmp_path, np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8), orientation)
     with pytest.raises(UserError, match=r"a\.png is turned by its EXIF orientation and its mask .*--mask_orientation"):
         masked(tmp_path, Labels(2))[0]
+
+
+def test_masks_of_sixteen_bit_colours_are_refused(tmp_path: Path) -> None:
+    """Pillow would read the label 1 as 0."""
+    cv2.imwrite(str(tmp_path / "m.png"), np.ones((4, 4, 3), np.uint16))
+    with pytest.raises(UserError, match=r"m\.png cannot be decoded .*only eight of the more bits of its colours"):
+        open_mask(tmp_path / "m.png", Labels(2))
