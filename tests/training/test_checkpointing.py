@@ -27,7 +27,8 @@ def train(policy: Checkpointing, steps: range, broken: tuple[int, ...] = ()) -> 
     """The steps after which a checkpoint was taken."""
     taken = []
     for step in steps:
-        policy.after_step(step, finite=step not in broken)
+        policy.after_step(step)
+        policy.proven = step not in broken
         policy.save_if_due(step, lambda step=step: taken.append(step) or state(step))  # type: ignore[func-returns-value,misc]
     return taken
 

@@ -1,10 +1,13 @@
 """Non-finite steps are counted; too many in a row send the run back to its last good checkpoints."""
 
+import json
 import math
 from collections.abc import Container
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,34 +16,37 @@ from tests.tiny_run import rows, tiny_options, tiny_trainer
 from tests.two_processes import on_two_processes
 from vicregl_fast.config import parse_config
 from vicregl_fast.runs.checkpoints import Checkpoints
+from vicregl_fast.runs.folder import RunFolder
 from vicregl_fast.training.failures import Failures
+from vicregl_fast.training.outcome import StepOutcome
 from vicregl_fast.training.processes import join_processes
 from vicregl_fast.training.step import BatchLosses, StepResult, TrainingStep
 from vicregl_fast.training.trainer import Trainer
 
-GOOD = StepResult(1.0, {}, finite=True, details=dict)
-BAD_LOSS = StepResult(math.nan, {}, finite=False, details=dict)
-BAD_GRADIENT = StepResult(1.0, {}, finite=False, details=dict)
+
+def outcome(loss: float = 1.0, finite: bool = False, scale: float = 0.0) -> StepOutcome:
+    return StepOutcome(1, np.arange(2), loss, finite, scale)
 
 
 def test_only_failures_in_a_row_are_too_many() -> None:
-    failures = Failures(patience=3)
-    off = torch.amp.GradScaler("cpu", enabled=False)
-    told = [failures.count(step, off) for step in (BAD_LOSS, BAD_GRADIENT, GOOD, BAD_LOSS, BAD_GRADIENT, BAD_LOSS)]
+    failures, told = Failures(patience=3), []
+    good, bad_loss, bad_gradient = outcome(finite=True), outcome(math.nan), outcome()
+    for each in (bad_loss, bad_gradient, good, bad_loss, bad_gradient, bad_loss):
+        assert failures.count(each) == (each is not good)
+        told.append(failures.too_many)
     assert told == [False] * 5 + [True]
     assert (failures.skipped, failures.in_a_row) == (5, 3)
 
 
 def test_a_gradient_scaler_may_search_down_to_one() -> None:
-    def at(scale: float) -> torch.amp.GradScaler:
-        return torch.amp.GradScaler("cpu", init_scale=scale)
-
     failures = Failures(patience=2)
-    assert not any(failures.count(BAD_GRADIENT, at(scale)) for scale in (2.0**16, 2.0**8, 2.0, 1.0))
+    assert not any(failures.count(outcome(scale=scale)) for scale in (2.0**16, 2.0**8, 2.0, 1.0))
     assert (failures.skipped, failures.in_a_row) == (4, 0)
-    assert [failures.count(BAD_GRADIENT, at(scale)) for scale in (0.5, 0.25)] == [False, True]
+    for scale, too_many in ((0.5, False), (0.25, True)):
+        assert failures.count(outcome(scale=scale)) and failures.too_many == too_many
     failures = Failures(patience=2)
-    assert [failures.count(BAD_LOSS, at(2.0**16)) for _ in range(2)] == [False, True]
+    for too_many in (False, True):
+        assert failures.count(outcome(math.nan, scale=2.0**16)) and failures.too_many == too_many
 
 
 def break_steps(monkeypatch: pytest.MonkeyPatch, broken: Container[int]) -> None:
@@ -95,6 +101,32 @@ def test_where_the_newest_checkpoint_does_not_help_the_one_before_is_taken(
     assert same(seen[6], seen[4]) and same(seen[8], seen[3]) and not same(seen[4], seen[3])
 
 
+def test_a_run_that_finds_back_while_the_host_does_not_know_goes_on(
+    beton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Without a log and a checkpoint in between, outcomes are read one step late: of steps 5 and 6 after step 7."""
+    break_steps(monkeypatch, [5, 6])
+    run = tiny_trainer(beton, tmp_path / "run", train__patience=2, train__log_every=100, train__checkpoint_every=100)
+    assert run.run() == 0
+    assert run.failures.skipped == 2 and not run.checkpointing.gone_back_to
+    named = [json.loads(line) for line in run.folder.skipped_steps.read_text().splitlines()]
+    assert [(row["step"], row["images"]) for row in named] == [
+        (5 + step, indices.tolist()) for step, indices in enumerate(islice(run.order.epoch(1), 2))
+    ]
+    told = capsys.readouterr().err
+    assert all(f"step {step} changes nothing" in told for step in (5, 6))
+
+
+def test_a_resumed_run_names_later_steps_anew(beton: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert tiny_trainer(beton, run, epochs=1).run() == 0
+    skipped = RunFolder(run).skipped_steps
+    assert not skipped.exists()
+    skipped.write_text('{"step": 4, "images": [1]}\n{"step": 9, "images": [2]}\n{"st')
+    assert tiny_trainer(beton, run, epochs=1).run() == 0
+    assert [json.loads(line)["step"] for line in skipped.read_text().splitlines()] == [4]
+
+
 def test_a_run_that_going_back_does_not_mend_ends(beton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     break_steps(monkeypatch, range(5, 100))
     run = tiny_trainer(beton, tmp_path / "run", train__patience=2)
@@ -136,6 +168,8 @@ def _go_back_together(store: Path, folder: Path) -> None:
         run = Trainer(parse_config(tiny_options(store, folder / "run", train__patience=2)), processes)
         assert run.run() == 0
     assert run.failures.skipped == 2 and run.checkpointing.gone_back_to == {4}
+    named = [json.loads(line) for line in run.folder.skipped_steps.read_text().splitlines()]
+    assert [(row["step"], len(set(row["images"]))) for row in named] == [(6, 12), (7, 12)]
     torch.save(run.learner.network.backbone.model.conv1.weight, folder / f"{processes.rank}.pt")
     processes.leave()
 

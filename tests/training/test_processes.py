@@ -10,8 +10,9 @@ import torch.distributed as dist
 
 from dataprep.errors import ToldElsewhere, UserError
 from dataprep.notes import mute_notes
+from tests.tiny_run import ALONE
 from tests.two_processes import on_two_processes
-from vicregl_fast.training.processes import join_processes, told_of_a_lost_process
+from vicregl_fast.training.processes import Vote, join_processes, told_of_a_lost_process
 
 SHORT = timedelta(seconds=2)
 
@@ -66,6 +67,27 @@ def _the_other_is_gone(folder: Path) -> None:
             raise RuntimeError("a fault of ours")
         (folder / "told-0").touch()
     processes.leave()
+
+
+def _vote(folder: Path) -> None:
+    processes = join_processes("cpu")
+    vote, cast = Vote(processes), [rank_1 and not processes.leads for rank_1 in (False, True, False, True)]
+    assert [vote.any_before(flag) for flag in cast] == [False, False, True, False]
+    vote.close()
+    assert not vote.any_before(False)
+    vote.close()
+    (folder / f"voted-{processes.rank}").touch()
+    processes.leave()
+
+
+def test_a_vote_is_the_same_everywhere_and_one_call_late(tmp_path: Path) -> None:
+    on_two_processes(_vote, tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("voted-*")) == ["voted-0", "voted-1"]
+
+
+def test_who_is_alone_votes_at_once() -> None:
+    vote = Vote(ALONE)
+    assert [vote.any_before(flag) for flag in (False, True, False)] == [False, True, False]
 
 
 @pytest.mark.timeout(120)

@@ -27,7 +27,7 @@ def build(network: VICRegLNetwork, precision: str = "fp32", clip: float | None =
     return TrainingStep(
         network,
         criterion,
-        torch.optim.SGD(network.parameters(), lr=9.0),
+        torch.optim.SGD(network.parameters(), lr=9.0, fused=True),
         Precision(precision, "cpu"),
         clip,
         network.classifier,

@@ -63,6 +63,11 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def skipped_steps(self) -> Path:
+        """File of the steps that changed nothing, with their images, one JSON object a line."""
+        return self.path / "skipped_steps.jsonl"
+
+    @property
     def images(self) -> Path:
         """File of what is known of the training images (``LearnedImages``)."""
         return self.path / "images.json"

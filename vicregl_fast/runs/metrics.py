@@ -1,13 +1,15 @@
-"""Reads ``metrics.jsonl``, in which each line is a JSON object with the step after which it was logged."""
+"""Reads files like ``metrics.jsonl``, in which each line is a JSON object with the step after which it was logged."""
 
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dataprep.atomic import write_text
 from dataprep.errors import UserError
 from vicregl_fast.runs.folder import RunFolder
 
@@ -39,6 +41,13 @@ def read_rows(file: Path) -> list[dict[str, Any]]:
         if isinstance(row, dict) and isinstance(row.get("step"), int):
             rows.append(row)
     return rows
+
+
+def drop_rows(file: Path, dropped: Callable[[dict[str, Any]], bool]) -> None:
+    """Removes rows from ``file``, which need not exist, and what a killed run left incomplete."""
+    if file.exists():
+        kept = [row for row in read_rows(file) if not dropped(row)]
+        write_text(file, "".join(json.dumps(row) + "\n" for row in kept))
 
 
 def read_curves(run: Path) -> dict[str, Curve]:

@@ -24,25 +24,25 @@ class Checkpointing:
 
     Attributes:
         saved_step: number of the step after which the newest checkpoint was taken; 0 before the first.
-        proven: whether the last step was finite.
+        is_due: whether a checkpoint is due.
+        proven: whether the last step was finite, which must be known before ``save_if_due``.
         gone_back_to: the steps whose checkpoints the run has gone back to; it goes back to each only once.
     """
 
     def __init__(self, folder: RunFolder, processes: Processes, every: int, total_steps: int):
         self._folder, self._processes, self._every, self._total_steps = folder, processes, every, total_steps
-        self._is_due = False
+        self.is_due = False
         self.saved_step = 0
         self.proven = True
         self.gone_back_to: set[int] = set()
 
-    def after_step(self, step: int, finite: bool) -> None:
-        """Records that step number ``step`` is done, and whether its loss and gradients were finite."""
-        self.proven = finite
-        self._is_due |= step % self._every == 0
+    def after_step(self, step: int) -> None:
+        """Records that step number ``step`` is done."""
+        self.is_due |= step % self._every == 0
 
     def make_due(self) -> None:
         """Makes a checkpoint due, whatever the step."""
-        self._is_due = True
+        self.is_due = True
 
     def save_if_due(self, step: int, state: Callable[[], RunState]) -> None:
         """Saves ``state()`` if a checkpoint is due and may be saved now.
@@ -53,9 +53,9 @@ class Checkpointing:
             UserError: it cannot be written, or another job has taken over the run.
         """
         ready = self.proven or step == self._total_steps
-        if not (self._is_due and ready):
+        if not (self.is_due and ready):
             return
-        self._is_due = False
+        self.is_due = False
         if step != self.saved_step:
             self.saved_step = step
             taken = state()

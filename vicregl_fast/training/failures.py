@@ -2,9 +2,7 @@
 
 import math
 
-import torch
-
-from vicregl_fast.training.step import StepResult
+from vicregl_fast.training.outcome import StepOutcome
 
 
 class Failures:
@@ -25,24 +23,21 @@ class Failures:
     def __init__(self, patience: int):
         self.patience, self.skipped, self.in_a_row = patience, 0, 0
 
-    def count(self, result: StepResult, scaler: torch.amp.GradScaler) -> bool:
-        """Counts a step.
+    @property
+    def too_many(self) -> bool:
+        """Whether there are now ``patience`` failures in a row."""
+        return self.in_a_row >= self.patience
 
-        Args:
-            result: the step's result.
-            scaler: the gradient scaler, already updated by this step.
-
-        Returns:
-            Whether there are now ``patience`` failures in a row.
-        """
-        if result.finite:
+    def count(self, outcome: StepOutcome) -> bool:
+        """Counts a step, and returns whether it is a failure."""
+        if outcome.finite:
             self.in_a_row = 0
             return False
         self.skipped += 1
-        if scaler.is_enabled() and scaler.get_scale() >= 1 and math.isfinite(result.loss):
+        if outcome.scale >= 1 and math.isfinite(outcome.loss):
             return False
         self.in_a_row += 1
-        return self.in_a_row >= self.patience
+        return True
 
     def forgive(self) -> None:
         """Starts the count of failures in a row again, after the run has gone back."""

@@ -10,9 +10,8 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from dataprep.atomic import write_text
 from dataprep.errors import UserError
-from vicregl_fast.runs.metrics import read_rows
+from vicregl_fast.runs.metrics import drop_rows
 from vicregl_fast.training.validation import VALIDATION_LOSS
 
 
@@ -31,15 +30,13 @@ class MetricsLog:
     """
 
     def __init__(self, metrics: Path, tensorboard: Path, resumed_step: int, validates_again: bool = False):
-        def stays(row: dict[str, Any]) -> bool:
+        def comes_again(row: dict[str, Any]) -> bool:
             made_again = validates_again and VALIDATION_LOSS in row
-            return row["step"] < resumed_step or (row["step"] == resumed_step and not made_again)
+            return row["step"] > resumed_step or (row["step"] == resumed_step and made_again)
 
-        if metrics.exists():
-            kept = [row for row in read_rows(metrics) if stays(row)]
-            write_text(metrics, "".join(json.dumps(row) + "\n" for row in kept))
+        drop_rows(metrics, comes_again)
         self._folder = metrics.parent
-        with self._full_disk_said():
+        with full_disk_said(self._folder):
             self._file = open(metrics, "a", buffering=1)  # noqa: SIM115
             self._events = SummaryWriter(str(tensorboard), purge_step=resumed_step + 1)
 
@@ -49,7 +46,7 @@ class MetricsLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(OSError) if error is not None else self._full_disk_said():
+        with suppress(OSError) if error is not None else full_disk_said(self._folder):
             self._file.close()
             self._events.close()
 
@@ -60,17 +57,23 @@ class MetricsLog:
             UserError: the system refused to write, for example because the disk is full.
         """
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
-        with self._full_disk_said():
+        with full_disk_said(self._folder):
             self._file.write(json.dumps({"step": step, **finite}) + "\n")
             for name, value in finite.items():
                 self._events.add_scalar(name, value, step)
 
-    @contextmanager
-    def _full_disk_said(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise UserError(
-                f"the log in {self._folder} cannot be written: {error.strerror or error}; checkpoints are kept: free "
-                "space, and the same command goes on"
-            ) from error
+
+@contextmanager
+def full_disk_said(folder: Path) -> Iterator[None]:
+    """Raises UserError where the system refuses to write to a log in ``folder``.
+
+    Raises:
+        UserError: the system refused, for example because the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"the log in {folder} cannot be written: {error.strerror or error}; checkpoints are kept: free "
+            "space, and the same command goes on"
+        ) from error

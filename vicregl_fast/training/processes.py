@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from dataprep.errors import ToldElsewhere, UserError
 from dataprep.notes import mute_notes
@@ -106,6 +107,44 @@ class Processes:
         """Ends this process's part in the group, if there is one."""
         if self.world > 1:
             dist.destroy_process_group()
+
+
+class Vote:
+    """Whether a flag is set in any process, asked again and again without waiting for the others.
+
+    Args:
+        processes: this process and its group.
+    """
+
+    def __init__(self, processes: Processes):
+        self._processes = processes
+        self._pending: tuple[Tensor, dist.Work] | None = None
+
+    def any_before(self, flag: bool) -> bool:
+        """Returns whether the flag was set in any process when all called this the time before.
+
+        A process that is alone gets its own flag at once.
+        """
+        if self._processes.world == 1:
+            return flag
+        before = self._result()
+        value = torch.tensor(int(flag))
+        work = dist.all_reduce(value, dist.ReduceOp.MAX, self._processes.patient, async_op=True)
+        assert work is not None  # async_op
+        self._pending = (value, work)
+        return before
+
+    def _result(self) -> bool:
+        if self._pending is None:
+            return False
+        value, work = self._pending
+        self._pending = None
+        work.wait()
+        return bool(value)
+
+    def close(self) -> None:
+        """Waits for the last vote, which every process must have cast."""
+        self._result()
 
 
 @contextmanager

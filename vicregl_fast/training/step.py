@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.losses.vicregl import LossTerms, VICRegLLoss
+from vicregl_fast.training.buffers import StepBuffers
 from vicregl_fast.training.precision import Precision
 
 
@@ -29,29 +30,31 @@ class BatchLosses:
 
 @dataclass(frozen=True)
 class StepResult:
-    """The result of one step.
+    """The result of one step. Its tensors are scalars on the device, and whoever reads one waits for the step.
 
     Attributes:
         loss: the VICRegL loss over the global batch, without the online classifier's.
         figures: the terms of the loss, the figures of the online classifier (``BatchLosses.online``), and
-            ``gradient_norm`` before clipping; scalars on the device.
-        finite: whether loss and gradients were finite; if not, nothing was updated.
+            ``gradient_norm`` before clipping.
+        finite: whether loss and gradients were finite, bool; if not, nothing was updated.
         details: computes more figures of the batch (``LossTerms.details``); every rank must call it, or none.
+        scale: of the gradient scaler after the step; None without one.
     """
 
-    loss: float
+    loss: Tensor
     figures: dict[str, Tensor]
-    finite: bool
+    finite: Tensor
     details: Callable[[], dict[str, Tensor]]
+    scale: Tensor | None = None
 
 
 class TrainingStep:
-    """Trains a network on one batch at a time.
+    """Trains a network on one batch at a time, without waiting for the device.
 
     Args:
         network: a ``VICRegLNetwork``, which may be compiled and wrapped in DistributedDataParallel.
         criterion: the loss.
-        optimizer: the optimiser of the network's parameters.
+        optimizer: the optimiser of the network's parameters, which must heed ``found_inf`` as torch's fused ones do.
         precision: the number format of the forward pass.
         clip_norm: largest gradient norm; None for no clipping.
         classifier: the network's online classifier, or None. Its gradient is left out of the norm that is logged and
@@ -72,10 +75,7 @@ class TrainingStep:
         self._online = [] if classifier is None else list(classifier.parameters())
         online = {id(parameter) for parameter in self._online}
         self._learning = [p for p in network.parameters() if id(p) not in online]
-        buffers = list(network.buffers())
-        # Buffers of one dtype are copied by a single kernel.
-        self._buffers = [[b for b in buffers if b.dtype == dtype] for dtype in {b.dtype for b in buffers}]
-        self._buffers_before = [[buffer.clone() for buffer in group] for group in self._buffers]
+        self._buffers = StepBuffers(network)
 
     def __call__(self, batch: ViewBatch, learning_rate: float) -> StepResult:
         """Takes one step at this learning rate.
@@ -85,24 +85,25 @@ class TrainingStep:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.zero_grad(set_to_none=True)
-        _copy(self._buffers, self._buffers_before)
+        self._buffers.remember()
         losses = self.losses(batch)
         self.scaler.scale(losses.objective).backward()
         self.scaler.unscale_(self.optimizer)
         norm = _gradient_norm(self._learning)
         loss = losses.terms.total.detach()
-        value = loss.item()
         # All ranks decide the same: the loss is that of the global batch, and gradients are averaged over ranks.
-        finite = bool(torch.isfinite(loss + norm + _gradient_norm(self._online).to(norm)))
-        if finite:
-            if self.clip_norm is not None:
-                torch.nn.utils.clip_grads_with_norm_(self._learning, self.clip_norm, norm)
-            self.scaler.step(self.optimizer)
-        else:  # BatchNorm's running statistics would never lose a non-finite value
-            _copy(self._buffers_before, self._buffers)
+        finite = torch.isfinite(loss + norm)
+        if self._online:
+            finite &= torch.isfinite(_gradient_norm(self._online))
+        if self.clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(self._learning, self.clip_norm, norm)
+        self.optimizer.found_inf = 1 - finite.float()  # type: ignore[attr-defined]  # 1 keeps everything as it is
+        self.optimizer.step()
+        self._buffers.restore_where(~finite)
         self.scaler.update()
+        scale = self.scaler.scale(torch.ones_like(loss)) if self.scaler.is_enabled() else None
         figures = {**losses.terms.by_name, **losses.online, "gradient_norm": norm}
-        return StepResult(value, figures, finite, losses.terms.details)
+        return StepResult(loss, figures, finite, losses.terms.details, scale)
 
     def losses(self, batch: ViewBatch) -> BatchLosses:
         """Returns the VICRegL loss of a batch, with the online classifier's if there are a classifier and labels."""
@@ -120,8 +121,3 @@ class TrainingStep:
 
 def _gradient_norm(parameters: list[nn.Parameter]) -> Tensor:
     return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-
-
-def _copy(source: list[list[Tensor]], target: list[list[Tensor]]) -> None:
-    for from_group, to_group in zip(source, target, strict=True):
-        torch._foreach_copy_(to_group, from_group)

@@ -22,9 +22,11 @@ from vicregl_fast.training.feeds import build_feeds, check_buffers, open_stores,
 from vicregl_fast.training.first_checks import check_images, check_settings, global_batches, learned_images
 from vicregl_fast.training.learner import build_learner, generator_states, set_generator_states
 from vicregl_fast.training.log import MetricsLog
-from vicregl_fast.training.processes import Processes
+from vicregl_fast.training.outcomes import StepOutcomes
+from vicregl_fast.training.processes import Processes, Vote
 from vicregl_fast.training.run_state import RunState
 from vicregl_fast.training.signals import StopRequest, exit_code
+from vicregl_fast.training.skipped_steps import forget_later_steps
 from vicregl_fast.training.step import StepResult
 from vicregl_fast.training.throughput import Throughput
 from vicregl_fast.training.validation import record_validation, validate, validated_step
@@ -72,8 +74,10 @@ class Trainer:
             self._check_images(resumed)
         processes.first(lambda: self._claim(train))
         self.failures = Failures(config.train.patience)
+        self.outcomes = StepOutcomes(self.failures, processes, self.folder.skipped_steps)
         self.checkpointing = Checkpointing(self.folder, processes, config.train.checkpoint_every, self.total_steps)
         self.stop = StopRequest()
+        self._stop_vote = Vote(processes)
         self.log: MetricsLog | None = None  # open on rank 0 while the run lasts
         self.finished_steps = 0
         if resumed is not None:
@@ -98,16 +102,18 @@ class Trainer:
                 self.log = stack.enter_context(
                     MetricsLog(self.folder.metrics, self.folder.tensorboard, self.finished_steps, validates_first)
                 )
+                forget_later_steps(self.folder.skipped_steps, self.finished_steps)
             if validates_first:
                 self._validate()
             while self.finished_steps < self.total_steps:
                 self._train_epoch(self.finished_steps // self.order.steps)
                 self.checkpointing.make_due()
-                self.checkpointing.save_if_due(self.finished_steps, self._state)
+                self._save_if_due()
                 if self._asked_to_stop() and self.finished_steps < self.total_steps:
                     return self._stop_code()  # a validation that is due is made by the resumed run
                 if self._lacks_validation():
                     self._validate()
+        self._stop_vote.close()
         if not self.checkpointing.proven:
             note("loss or gradients of the last step were not finite: look at the curves before you use the run")
         return 0
@@ -124,33 +130,46 @@ class Trainer:
                 self._train_step(batch, throughput, progress)
                 if self._asked_to_stop():
                     return
-                self.checkpointing.save_if_due(self.finished_steps, self._state)
+                self._save_if_due()
 
     def _train_step(self, batch: ViewBatch, throughput: Throughput, progress: tqdm) -> None:
         rate = self.schedule.rate(self.finished_steps)
         result = self.learner.step(batch, rate)
         self.finished_steps += 1
-        self.checkpointing.after_step(self.finished_steps, result.finite)
-        if self.failures.count(result, self.learner.step.scaler):
-            self.processes.agree(self._go_back)
+        self.outcomes.expect(self.finished_steps, batch.indices, result)
+        self.checkpointing.after_step(self.finished_steps)
         throughput.count()
         progress.update()
         at_end = self.finished_steps % self.order.steps == 0
         if at_end or self.finished_steps % self.config.train.log_every == 0:
+            self._settle()
             self._log_step(result, rate, throughput, progress)
+        else:
+            self._settle(but=1)  # while the device is at work on that one
+
+    def _settle(self, but: int = 0) -> None:
+        """Learns what became of the steps taken, all or all ``but`` the newest; goes back if too many failed.
+
+        Every process must call this, at the same steps.
+        """
+        too_many = self.outcomes.settle(but)
+        self.checkpointing.proven = self.outcomes.last_finite
+        if too_many:
+            self.processes.agree(self._go_back)
 
     def _log_step(self, result: StepResult, rate: float, throughput: Throughput, progress: tqdm) -> None:
         figures = result.figures | result.details()  # on every process, since some are computed over the global batch
+        loss = result.loss.item()
         rates = throughput.rates()
         progress.set_postfix_str(
-            f"loss {result.loss:.3f}, {rates['images_per_second']:.0f} images/s, "
+            f"loss {loss:.3f}, {rates['images_per_second']:.0f} images/s, "
             f"{rates['data_wait_share']:.0%} waiting for data"
         )
         if self.log is None:
             return
         row = {
             "epoch": self.finished_steps / self.order.steps,
-            "loss": result.loss,
+            "loss": loss,
             **{name: value.item() for name, value in figures.items()},
             "learning_rate": rate,
             "skipped_steps": self.failures.skipped,
@@ -216,12 +235,18 @@ class Trainer:
             print(f"epoch {epochs_done}: {shown}", flush=True)
 
     def _asked_to_stop(self) -> bool:
-        return self.processes.any(self.stop.received is not None)
+        return self._stop_vote.any_before(self.stop.received is not None)
 
     def _stop_code(self) -> int:
+        self._stop_vote.close()
         if self.processes.leads:
             print(f"stopped; the same command goes on after step {self.checkpointing.saved_step}", flush=True)
         return exit_code(self.stop.received)
+
+    def _save_if_due(self) -> None:
+        if self.checkpointing.is_due:
+            self._settle()
+        self.checkpointing.save_if_due(self.finished_steps, self._state)
 
     def _state(self) -> RunState:
         return RunState(
