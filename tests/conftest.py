@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -19,7 +20,13 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure() -> None:
-    """A shell's background jobs ignore Ctrl-C, and so would the programs that the tests start and interrupt."""
+    """Sets what a shell or a machine may have otherwise.
+
+    Tests run side by side, and threads that wait for each other on busy cores are up to 40 times slower than one. A
+    shell's background jobs ignore Ctrl-C, and so would the programs that the tests start and interrupt.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the programs that the tests start
+    torch.set_num_threads(1)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
