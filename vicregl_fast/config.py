@@ -27,7 +27,12 @@ class TrainingConfig:
         precision: number format of the network; auto takes bf16 if the hardware multiplies it fast, else fp16 on CUDA
             and fp32 on a CPU.
         channels_last: keep the network's weights in the memory format channels_last, as the views always are.
-        compile: pass the network through torch.compile.
+        compile: let torch.compile compile the backbone, at its first pass of each size of view.
+        cuda_graphs: with compile, record its kernels in CUDA graphs, which spares the host their launches.
+        checkpoint_activations: keep only the inputs of the backbone's blocks, and compute the rest again in the
+            backward pass: less memory for about a third more work.
+        chunk: the most images of a process that pass the network at once; the gradient is that of the whole batch, for
+            about a third more work. BatchNorm's statistics are those of a chunk. null for all of them.
         sync_batchnorm: with several processes, let BatchNorm take its statistics over all of them.
         allreduce: number format in which processes add up gradients: fp32, or bf16, which halves what they send.
         deterministic: use only kernels whose results are repeatable, at some cost of speed.
@@ -44,6 +49,9 @@ class TrainingConfig:
     precision: PrecisionChoice = "auto"
     channels_last: bool = True
     compile: bool = False
+    cuda_graphs: bool = False
+    checkpoint_activations: bool = False
+    chunk: int | None = None
     sync_batchnorm: bool = True
     allreduce: Literal["fp32", "bf16"] = "fp32"
     deterministic: bool = False
@@ -58,6 +66,15 @@ class TrainingConfig:
             raise UserError("train.log_every, checkpoint_every, val_every and patience must be at least 1")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise UserError(f"train.clip_norm is {self.clip_norm}; give a norm above 0, or null for no clipping")
+        if self.chunk is not None and self.chunk < 2:
+            raise UserError(f"train.chunk is {self.chunk}; give at least 2 images, or null for all of them at once")
+        if self.cuda_graphs and not self.compile:
+            raise UserError("train.cuda_graphs needs train.compile, which records the graphs")
+        if self.compile and self.checkpoint_activations:
+            raise UserError(
+                "train.compile chooses itself what is computed again: leave train.checkpoint_activations at false, or "
+                "compile at false"
+            )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from torch import nn
 
 from dataprep.errors import UserError
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
@@ -20,6 +19,7 @@ from vicregl_fast.losses.vicregl import VICRegLLoss
 from vicregl_fast.models.backbone import feature_grid
 from vicregl_fast.models.config import ModelConfig
 from vicregl_fast.models.network import VICRegLNetwork
+from vicregl_fast.models.passes import compile_backbone
 from vicregl_fast.optim.build import build_optimizer
 from vicregl_fast.optim.config import OptimConfig
 from vicregl_fast.training.precision import Precision
@@ -101,7 +101,7 @@ def _prepare(
 ) -> tuple[TrainingStep, ViewBatch]:
     """Makes the network with its step, and the one batch that every step is given."""
     torch.manual_seed(0)
-    network: nn.Module = VICRegLNetwork(model, True, True).to(device)
+    network = VICRegLNetwork(model, True, True).to(device)
     layout = torch.channels_last if variant.channels_last else torch.contiguous_format
     network = network.to(memory_format=layout)  # type: ignore[call-overload]
     recipes = view_recipes(views)
@@ -115,8 +115,9 @@ def _prepare(
         made.indices, tuple(view.contiguous(memory_format=layout) for view in made.views), None, made.matches
     )
     optimizer = build_optimizer(OptimConfig(name="lars"), network)
-    compiled: nn.Module = torch.compile(network) if variant.compiled else network  # type: ignore[assignment]
-    step = TrainingStep(compiled, criterion, optimizer, Precision(variant.precision, device.type))
+    if variant.compiled:
+        compile_backbone(network.backbone)
+    step = TrainingStep(network, criterion, optimizer, Precision(variant.precision, device.type))
     _settle(step, batch)
     return step, batch
 

@@ -1,9 +1,12 @@
 """Backbone, heads and online classifier in one module, for one DistributedDataParallel to wrap."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from vicregl_fast.models.backbone import Backbone, build_backbone
 from vicregl_fast.models.config import ModelConfig
@@ -44,21 +47,35 @@ class VICRegLNetwork(nn.Module):
         self.expander = mlp(channels, config.expander, norm) if use_global else None
         self.projector = LocalProjector(channels, config.projector, norm) if use_local else None
         self.classifier = nn.Linear(channels, classes) if classes else None
+        self._has_batchnorm = any(isinstance(module, _BatchNorm) for module in self.modules())
 
     def forward(self, views: Sequence[Tensor]) -> NetworkOutputs:
         """Computes the embeddings of all views.
 
+        Views of one size that follow each other pass the network as one batch, but not where there is BatchNorm, whose
+        statistics are those of a view.
+
         Args:
-            views: v tensors [n, 3, S, S]; S may differ. Each goes through the backbone alone, as a BatchNorm batch.
+            views: v tensors [n, 3, S, S]; S may differ.
         """
-        features = [self.backbone(view) for view in views]
+        features = [self.backbone(batch) for batch in (views if self._has_batchnorm else _joined(views))]
+        samples = len(views[0])
         return NetworkOutputs(
-            [self.expander(f.pooled) for f in features] if self.expander is not None else None,
-            [self.projector(f.map) for f in features] if self.projector is not None else None,
-            self.classifier(features[0].pooled.detach()) if self.classifier is not None else None,
+            _per_view([self.expander(f.pooled) for f in features], samples) if self.expander is not None else None,
+            _per_view([self.projector(f.map) for f in features], samples) if self.projector is not None else None,
+            self.classifier(features[0].pooled[:samples].detach()) if self.classifier is not None else None,
         )
 
     def classify(self, images: Tensor) -> Tensor:
         """Logits [n, classes] of the online classifier for images [n, 3, S, S]; the network must have one."""
         assert self.classifier is not None
         return self.classifier(self.backbone(images).pooled)
+
+
+def _joined(views: Sequence[Tensor]) -> list[Tensor]:
+    runs = [list(run) for _, run in groupby(views, lambda view: view.shape)]
+    return [run[0] if len(run) == 1 else torch.cat(run) for run in runs]
+
+
+def _per_view(batches: list[Tensor], samples: int) -> list[Tensor]:
+    return [view for batch in batches for view in batch.split(samples)]

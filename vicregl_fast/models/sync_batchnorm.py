@@ -3,7 +3,7 @@
 Shape letters: n samples of this rank, c channels, W ranks; ``...`` the places of an image, if there are any.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from timm.layers import convert_sync_batchnorm
@@ -14,8 +14,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from vicregl_fast.losses.collectives import gather_samples, sum_over_ranks, world_size
 
+Network = TypeVar("Network", bound=nn.Module)
 
-def synchronise_batchnorm(network: nn.Module, device: torch.device) -> nn.Module:
+
+def synchronise_batchnorm(network: Network, device: torch.device) -> Network:
     """Makes every BatchNorm of a network take its statistics over all ranks, which hold equally many samples.
 
     Parameters, buffers and their names stay. Evaluation is not affected. As without it, a rank's gradients are those of
@@ -29,7 +31,7 @@ def synchronise_batchnorm(network: nn.Module, device: torch.device) -> nn.Module
         The network.
     """
     if device.type == "cuda":
-        return convert_sync_batchnorm(network)
+        return convert_sync_batchnorm(network)  # type: ignore[return-value]  # whose root is no BatchNorm
     for module in network.modules():
         if isinstance(module, BatchNormAct2d):
             module.__class__ = _NormAndActOverRanks

@@ -14,10 +14,11 @@ from vicregl_fast.config import RunConfig, dump_config, load_config
 from vicregl_fast.runs.checkpoints import Checkpoints
 from vicregl_fast.runs.lock import check_lock, locked
 
-# The settings that a resumed run may change. optim.lars, train.device and train.compile change results by rounding, and
-# another device also by what drop path draws, and by the number format if precision is auto. data.on_error,
-# train.patience and train.checkpoint_every matter only if images do not decode or steps are non-finite. The same images
-# may lie elsewhere (data.path, data.list): a run does not resume with others. The others do not affect training.
+# The settings that a resumed run may change. optim.lars, train.device, train.compile and train.chunk change results by
+# rounding; another device and another chunk also by what drop path draws, a chunk by the statistics of BatchNorm, a
+# device by the number format if precision is auto. data.on_error, train.patience and train.checkpoint_every matter only
+# if images do not decode or steps are non-finite. The same images may lie elsewhere (data.path, data.list): a run does
+# not resume with others. The others do not affect training.
 FREE = {
     "run_dir",
     "data.path",
@@ -30,6 +31,9 @@ FREE = {
     "optim.lars",
     "train.device",
     "train.compile",
+    "train.cuda_graphs",
+    "train.checkpoint_activations",
+    "train.chunk",
     "train.log_every",
     "train.checkpoint_every",
     "train.val_every",

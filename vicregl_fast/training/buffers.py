@@ -1,13 +1,14 @@
-"""The buffers of a network, kept as they were before a step until the device knows whether the step counts."""
+"""The buffers of a network, and copies that give them earlier values back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 
-class StepBuffers:
-    """Gives a network's buffers their earlier values back where a flag on the device says so, without waiting for it.
-
-    BatchNorm's running statistics would never lose a non-finite value.
+class NetworkBuffers:
+    """Gives a network's buffers, which are BatchNorm's running statistics, earlier values back.
 
     Args:
         network: the network, whose buffers stay where they are.
@@ -15,9 +16,8 @@ class StepBuffers:
 
     def __init__(self, network: nn.Module):
         buffers = list(network.buffers())
-        self._alike = [
-            _Alike([b for b in buffers if b.dtype == dtype]) for dtype in sorted({b.dtype for b in buffers}, key=str)
-        ]
+        dtypes = sorted({buffer.dtype for buffer in buffers}, key=str)
+        self._alike = [_Alike([buffer for buffer in buffers if buffer.dtype == dtype]) for dtype in dtypes]
 
     def remember(self) -> None:
         """Notes the values that the buffers have now."""
@@ -25,10 +25,22 @@ class StepBuffers:
             torch._foreach_copy_(alike.before, alike.buffers)
 
     def restore_where(self, flag: Tensor) -> None:
-        """Sets the buffers to the noted values if ``flag``, a bool scalar on their device, is true."""
+        """Sets the buffers to the noted values if ``flag``, a bool scalar on their device, is true.
+
+        The host does not wait for the flag.
+        """
         for alike in self._alike:
             torch._foreach_copy_(alike.after, alike.buffers)
             torch.where(flag, alike.array[0], alike.array[1], out=alike.array[1])
+            torch._foreach_copy_(alike.buffers, alike.after)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Undoes what happens to the buffers within, as when a pass does the work of another one again."""
+        for alike in self._alike:
+            torch._foreach_copy_(alike.after, alike.buffers)
+        yield
+        for alike in self._alike:
             torch._foreach_copy_(alike.buffers, alike.after)
 
 

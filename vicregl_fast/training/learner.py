@@ -17,6 +17,7 @@ from vicregl_fast.config import RunConfig, TrainingConfig
 from vicregl_fast.losses.vicregl import VICRegLLoss
 from vicregl_fast.models.backbone import feature_grid
 from vicregl_fast.models.network import VICRegLNetwork
+from vicregl_fast.models.passes import compile_backbone, recompute_activations
 from vicregl_fast.models.sync_batchnorm import synchronise_batchnorm
 from vicregl_fast.models.unreached import freeze_unreached
 from vicregl_fast.optim.build import build_optimizer
@@ -104,24 +105,10 @@ def build_learner(config: RunConfig, classes: int, processes: Processes) -> Lear
         choose_precision(config.train.precision, device),
         config.train.clip_norm,
         network.classifier,
+        config.train.chunk,
     )
     torch.manual_seed(config.seed + 1 + processes.rank)  # drop path draws from it, on each process differently
     return Learner(network, criterion, step, recipes, tuple(grids[recipe.size] for recipe in recipes))
-
-
-def generator_states(device: torch.device) -> dict[str, torch.Tensor]:
-    """Returns the states of torch's random generators in this process, each a uint8 tensor on the CPU."""
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def set_generator_states(states: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Restores what ``generator_states`` returned; a CUDA state is ignored if ``device`` is the CPU."""
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 def _checked_grid(network: VICRegLNetwork, size: int, matched: bool) -> int:
@@ -138,21 +125,24 @@ def _checked_grid(network: VICRegLNetwork, size: int, matched: bool) -> int:
     return grid
 
 
-def _wrap(network: nn.Module, config: TrainingConfig, processes: Processes) -> nn.Module:
+def _wrap(network: VICRegLNetwork, config: TrainingConfig, processes: Processes) -> nn.Module:
     synchronised = config.sync_batchnorm and processes.world > 1
     if synchronised:
         network = synchronise_batchnorm(network, processes.device)
-    wrapped: nn.Module = torch.compile(network) if config.compile else network  # type: ignore[assignment]
+    if config.checkpoint_activations:
+        recompute_activations(network.backbone)
+    if config.compile:
+        compile_backbone(network.backbone, config.cuda_graphs)
     if processes.world == 1:
-        return wrapped
+        return network
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # the newest torch calls broadcast_buffers by another name
         parallel = DistributedDataParallel(
-            wrapped,
+            network,
             device_ids=[processes.device.index] if processes.device.type == "cuda" else None,
             broadcast_buffers=not synchronised,  # the only buffers that ranks change are BatchNorm's statistics
             gradient_as_bucket_view=True,
-            static_graph=not config.compile,
+            static_graph=config.chunk is None,  # else all but the last chunk keep their gradients to themselves
         )
     if config.allreduce == "bf16":
         parallel.register_comm_hook(None, bf16_compress_hook)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.losses.vicregl import LossTerms, VICRegLLoss
-from vicregl_fast.training.buffers import StepBuffers
+from vicregl_fast.training.buffers import NetworkBuffers
+from vicregl_fast.training.passes import ChunkedPasses, WholePasses
 from vicregl_fast.training.precision import Precision
 
 
@@ -59,6 +60,7 @@ class TrainingStep:
         clip_norm: largest gradient norm; None for no clipping.
         classifier: the network's online classifier, or None. Its gradient is left out of the norm that is logged and
             clipped.
+        chunk: the most samples that pass the network at once (``ChunkedPasses``); None for all of them.
     """
 
     def __init__(
@@ -69,13 +71,15 @@ class TrainingStep:
         precision: Precision,
         clip_norm: float | None = None,
         classifier: nn.Module | None = None,
+        chunk: int | None = None,
     ):
         self.network, self.criterion, self.optimizer = network, criterion, optimizer
         self.precision, self.scaler, self.clip_norm = precision, precision.scaler(), clip_norm
+        self._passes = ChunkedPasses(network, precision, chunk) if chunk else WholePasses(network, precision)
         self._online = [] if classifier is None else list(classifier.parameters())
         online = {id(parameter) for parameter in self._online}
         self._learning = [p for p in network.parameters() if id(p) not in online]
-        self._buffers = StepBuffers(network)
+        self._buffers = NetworkBuffers(network)
 
     def __call__(self, batch: ViewBatch, learning_rate: float) -> StepResult:
         """Takes one step at this learning rate.
@@ -87,7 +91,7 @@ class TrainingStep:
         self.optimizer.zero_grad(set_to_none=True)
         self._buffers.remember()
         losses = self.losses(batch)
-        self.scaler.scale(losses.objective).backward()
+        self._passes.backward(self.scaler.scale(losses.objective))
         self.scaler.unscale_(self.optimizer)
         norm = _gradient_norm(self._learning)
         loss = losses.terms.total.detach()
@@ -107,8 +111,7 @@ class TrainingStep:
 
     def losses(self, batch: ViewBatch) -> BatchLosses:
         """Returns the VICRegL loss of a batch, with the online classifier's if there are a classifier and labels."""
-        with self.precision.autocast():
-            outputs = self.network(batch.views)
+        outputs = self._passes.forward(batch.views)
         terms = self.criterion(outputs.embeddings, outputs.maps, batch.matches)
         if outputs.logits is None or batch.labels is None:
             return BatchLosses(terms, {}, terms.total)

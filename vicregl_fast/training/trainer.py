@@ -20,7 +20,8 @@ from vicregl_fast.training.checkpointing import Checkpointing, newest_state
 from vicregl_fast.training.failures import Failures
 from vicregl_fast.training.feeds import build_feeds, check_buffers, open_stores, sources
 from vicregl_fast.training.first_checks import check_images, check_settings, global_batches, learned_images
-from vicregl_fast.training.learner import build_learner, generator_states, set_generator_states
+from vicregl_fast.training.generators import generator_states, set_generator_states
+from vicregl_fast.training.learner import build_learner
 from vicregl_fast.training.log import MetricsLog
 from vicregl_fast.training.outcomes import StepOutcomes
 from vicregl_fast.training.processes import Processes, Vote
