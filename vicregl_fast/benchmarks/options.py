@@ -25,10 +25,11 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     losses = commands.add_parser("loss", help="forward and backward of the loss")
     optimizers = commands.add_parser("optimizer", help="LARS over a whole network")
     steps = commands.add_parser("step", help="training steps on drawn pictures")
+    engines = commands.add_parser("engine", help="what the engine adds to a bare loop, on a tiny network")
     runs = commands.add_parser("run", help="what a run's log says of its speed")
     for command, benchmark in (
         (views, parts.augment), (copies, parts.copy), (loaders, parts.loader), (losses, parts.loss),
-        (optimizers, parts.optimizer), (steps, parts.step), (runs, parts.run),
+        (optimizers, parts.optimizer), (steps, parts.step), (engines, parts.engine), (runs, parts.run),
     ):  # fmt: skip
         command.set_defaults(benchmark=benchmark)
         command.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="(auto)")
@@ -38,6 +39,7 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     views.add_argument("--views", choices=RECIPES, default="two", help="views of an image (two)")
     views.add_argument("--workers", type=count, help="threads on the CPU (all available cores)")
     copies.add_argument("--mib", type=count, default=256, help="mebibytes copied at a time (256)")
+    engines.add_argument("--backbone", default="test_resnet", help="a timm model (test_resnet)")
     runs.add_argument("run", type=Path, metavar="RUN", help="run folder")
     _add_loading(loaders)
     _add_sizes(losses, optimizers, steps)

@@ -76,6 +76,14 @@ def step(options: argparse.Namespace) -> Iterator[Measurement]:
     return bench_steps(options.device, model, views, options.batch, variants, options.repeats)
 
 
+def engine(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Measures what the training engine adds to a bare loop."""
+    from vicregl_fast.benchmarks.overhead import bench_overhead
+
+    model = ModelConfig(options.backbone, output_stride=16, expander=32, projector=16)
+    return bench_overhead(options.device, model, options.repeats)
+
+
 def run(options: argparse.Namespace) -> Iterator[Measurement]:
     """Reads the speed of a training run from its log."""
     from vicregl_fast.benchmarks.run_metrics import bench_run
