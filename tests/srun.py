@@ -28,14 +28,20 @@ def variables(job: int, world: int, rank: int) -> dict[str, str]:
 
 def main() -> int:
     """Runs the tasks, and returns the exit code."""
-    program = list(dropwhile(lambda word: word.startswith("--"), sys.argv[1:]))
+    words = sys.argv[1:]
+    output = words.index("--output") if "--output" in words else None  # of all tasks; %j and %t stay as they are
+    if output is not None:
+        _, name = words[output : output + 2]
+        del words[output : output + 2]
+        sys.stdout = sys.stderr = open(name, "a")  # noqa: SIM115
+    program = list(dropwhile(lambda word: word.startswith("--"), words))
     job, world = int(os.environ.get("SLURM_JOB_ID", os.getpid())), int(os.environ["SLURM_NTASKS"])
     tasks: list[subprocess.Popen] = []
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, lambda number, _: [task.send_signal(number) for task in tasks])
     for rank in range(world):
         environment = {**os.environ, **variables(job, world, rank), "OMP_NUM_THREADS": "1"}
-        tasks.append(subprocess.Popen(program, env=environment))
+        tasks.append(subprocess.Popen(program, env=environment, stdout=sys.stdout, stderr=sys.stderr))
     codes = [task.wait() for task in tasks]
     return max(code if code >= 0 else 128 - code for code in codes)
 

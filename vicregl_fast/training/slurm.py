@@ -31,13 +31,14 @@ def as_torchrun(variables: Mapping[str, str]) -> dict[str, str]:
     The tasks meet on the step's first node, where task 0 runs, at a port that follows from job and step, so that steps
     which share a node choose different ones. MASTER_ADDR and MASTER_PORT, where they are set, win.
     """
+    job, step = _count(variables, "SLURM_JOB_ID"), _count(variables, "SLURM_STEP_ID")
     nodes = variables.get("SLURM_STEP_NODELIST") or variables.get("SLURM_JOB_NODELIST", "")
     return {
         "RANK": variables.get("SLURM_PROCID", ""),
         "WORLD_SIZE": str(tasks(variables)),
         "LOCAL_RANK": variables.get("SLURM_LOCALID", ""),
         "MASTER_ADDR": variables.get("MASTER_ADDR") or first_node(nodes),
-        "MASTER_PORT": variables.get("MASTER_PORT") or str(_port(variables)),
+        "MASTER_PORT": variables.get("MASTER_PORT") or str(meeting_port(job, step)),
     }
 
 
@@ -48,8 +49,8 @@ def first_node(nodes: str) -> str:
     return re.sub(r"\[(\w*)[^]]*]", r"\1", first.group())
 
 
-def _port(variables: Mapping[str, str]) -> int:
-    job, step = _count(variables, "SLURM_JOB_ID"), _count(variables, "SLURM_STEP_ID")
+def meeting_port(job: int, step: int) -> int:
+    """The port at which the processes of a job's step meet."""
     return PORTS[(job + 1009 * step) % len(PORTS)]  # a prime, so that the steps of a job are far from the next job's
 
 
