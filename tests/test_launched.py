@@ -56,53 +56,60 @@ def test_tasks_with_options_of_their_own_are_refused(beton: Path, tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
-def workers(launcher: subprocess.Popen) -> list[psutil.Process]:
-    return psutil.Process(launcher.pid).children()
+def start(words: list[str], log: Path, started: list[psutil.Process]) -> subprocess.Popen:
+    """Starts a launcher whose processes write to ``log``, and do not outlive the test."""
+    with log.open("w") as output:
+        launcher = subprocess.Popen(words, stdout=output, stderr=output, env=environment())
+    started.append(psutil.Process(launcher.pid))
+    return launcher
+
+
+def kill(launcher: subprocess.Popen, started: list[psutil.Process]) -> list[psutil.Process]:
+    """Kills a launcher: the processes that it leaves behind."""
+    found = psutil.Process(launcher.pid).children()
+    started += found
+    launcher.kill()
+    launcher.wait()
+    return found
 
 
 def have_ended(found: list[psutil.Process]) -> bool:
     return not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in found)
 
 
-def test_workers_of_a_torchrun_that_was_killed_save_and_end(beton: Path, tmp_path: Path) -> None:
+def test_workers_of_a_torchrun_that_was_killed_save_and_end(
+    beton: Path, tmp_path: Path, started: list[psutil.Process]
+) -> None:
     folder, log = tmp_path / "run", tmp_path / "log"
-    with log.open("w") as output:
-        words = [*TORCHRUN, *command(beton, folder, *LONG)[1:]]
-        launcher = subprocess.Popen(words, stdout=output, stderr=output, env=environment())
-        wait_for_rows(folder)
-        found = workers(launcher)
-        assert len(found) == 2
-        launcher.kill()
-        launcher.wait()
-    assert wait_until(lambda: have_ended(found), 20), log.read_text()
+    launcher = start([*TORCHRUN, *command(beton, folder, *LONG)[1:]], log, started)
+    wait_for_rows(folder)
+    left = kill(launcher, started)
+    assert len(left) == 2 and wait_until(lambda: have_ended(left), 20), log.read_text()
     assert log.read_text().count("what started this process is gone") == 1
     step = newest(folder)["step"]
     assert step == max(losses(folder)) >= 5 and f"the same command goes on after step {step}" in log.read_text()
     assert not (folder / "lock").exists()
 
 
-def test_a_worker_that_waits_for_another_ends_with_its_torchrun(beton: Path, tmp_path: Path) -> None:
+def test_a_worker_that_waits_for_another_ends_with_its_torchrun(
+    beton: Path, tmp_path: Path, started: list[psutil.Process]
+) -> None:
     """One of two has not started to train yet, so that the other waits for it."""
     log = tmp_path / "log"
     script = f'if [ "$RANK" = 1 ]; then exec sleep 300; fi; exec {" ".join(command(beton, tmp_path / "run"))}'
-    with log.open("w") as output:
-        words = [*TORCHRUN, "--no_python", "bash", "-c", script]
-        launcher = subprocess.Popen(words, stdout=output, stderr=output, env=environment())
-        assert wait_until(lambda: len(workers(launcher)) == 2, 60)
-        found = workers(launcher)
-        try:
-            time.sleep(12)
-            launcher.kill()
-            launcher.wait()
-            assert wait_until(lambda: have_ended(found[:1]), 15), log.read_text()
-        finally:
-            found[1].kill()
+    launcher = start([*TORCHRUN, "--no_python", "bash", "-c", script], log, started)
+    assert wait_until(lambda: len(started[0].children()) == 2, 60)
+    time.sleep(10)
+    waiting = kill(launcher, started)[0]
+    assert wait_until(lambda: have_ended([waiting]), 15), log.read_text()
     assert "what started this process is gone" in log.read_text() and "Traceback" not in log.read_text()
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.timeout(180)
-def test_processes_that_wait_in_vain_end_when_asked(image_folder: Path, tmp_path: Path) -> None:
+def test_processes_that_wait_in_vain_end_when_asked(
+    image_folder: Path, tmp_path: Path, started: list[psutil.Process]
+) -> None:
     """One waits for a pipe that is never written to, as for a disk that is gone, and the other waits for it."""
     images, folder, log = tmp_path / "images", tmp_path / "run", tmp_path / "log"
     shutil.copytree(image_folder, images)
@@ -110,13 +117,12 @@ def test_processes_that_wait_in_vain_end_when_asked(image_folder: Path, tmp_path
     file = images / list_images(images).files[third_step[0]]
     file.unlink()
     os.mkfifo(file)
-    with log.open("w") as output:
-        words = [*SRUN, *command(images, folder, "--data.engine", "torchvision", "--train.checkpoint_every", "1")]
-        launcher = subprocess.Popen(words, stdout=output, stderr=output, env=environment())
-        assert wait_until(lambda: (folder / "checkpoints" / "step-000000002.pt").exists(), 90), log.read_text()
-        time.sleep(3)
-        launcher.send_signal(signal.SIGUSR1)
-        assert launcher.wait(90) == 75, log.read_text()
+    more = ["--data.engine", "torchvision", "--train.checkpoint_every", "1"]
+    launcher = start([*SRUN, *command(images, folder, *more)], log, started)
+    assert wait_until(lambda: (folder / "checkpoints" / "step-000000002.pt").exists(), 90), log.read_text()
+    time.sleep(3)
+    launcher.send_signal(signal.SIGUSR1)
+    assert launcher.wait(90) == 75, log.read_text()
     assert log.read_text().count("SIGUSR1 asked for a stop") == 2 and "Traceback" not in log.read_text()
     assert log.read_text().count("the same command goes on after step 2\n") == 2
     assert newest(folder)["step"] == 2

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -39,17 +38,6 @@ def local_job(printed: str) -> psutil.Process:
 
 def log_of(run: Path) -> str:
     return "".join(file.read_text() for file in (run / "jobs").glob("*_log.out"))
-
-
-@pytest.fixture
-def started() -> Iterator[list[psutil.Process]]:
-    """Processes that must not outlive the test."""
-    found: list[psutil.Process] = []
-    yield found
-    for process in found:
-        if process.is_running():
-            for each in (process, *process.children(recursive=True)):
-                each.kill()
 
 
 def test_a_local_job_goes_on_after_a_preemption(beton: Path, tmp_path: Path, started: list[psutil.Process]) -> None:
