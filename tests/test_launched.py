@@ -59,7 +59,7 @@ def test_tasks_with_options_of_their_own_are_refused(beton: Path, tmp_path: Path
 def start(words: list[str], log: Path, started: list[psutil.Process]) -> subprocess.Popen:
     """Starts a launcher whose processes write to ``log``, and do not outlive the test."""
     with log.open("w") as output:
-        launcher = subprocess.Popen(words, stdout=output, stderr=output, env=environment())
+        launcher = subprocess.Popen(words, stdout=output, stderr=output, env=environment(TMPDIR=str(log.parent)))
     started.append(psutil.Process(launcher.pid))
     return launcher
 
