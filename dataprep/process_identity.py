@@ -62,8 +62,13 @@ def this_machine() -> str:
     namespace = _link("/proc/self/ns/pid")
     parts = [socket.gethostname(), _text("/etc/machine-id"), namespace]
     if namespace != _INITIAL_NAMESPACE:  # containers of two machines may otherwise be alike
-        parts.append(_text("/proc/sys/kernel/random/boot_id"))
+        parts.append(this_hardware())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+
+
+def this_hardware() -> str:
+    """Names this machine alike in all of its containers, until it is started again."""
+    return _text("/proc/sys/kernel/random/boot_id") or socket.gethostname()
 
 
 def _start(pid: int) -> int:

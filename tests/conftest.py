@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -65,6 +67,17 @@ def shared_data() -> Path:
 def golden() -> Path:
     """Reference values of the loss."""
     return _folder("golden")
+
+
+@pytest.fixture
+def started() -> Iterator[list[psutil.Process]]:
+    """A list for processes that must not outlive the test, nor their children."""
+    found: list[psutil.Process] = []
+    yield found
+    for process in found:
+        with suppress(psutil.NoSuchProcess):
+            for each in (*process.children(recursive=True), process):
+                each.kill()
 
 
 def drawn_image(index: int, height: int, width: int) -> np.ndarray:

@@ -186,16 +186,6 @@ def test_what_a_conversion_that_was_killed_left_is_removed(image_folder: Path, t
     assert not (run / "lock").exists()
 
 
-@pytest.mark.parametrize("rank", [0, 1])
-def test_tasks_of_slurm_that_nothing_joins_write_nothing(beton: Path, tmp_path: Path, rank: int) -> None:
-    step = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "2", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}
-    environment = {**os.environ, **step, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
-    words = command(beton, tmp_path / "run")
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert "srun --ntasks-per-node=1 torchrun" in done.stderr and not (tmp_path / "run").exists()
-
-
 def test_of_two_processes_that_refuse_the_same_one_says_it(beton: Path, tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     words = [*launch, *command(beton, tmp_path / "run", "--batch_size", "64")[1:]]

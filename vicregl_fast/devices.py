@@ -24,10 +24,11 @@ def choose_device(name: DeviceChoice = "auto", number: int = 0) -> torch.device:
 
     Args:
         name: ``auto`` takes a GPU if torch finds one, otherwise the CPU.
-        number: which GPU, from 0; each process passes its number on this machine.
+        number: which GPU, from 0; each process passes its number on this machine. A process that sees fewer GPUs has
+            been given its own by the launcher, and takes the first.
 
     Raises:
-        UserError: ``cuda`` is asked for and torch finds no GPU, or a GPU is wanted and none has this number.
+        UserError: ``cuda`` is asked for and torch finds no GPU.
     """
     if name == "auto" and not torch.cuda.is_available():
         _note_unusable_gpu()
@@ -36,12 +37,12 @@ def choose_device(name: DeviceChoice = "auto", number: int = 0) -> torch.device:
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise UserError("the device cuda is asked for, but torch finds no CUDA device here; leave it at auto")
-    if number >= torch.cuda.device_count():
-        raise UserError(
-            f"process {number} of this machine has no GPU of its own, there are {torch.cuda.device_count()}; "
-            "start as many processes as GPUs"
-        )
-    return torch.device("cuda", number)
+    return torch.device("cuda", number if number < torch.cuda.device_count() else 0)
+
+
+def gpu_identity(device: torch.device) -> str | None:
+    """Names a GPU alike in all processes, whatever number it has in each; None for the CPU."""
+    return None if device.type == "cpu" else str(torch.cuda.get_device_properties(device).uuid)
 
 
 @cache

@@ -8,12 +8,17 @@ from pathlib import Path
 from dataprep.errors import ToldElsewhere, UserError, exit_on_user_error
 from dataprep.stopping import check_stop, clean_stop
 from vicregl_fast.config import RunConfig, parse_config
+from vicregl_fast.training.hang_watch import HangWatch
 from vicregl_fast.training.launchers import speaks_for_its_machine
 from vicregl_fast.training.signals import exit_code
 
 
-def run(config: RunConfig) -> int:
+def run(config: RunConfig, watch: HangWatch | None = None) -> int:
     """Trains or resumes the run that ``config`` describes.
+
+    Args:
+        config: the configuration of the run.
+        watch: watches this process, and is told which signal asks for a stop.
 
     Returns:
         The exit code for this process, as ``Trainer.run`` gives it.
@@ -23,6 +28,7 @@ def run(config: RunConfig) -> int:
     """
     with ExitStack() as stack:
         try:
+            watch = stack.enter_context((watch or HangWatch()).watching(os.environ))
             with clean_stop():  # a signal during a conversion removes the unfinished store
                 from vicregl_fast.runs.folder import RunFolder
                 from vicregl_fast.training.precision import choose_kernels
@@ -30,7 +36,7 @@ def run(config: RunConfig) -> int:
                 from vicregl_fast.training.trainer import Trainer
 
                 choose_kernels(config.train.deterministic)
-                processes = join_processes(config.train.device)
+                processes = join_processes(config.train.device, watch)
                 stack.callback(processes.leave)
                 stack.enter_context(told_of_a_lost_process())
                 folder = RunFolder(Path(config.run_dir))

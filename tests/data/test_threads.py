@@ -22,12 +22,14 @@ def test_importing_what_reads_stores_leaves_the_threads_alone(module: str) -> No
 
 def test_no_more_threads_are_asked_of_numba_than_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 1)
-    assert [decoding_threads(wanted, world=1) for wanted in (None, 1, 8)] == [1, 1, 1]
+    assert [decoding_threads(wanted, sharers=1) for wanted in (None, 1, 8)] == [1, 1, 1]
 
 
 def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: set(range(16)))
     monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 16)
     assert [decoding_threads(None, world) for world in (1, 2, 3, 8, 32)] == [16, 8, 5, 2, 1]
-    assert decoding_threads(0, world=1) == 0 and decoding_threads(12, world=8) == 12 and capsys.readouterr().err == ""
-    assert decoding_threads(17, world=1) == 16 and "taking 16" in capsys.readouterr().err
+    assert (
+        decoding_threads(0, sharers=1) == 0 and decoding_threads(12, sharers=8) == 12 and capsys.readouterr().err == ""
+    )
+    assert decoding_threads(17, sharers=1) == 16 and "taking 16" in capsys.readouterr().err

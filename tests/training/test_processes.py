@@ -1,5 +1,6 @@
 """Processes wait for each other for as long as a conversion takes."""
 
+import os
 import time
 from datetime import timedelta
 from functools import partial
@@ -12,6 +13,7 @@ from dataprep.errors import ToldElsewhere, UserError
 from dataprep.notes import mute_notes
 from tests.tiny_run import ALONE
 from tests.two_processes import on_two_processes
+from vicregl_fast.training import processes
 from vicregl_fast.training.processes import Vote, join_processes, told_of_a_lost_process
 
 SHORT = timedelta(seconds=2)
@@ -90,6 +92,23 @@ def test_who_is_alone_votes_at_once() -> None:
     assert [vote.any_before(flag) for flag in (False, True, False)] == [False, True, False]
 
 
+def _count_neighbours(folder: Path, bound: bool) -> None:
+    rank = int(os.environ["RANK"])
+    if bound:  # as srun --cpus-per-task binds its tasks
+        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[rank]})
+    counted = join_processes("cpu")
+    assert (counted.local_world, counted.core_sharers) == (2, 1 if bound else 2)
+    (folder / f"counted-{rank}-{bound}").touch()
+    counted.leave()
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_processes_count_those_beside_them(tmp_path: Path) -> None:
+    for bound in (False, True):
+        on_two_processes(_count_neighbours, tmp_path, bound)
+    assert len(list(tmp_path.glob("counted-*"))) == 4
+
+
 @pytest.mark.timeout(120)
 def test_of_what_several_refuse_one_speaks(tmp_path: Path) -> None:
     on_two_processes(_one_of_them_fails, tmp_path)
@@ -106,7 +125,7 @@ def test_processes_that_do_not_find_each_other_are_one_sentence(monkeypatch: pyt
     setting = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
     for name, value in setting.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(dist, "init_process_group", partial(dist.init_process_group, timeout=timedelta(seconds=1)))
+    monkeypatch.setattr(processes, "JOINING", timedelta(seconds=1))
     with pytest.raises(UserError, match="do not find each other at localhost:1 ") as raised:
         join_processes("cpu")
     mute_notes(False)

@@ -19,7 +19,7 @@ def augment(options: argparse.Namespace) -> Iterator[Measurement]:
     from vicregl_fast.benchmarks.augmentation import bench_augmentation
     from vicregl_fast.data.threads import decoding_threads
 
-    threads = decoding_threads(options.workers, world=1)
+    threads = decoding_threads(options.workers, sharers=1)
     return bench_augmentation(options.device, ViewsConfig(options.views), options.batch, threads, options.repeats)
 
 
@@ -41,7 +41,7 @@ def loader(options: argparse.Namespace) -> Iterator[Measurement]:
         ("decode", "views") if options.stage is None else (options.stage,),
         ViewsConfig(options.views),
         GRIDS[options.views],
-        decoding_threads(options.workers, world=1),
+        decoding_threads(options.workers, sharers=1),
         options.batch,
         options.device,
     )

@@ -1,6 +1,6 @@
 """The files in a run's folder, and whether the run that lies there may be continued with given settings."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -152,7 +152,7 @@ class RunFolder:
         if not self.config.exists():
             return
         before = load_config(self.config)
-        changed = _differences(before, config)
+        changed = [f"{key} was {old} and now is {new}" for key, old, new in differences(before, config, but=FREE)]
         if changed:
             raise UserError(
                 f"{self.path} holds a run with other settings ({'; '.join(changed)}); "
@@ -172,13 +172,10 @@ class RunFolder:
         write_text(self.config, dump_config(config))
 
 
-def _differences(old: RunConfig, new: RunConfig) -> list[str]:
-    before, after = _flat(asdict(old)), _flat(asdict(new))
-    return [
-        f"{key} was {before[key]} and now is {after[key]}"
-        for key in before
-        if key not in FREE and before[key] != after[key]
-    ]
+def differences(one: RunConfig, other: RunConfig, but: Collection[str]) -> list[tuple[str, object, object]]:
+    """The settings in which two configurations differ, each with both values, leaving aside those named in ``but``."""
+    ones, others = _flat(asdict(one)), _flat(asdict(other))
+    return [(key, ones[key], others[key]) for key in ones if key not in but and ones[key] != others[key]]
 
 
 def _flat(values: dict, prefix: str = "") -> dict[str, object]:

@@ -57,9 +57,10 @@ class Checkpointing:
             return
         self.is_due = False
         if step != self.saved_step:
+            with self._processes.watch.paused():
+                taken = state()
+                self._processes.first(lambda: self._save(taken))
             self.saved_step = step
-            taken = state()
-            self._processes.first(lambda: self._save(taken))
 
     def _save(self, state: RunState) -> None:
         self._folder.check_held()

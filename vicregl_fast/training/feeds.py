@@ -110,7 +110,7 @@ def build_feeds(
     Raises:
         UserError: the backend or the engine cannot do what is asked.
     """
-    workers = decoding_threads(config.data.workers, processes.local_world)
+    workers = decoding_threads(config.data.workers, processes.core_sharers)
     backend = choose_backend(config.views.backend, processes.device)
 
     def feed(of: OpenedStore, validation: bool) -> Feed:

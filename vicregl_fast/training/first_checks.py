@@ -2,13 +2,14 @@
 
 from typing import NamedTuple
 
+from dataprep.errors import UserError
 from vicregl_fast.augment.backends import choose_backend
 from vicregl_fast.config import RunConfig
 from vicregl_fast.data.engine_table import OpenedStore, is_converted, look_at
 from vicregl_fast.data.fingerprint import store_fingerprint
 from vicregl_fast.data.order import GlobalBatches
 from vicregl_fast.models.backbone import check_backbone
-from vicregl_fast.runs.folder import RunFolder
+from vicregl_fast.runs.folder import FREE, RunFolder, differences
 from vicregl_fast.runs.images import LearnedImages, other_images
 from vicregl_fast.training.feeds import Sources, check_buffers, check_validation, count_classes
 from vicregl_fast.training.processes import Processes
@@ -18,8 +19,15 @@ def check_settings(config: RunConfig, processes: Processes) -> None:
     """Checks what needs no images: the backbone's name, the backend, and whether the processes can share a batch.
 
     Raises:
-        UserError: one of these is impossible.
+        UserError: one of these is impossible, or the processes were started with different options.
     """
+    first = processes.gather(config)[0]
+    if changed := differences(first, config, but=FREE - {"run_dir"}):
+        said = "; ".join(f"{key} is {theirs} there and {own} here" for key, theirs, own in changed)
+        raise UserError(
+            f"process {processes.rank} has other options than process 0, with which it trains one run ({said}): give "
+            "all the same, or start each run by itself (srun --ntasks=1)"
+        )
     check_backbone(config.model.backbone)
     choose_backend(config.views.backend, processes.device)
     global_batches(config, config.batch_size, processes)  # as if there were just enough images

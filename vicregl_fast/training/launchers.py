@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dataprep.errors import UserError
+from vicregl_fast.training.slurm import as_torchrun, counts_several_tasks, tasks
 
 TORCHRUN = "torchrun --nproc_per_node N -m vicregl_fast.train ..."
 
@@ -17,13 +18,15 @@ class Place:
         rank: number of the process, from 0.
         world: number of processes in the group.
         local_rank: its number among those of this machine, from 0.
-        local_world: number of processes of this machine.
+        host: where the processes meet; empty for a single one, which meets nobody.
+        port: the port there.
     """
 
     rank: int = 0
     world: int = 1
     local_rank: int = 0
-    local_world: int = 1
+    host: str = ""
+    port: int = 0
 
 
 class Launcher(NamedTuple):
@@ -51,26 +54,35 @@ LOCAL_RANKS = ("SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID")
 
 
 def place_of(variables: Mapping[str, str], has_terminal: bool = False) -> Place:
-    """Reads the place of this process from torchrun's variables; without them, it is alone.
+    """Reads the place of this process from torchrun's variables, or from SLURM's; without them, it is alone.
 
     Args:
         variables: of the environment.
         has_terminal: whether the process reads from a terminal.
 
     Raises:
-        UserError: torchrun's variables are incomplete or wrong, or another launcher has started several processes, each
-            of which would take itself for the only one.
+        UserError: the variables are incomplete or wrong, or another launcher has started several processes, each of
+            which would take itself for the only one.
     """
     given = {name for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK") if variables.get(name)}
     if given:
         return _torchruns_place(variables, given)
-    _refuse_several(variables, has_terminal)
-    return Place()
+    is_task = counts_several_tasks(variables, has_terminal)
+    _refuse_other_launchers(variables, is_task)
+    if not is_task:
+        return Place()
+    if variables.get("SLURM_PTY_PORT"):
+        raise UserError(
+            f"srun --pty has started several tasks, and this is number {variables.get('SLURM_PROCID', '0')} of them: "
+            "leave --pty out, and each task trains with the others, or train in the shell that has the terminal"
+        )
+    translated = as_torchrun(variables)
+    return _torchruns_place(translated, {name for name, value in translated.items() if value})
 
 
 def speaks_for_its_machine(variables: Mapping[str, str]) -> bool:
     """Whether this is the one process of its machine that says what every process of it finds."""
-    return _count(variables, "LOCAL_RANK") == 0
+    return _count(variables, "LOCAL_RANK" if variables.get("LOCAL_RANK") else "SLURM_LOCALID") == 0
 
 
 def _torchruns_place(variables: Mapping[str, str], given: set[str]) -> Place:
@@ -87,41 +99,23 @@ def _torchruns_place(variables: Mapping[str, str], given: set[str]) -> Place:
             f"this is process {rank} of {world}, and {_and(lacking)}, where they meet, is not set: "
             f"start with {TORCHRUN}"
         )
-    if world > 1:
-        _number(variables, "MASTER_PORT", 1, below=1 << 16)
+    port = _number(variables, "MASTER_PORT", 1, below=1 << 16) if world > 1 else 0
     local_world = _number(variables, "LOCAL_WORLD_SIZE", 1, below=world + 1, default=world)
     numbered = next((_count(variables, name) for name in LOCAL_RANKS if variables.get(name)), 0)
-    return Place(rank, world, _number(variables, "LOCAL_RANK", 0, below=local_world, default=numbered), local_world)
+    local_rank = _number(variables, "LOCAL_RANK", 0, below=local_world, default=numbered)
+    return Place(rank, world, local_rank, variables["MASTER_ADDR"] if world > 1 else "", port)
 
 
-def _refuse_several(variables: Mapping[str, str], has_terminal: bool) -> None:
-    if _is_one_of_several_tasks(variables, has_terminal):
-        raise UserError(
-            f"srun has started several tasks, of which this is number {variables.get('SLURM_PROCID', '0')}, and each "
-            "would train on its own: let it start one torchrun on each node "
-            f"(srun --ntasks-per-node=1 {TORCHRUN}), or a single task (srun --ntasks=1)"
-        )
+def _refuse_other_launchers(variables: Mapping[str, str], is_task: bool) -> None:
+    """Refuses what mpirun starts; ``srun --mpi`` sets the same variables, but counts its own tasks in them."""
+    world, rank = (tasks(variables), _count(variables, "SLURM_PROCID")) if is_task else (1, 0)
     for launcher in LAUNCHERS:
-        if _count(variables, launcher.size) > 1 or _count(variables, launcher.rank) > 0:
+        size, number = _count(variables, launcher.size), _count(variables, launcher.rank)
+        if (size > 1 and size != world) or (number > 0 and number != rank):
             raise UserError(
                 f"{launcher.name} has started several processes ({launcher.size}, {launcher.rank}), and each would "
                 f"train on its own: start with {TORCHRUN}, on each node"
             )
-
-
-def _is_one_of_several_tasks(variables: Mapping[str, str], has_terminal: bool) -> bool:
-    """Whether this is one of several tasks of a SLURM step.
-
-    A script of ``sbatch`` and a shell of ``salloc`` too have SLURM_NTASKS and SLURM_PROCID=0, but run once; only
-    ``srun`` counts the tasks of a step. Of the shells that ``srun --pty`` starts, one has the terminal.
-    """
-    if _count(variables, "SLURM_PROCID") > 0:
-        return True
-    if has_terminal and variables.get("SLURM_PTY_PORT"):
-        return False
-    if variables.get("SLURM_STEP_NUM_TASKS"):
-        return _count(variables, "SLURM_STEP_NUM_TASKS") > 1
-    return bool(variables.get("SLURM_STEP_ID")) and _count(variables, "SLURM_NTASKS") > 1
 
 
 def _number(

@@ -1,10 +1,10 @@
-"""The processes of a run: a single one, or the group that torchrun started. In the group each has a rank."""
+"""The processes of a run: a single one, or the group that torchrun or srun started. In the group each has a rank."""
 
 import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from textwrap import shorten
 from typing import TypeVar
@@ -15,12 +15,16 @@ from torch import Tensor
 
 from dataprep.errors import ToldElsewhere, UserError
 from dataprep.notes import mute_notes
+from dataprep.process_identity import this_hardware
 from vicregl_fast.choices import DeviceChoice
-from vicregl_fast.devices import choose_device
-from vicregl_fast.training.launchers import place_of
+from vicregl_fast.devices import choose_device, gpu_identity
+from vicregl_fast.training.hang_watch import HangWatch
+from vicregl_fast.training.launchers import Place, place_of
 
 Result = TypeVar("Result")
 
+JOINING = timedelta(minutes=10)
+"""How long processes wait for the last one to be started."""
 PATIENCE = timedelta(days=2)
 """How long processes wait while rank 0 converts a folder of images; NCCL's default of 10 minutes is too short."""
 _LOST = re.compile(r"gloo|Connection (closed|reset)|Broken pipe", re.IGNORECASE)  # gloo raises plain RuntimeErrors
@@ -35,6 +39,8 @@ class Processes:
         world: number of processes that train together.
         device: where this process computes.
         local_world: number of the processes on this machine.
+        core_sharers: number of those that may run on the same cores; srun can give each its own.
+        watch: is told when a step has ended.
         patient: a second group of the same processes, which waits as long as ``PATIENCE``; None for a single process.
     """
 
@@ -42,6 +48,8 @@ class Processes:
     world: int
     device: torch.device
     local_world: int = 1
+    core_sharers: int = 1
+    watch: HangWatch = field(default_factory=HangWatch)
     patient: dist.ProcessGroup | None = None
 
     @property
@@ -165,36 +173,66 @@ def told_of_a_lost_process() -> Iterator[None]:
         raise
 
 
-def join_processes(device: DeviceChoice) -> Processes:
-    """Joins the group that torchrun's variables describe (``place_of``); without them this process is alone.
+def join_processes(device: DeviceChoice, watch: HangWatch | None = None) -> Processes:
+    """Joins the group that the launcher's variables describe (``place_of``); without them this process is alone.
 
     Notes are muted on all ranks but 0.
 
     Args:
         device: ``auto``, ``cpu`` or ``cuda``.
+        watch: watches this process; None for one that watches nothing.
 
     Raises:
         UserError: the variables are wrong, another launcher has started several processes, the processes do not find
             each other, or there is no such device for this process.
     """
+    watch = watch or HangWatch()
     place = place_of(os.environ, os.isatty(0))
     chosen = choose_device(device, place.local_rank)
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     mute_notes(place.rank != 0)
-    patient = _join(chosen) if place.world > 1 else None
-    return Processes(place.rank, place.world, chosen, place.local_world, patient)
+    if place.world == 1:
+        watch.beat()
+        return Processes(0, 1, chosen, watch=watch)
+    patient = _join(place, chosen)
+    watch.beat()
+    local_world, core_sharers = _neighbours(place, chosen, patient)
+    return Processes(place.rank, place.world, chosen, local_world, core_sharers, watch, patient)
 
 
-def _join(device: torch.device) -> dist.ProcessGroup:
+def _join(place: Place, device: torch.device) -> dist.ProcessGroup:
+    os.environ.update(MASTER_ADDR=place.host, MASTER_PORT=str(place.port))  # torch looks for them there
     try:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        found = next(dist.rendezvous("env://", place.rank, place.world, timeout=JOINING))
+        store = dist.PrefixStore("vicregl_fast", found[0])
+        store.set(str(place.rank), "started")
+        store.wait([str(rank) for rank in range(place.world)], JOINING)
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.world)
     except (dist.DistError, RuntimeError, ValueError) as error:
-        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise UserError(
-            f"the processes of this run do not find each other at {where} (MASTER_ADDR, MASTER_PORT): "
-            f"{shorten(str(error), 200)}; see whether all were started, and whether rank 0 runs there"
+            f"the processes of this run do not find each other at {place.host}:{place.port} (MASTER_ADDR, "
+            f"MASTER_PORT): {shorten(str(error), 200)}; see whether all were started, and whether rank 0 runs there"
         ) from error
     group = dist.new_group(backend="gloo", timeout=PATIENCE)
     assert not isinstance(group, int)  # new_group returns one only to processes outside the group
     return group
+
+
+def _neighbours(place: Place, device: torch.device, group: dist.ProcessGroup) -> tuple[int, int]:
+    """Counts the processes on this machine, and those of them that share cores with this one.
+
+    Raises:
+        UserError: two processes have taken one GPU.
+    """
+    own = this_hardware(), os.sched_getaffinity(0), gpu_identity(device)
+    found: list[tuple[str, set[int], str | None]] = [own] * place.world
+    dist.all_gather_object(found, own, group)
+    gpus = [gpu for _, _, gpu in found]
+    without = [rank for rank, gpu in enumerate(gpus) if gpu is not None and gpu in gpus[:rank]]
+    if without:
+        kind = UserError if place.rank == without[0] else ToldElsewhere
+        raise kind(f"process {without[0]} of this run has no GPU of its own; start as many processes as GPUs")
+    here = [cores for machine, cores, _ in found if machine == own[0]]
+    return len(here), sum(not cores.isdisjoint(own[1]) for cores in here)

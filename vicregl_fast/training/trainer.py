@@ -96,6 +96,7 @@ class Trainer:
         """
         with ExitStack() as stack:
             stack.enter_context(self.stop)
+            self.processes.watch.farewell = self._goes_on
             validates_first = self._lacks_validation()  # the run was stopped or killed before it
             if self.processes.leads:
                 if self._validated_step == 0:  # a record that lies there is of a step that will be done again
@@ -236,18 +237,22 @@ class Trainer:
             print(f"epoch {epochs_done}: {shown}", flush=True)
 
     def _asked_to_stop(self) -> bool:
+        self.processes.watch.beat()
         return self._stop_vote.any_before(self.stop.received is not None)
 
     def _stop_code(self) -> int:
         self._stop_vote.close()
         if self.processes.leads:
-            print(f"stopped; the same command goes on after step {self.checkpointing.saved_step}", flush=True)
+            print(f"stopped; {self._goes_on()}", flush=True)
         return exit_code(self.stop.received)
 
     def _save_if_due(self) -> None:
         if self.checkpointing.is_due:
             self._settle()
         self.checkpointing.save_if_due(self.finished_steps, self._state)
+
+    def _goes_on(self) -> str:
+        return f"the same command goes on after step {self.checkpointing.saved_step}"
 
     def _state(self) -> RunState:
         return RunState(

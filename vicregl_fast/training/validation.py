@@ -29,6 +29,7 @@ def validate(learner: Learner, loader: BatchLoader, processes: Processes) -> dic
         for batch in loader:
             loss_sum += step.losses(batch).terms.total.item()
             batches += 1
+            processes.watch.beat()
             if network.classifier is not None and batch.labels is not None and batch.centre_crops is not None:
                 with step.precision.autocast():
                     logits = network.classify(batch.centre_crops)
