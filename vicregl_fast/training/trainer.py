@@ -19,7 +19,13 @@ from vicregl_fast.runs.images import other_images
 from vicregl_fast.training.checkpointing import Checkpointing, newest_state
 from vicregl_fast.training.failures import Failures
 from vicregl_fast.training.feeds import build_feeds, check_buffers, open_stores, sources
-from vicregl_fast.training.first_checks import check_images, check_settings, global_batches, learned_images
+from vicregl_fast.training.first_checks import (
+    check_images,
+    check_settings,
+    check_weights,
+    global_batches,
+    learned_images,
+)
 from vicregl_fast.training.learner import build_learner, generator_states, set_generator_states
 from vicregl_fast.training.log import MetricsLog
 from vicregl_fast.training.outcomes import StepOutcomes
@@ -30,6 +36,7 @@ from vicregl_fast.training.skipped_steps import forget_later_steps
 from vicregl_fast.training.step import StepResult
 from vicregl_fast.training.throughput import Throughput
 from vicregl_fast.training.validation import record_validation, validate, validated_step
+from vicregl_fast.weights.loading import start_from
 
 
 class Trainer:
@@ -54,6 +61,8 @@ class Trainer:
         processes.agree(lambda: check_settings(config, processes))
         processes.first(lambda: self.folder.check(config))
         resumed = newest_state(self.folder, processes)
+        if resumed is None:
+            processes.first(lambda: check_weights(config))
         if processes.world > 1 and config.train.sync_batchnorm and self.folder.lacks_setting("train.sync_batchnorm"):
             note(
                 "this run was begun with BatchNorm statistics of each process alone, and goes on with those of all; "
@@ -82,6 +91,8 @@ class Trainer:
         self.finished_steps = 0
         if resumed is not None:
             self._resume(resumed)
+        elif config.model.weights is not None:
+            processes.agree(lambda: start_from(self.learner.network, config.model))
         self._validated_step = validated_step(self.folder.validation, self.finished_steps)
 
     def run(self) -> int:
