@@ -138,7 +138,10 @@ def test_training_takes_of_dataprep_what_the_contract_says() -> None:
 SETTINGS = [
     name for name in modules() if name.endswith(".config") or name.endswith(("augment.recipe", "commands", "options"))
 ]
-ENTRIES = ["dataprep.__main__", *(f"vicregl_fast.{name}" for name in ("train", "evaluate", "visualize", "bench"))]
+ENTRIES = [
+    "dataprep.__main__",
+    *(f"vicregl_fast.{name}" for name in ("train", "evaluate", "export", "visualize", "bench")),
+]
 
 
 @pytest.mark.parametrize("module", [*SETTINGS, *ENTRIES])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from vicregl_fast.weights import released, torchvision_names
+from vicregl_fast.weights import released, timm_models, torchvision_models
 
 BACKBONE = "backbone.model."
 """What comes before timm's name of a backbone's tensor."""
@@ -10,7 +10,7 @@ _WRAPPERS = ("_orig_mod.", "module.", "_orig_mod.")  # of torch.compile and Dist
 
 
 def network_names(keys: Iterable[str]) -> dict[str, str]:
-    """Returns the name in ``VICRegLNetwork`` by the key in the file; one of a tensor that it lacks is not its, either."""
+    """Returns, by the key in the file, the name in ``VICRegLNetwork``; what that lacks gets a name that it lacks."""
     plain = {key: _unwrapped(key) for key in keys}
     if any(key.startswith(BACKBONE) for key in plain.values()):  # of this package
         return plain
@@ -22,20 +22,15 @@ def network_names(keys: Iterable[str]) -> dict[str, str]:
     return {key: BACKBONE + rename(name) for key, name in plain.items()}
 
 
-def timm_convnext_name(key: str) -> str:
-    """The name, with the last norm before pooling, of a ConvNeXt's key in timm, which has it behind by default."""
-    return "norm_pre." + key.removeprefix("head.norm.") if key.startswith("head.norm.") else key
-
-
 def _backbone_names(keys: Iterable[str]) -> Callable[[str], str]:
     """What gives timm's name to each of these keys of a backbone."""
     keys = set(keys)
     if "downsample_layers.0.0.weight" in keys:
         return released.convnext_name
     if "features.0.0.weight" in keys and "features.1.0.layer_scale" in keys:
-        return torchvision_names.convnext_name
+        return torchvision_models.convnext_name
     if "stages.0.blocks.0.conv_dw.weight" in keys:
-        return timm_convnext_name
+        return timm_models.convnext_name
     return str
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from dataprep.errors import UserError
@@ -38,4 +38,4 @@ def write_safetensors(
 ) -> None:
     """Writes tensors with the metadata that ``read_safetensors`` reads, and ``more``, which only people read."""
     said = {"format": "pt", "backbone": architecture.name, "output_stride": str(architecture.output_stride)}
-    save_file({key: value.contiguous() for key, value in tensors.items()}, path, {**more, **said})
+    path.write_bytes(save({key: value.contiguous() for key, value in tensors.items()}, {**more, **said}))

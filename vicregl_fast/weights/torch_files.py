@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dataprep.errors import UserError
+from vicregl_fast.runs.checkpoints import write_state
 
 _WRAPPERS = ("network", "model", "state_dict")
 """Under which of these names a checkpoint keeps its network: this package, the released VICRegL and others' habit."""
@@ -47,7 +48,8 @@ def read_torch_file(path: Path) -> dict[str, Tensor]:
 
 def write_torch_file(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Writes a dict of tensors, as ``load_state_dict`` takes it."""
-    torch.save(dict(tensors), path)
+    with path.open("wb") as file:
+        write_state(dict(tensors), file)
 
 
 def _network_in(content: object, path: Path) -> dict[str, Tensor]:
