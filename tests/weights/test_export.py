@@ -190,9 +190,9 @@ def test_the_card_says_what_it_is(export: Export, capsys: pytest.CaptureFixture)
     card = path.with_name("atto.safetensors.md").read_text()
     assert line in printed and f"```python\nmodel = {line}" in card
     for words in (
-        "A convnext_atto of 3.4 million parameters",
+        "A convnext_atto of 3.4 million parameters. It gives a feature map of 320 channels at",
         "minus mean 0.485, 0.456, 0.406, divided by std 0.229, 0.224, 0.225. Trained on views of 224 pixels a side.",
-        "after 12 steps (3 epochs) of a run of 20 epochs in batches of 10, by lars, on data/imagenet/train.beton (47",
+        "after 12 steps (at epoch 3) of a run of 20 epochs in batches of 10, by lars, on data/imagenet/train.beton (47",
         "| metrics.jsonl, step 12 | loss | 2.25 |",
         "| metrics.jsonl, step 12 | health/global_std | 0.75 |",
         "| validation.json | val_loss | 2.5 |",

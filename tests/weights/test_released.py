@@ -58,7 +58,7 @@ def test_full_checkpoint(name: str, tmp_path: Path, capsys: pytest.CaptureFixtur
     online = started.classifier.weight.clone()  # type: ignore[union-attr]
     start_from(started, ModelConfig(name, expander=32, projector=16, weights=str(path)))
     words = capsys.readouterr().err
-    assert "no place in it have module.classifier.*" in words and "as drawn" not in words
+    assert "has no place for module.classifier.*" in words and "as drawn" not in words
     state = started.state_dict()
     for index in ("0.weight", "0.bias", "1.weight", "1.bias", "3.weight", "4.bias", "6.weight"):
         assert torch.equal(state[f"expander.{index}"], network[f"projector.{index}"])

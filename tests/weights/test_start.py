@@ -41,7 +41,7 @@ def test_a_run_starts_from_a_file_once_and_records_it(
     trainer = tiny_trainer(beton, run, epochs=1, model__weights=weights)
     assert same(backbone_of(trainer), weights)
     words = capsys.readouterr().err
-    assert f"starts with 120 tensors of {weights}; no place in it have fc.*; not in the file" in words
+    assert f"starts with 120 tensors of {weights}, and has no place for fc.*; not in the file" in words
     assert "as drawn, are expander.*, projector.*\n" in words
     assert trainer.run() == 0 and not same(backbone_of(trainer), weights)
     assert RunFolder(run).read_config().model.weights == str(weights)
@@ -63,7 +63,7 @@ def test_a_run_starts_from_another_with_its_heads(beton: Path, tmp_path: Path, c
         capsys.readouterr()
         second = tiny_trainer(beton, tmp_path / f"second{number}", epochs=1, seed=1, model__weights=source)
         words = capsys.readouterr().err
-        assert "no place in it have classifier.*" in words and "as drawn" not in words
+        assert "has no place for classifier.*" in words and "as drawn" not in words
         for name, value in second.learner.network.state_dict().items():
             assert torch.equal(value, learned[name]) != name.startswith("classifier."), name
 

@@ -95,12 +95,12 @@ def start_from(network: VICRegLNetwork, config: ModelConfig) -> None:
     """
     fitted, weights = _start(network, config)
     network.load_state_dict(network.state_dict() | dict(fitted.taken))
-    said = [f"the network starts with {len(fitted.taken)} tensors of {weights.path}"]
+    said = f"the network starts with {len(fitted.taken)} tensors of {weights.path}"
     if fitted.no_place:
-        said.append(f"no place in it have {in_groups(fitted.no_place, weights.keys.values())}")
+        said += f", and has no place for {in_groups(fitted.no_place, weights.keys.values())}"
     if fitted.not_given:
-        said.append(f"not in the file, and as drawn, are {in_groups(fitted.not_given, fitted.taken)}")
-    note("; ".join(said))
+        said += f"; not in the file, and as drawn, are {in_groups(fitted.not_given, fitted.taken)}"
+    note(said)
 
 
 def _start(network: VICRegLNetwork, config: ModelConfig) -> tuple[Fit, Weights]:

@@ -30,8 +30,8 @@ def model_card(weights: Weights, backbone: Backbone, file: str, usage: str) -> s
     config = None if weights.run is None else weights.run.read_config()
     parts = [
         f"# {file}",
-        f"A {backbone.name} of {millions:.1f} million parameters, pretrained without labels. It gives a feature map of "
-        f"{backbone.channels} channels at an output stride of {stride}, and the mean of its cells.",
+        f"A {backbone.name} of {millions:.1f} million parameters. It gives a feature map of {backbone.channels} "
+        f"channels at an output stride of {stride}, and the mean of its cells.",
         f"```python\n{usage}\n```",
         "## Input",
         f"RGB from 0 to 1, minus mean {_triple(MEAN)}, divided by std {_triple(STD)}.{_sizes(config)}",
@@ -61,17 +61,18 @@ def _training(run: RunFolder, config: RunConfig, step: int | None) -> str:
     if images is not None:
         classes = "" if images.classes is None else f", whose {len(images.classes)} classes it did not learn from"
         known = f" ({images.count} images{classes})"
-    done = "" if step is None else f" after {step} steps{_epochs(images, config, step)} of a run"
+    done = "" if step is None else f"after {step} steps{_epoch(images, config, step)} "
     return (
-        f"VICRegL (Bardes, Ponce, LeCun, NeurIPS 2022), α = {config.loss.alpha:g},{done} of {config.epochs} epochs in "
-        f"batches of {config.batch_size}, by {config.optim.name}, on {config.data.path}{known}."
+        f"VICRegL (Bardes, Ponce, LeCun, NeurIPS 2022), without labels, α = {config.loss.alpha:g}: {done}of a run of "
+        f"{config.epochs} epochs in batches of {config.batch_size}, by {config.optim.name}, on "
+        f"{config.data.path}{known}."
     )
 
 
-def _epochs(images: LearnedImages | None, config: RunConfig, step: int) -> str:
+def _epoch(images: LearnedImages | None, config: RunConfig, step: int) -> str:
     if images is None or images.count < config.batch_size:
         return ""
-    return f" ({step / (images.count // config.batch_size):.3g} epochs)"
+    return f" (at epoch {step / (images.count // config.batch_size):.3g})"
 
 
 def _figures(run: RunFolder, step: int | None) -> list[str]:
