@@ -1,5 +1,7 @@
 """Trainings that start from given weights."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -102,12 +104,16 @@ def test_shapes_of_any_family_are_enough_to_check(name: str, tmp_path: Path) -> 
         check_start(ModelConfig(name, expander=8, projector=8, weights=str(tmp_path / "none.pth")), True, True)
 
 
-def _start(store: Path, run: Path, weights: Path) -> None:
+def _start(store: Path, run: Path, folder: Path) -> None:
     processes = join_processes("cpu")
-    trainer = Trainer(parse_config(tiny_options(store, run, model__weights=weights)), processes)
-    assert same(backbone_of(trainer), weights)
+    os.chdir(folder / str(processes.rank))
+    trainer = Trainer(parse_config(tiny_options(store, run, model__weights="weights.pth")), processes)
+    assert same(backbone_of(trainer), folder / "0" / "weights.pth")
     processes.leave()
 
 
-def test_every_process_starts_with_the_same(beton: Path, tmp_path: Path, weights: Path) -> None:
-    on_two_processes(_start, beton, tmp_path / "run", weights)
+def test_every_process_starts_with_what_the_first_one_reads(beton: Path, tmp_path: Path, weights: Path) -> None:
+    for rank in range(2):
+        (tmp_path / str(rank)).mkdir()
+    shutil.copy(weights, tmp_path / "0" / "weights.pth")  # the other sees no file
+    on_two_processes(_start, beton, tmp_path / "run", tmp_path)

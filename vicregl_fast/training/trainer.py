@@ -36,7 +36,6 @@ from vicregl_fast.training.skipped_steps import forget_later_steps
 from vicregl_fast.training.step import StepResult
 from vicregl_fast.training.throughput import Throughput
 from vicregl_fast.training.validation import record_validation, validate, validated_step
-from vicregl_fast.weights.loading import start_from
 
 
 class Trainer:
@@ -70,7 +69,7 @@ class Trainer:
             )
         found = processes.agree(lambda: sources(config.data, self.folder.stores))
         known = check_images(config, found, self.folder, processes, None if resumed is None else resumed.store)
-        self.learner = build_learner(config, known.classes, processes)
+        self.learner = build_learner(config, known.classes, processes, starts=resumed is None)
         train, val = open_stores(config.data, found, processes)
         self.order = processes.agree(lambda: global_batches(config, len(train.store), processes))
         self.schedule = Schedule.of(config.optim, config.batch_size, config.epochs, self.order.steps)
@@ -91,8 +90,6 @@ class Trainer:
         self.finished_steps = 0
         if resumed is not None:
             self._resume(resumed)
-        elif config.model.weights is not None:
-            processes.agree(lambda: start_from(self.learner.network, config.model))
         self._validated_step = validated_step(self.folder.validation, self.finished_steps)
 
     def run(self) -> int:
