@@ -70,9 +70,7 @@ def test_a_run_starts_from_another_with_its_heads(beton: Path, tmp_path: Path, c
             assert torch.equal(value, learned[name]) != name.startswith("classifier."), name
 
 
-def test_what_does_not_fit_is_refused_before_a_folder_is_converted(
-    image_folder: Path, tmp_path: Path, weights: Path
-) -> None:
+def test_what_does_not_fit_is_refused_before_images_are_looked_at(tmp_path: Path, weights: Path) -> None:
     torch.save({"expander.0.weight": torch.zeros(3, 3)}, tmp_path / "head.pth")
     torch.save(made.resnet_tensors("resnet18", 0) | {"layer1.0.conv1.weight": torch.ones(2)}, tmp_path / "odd.pth")
     for more, words in (
@@ -82,7 +80,7 @@ def test_what_does_not_fit_is_refused_before_a_folder_is_converted(
         ({"model__weights": weights, "model__backbone": "resnet50"}, r"tensors of .* for .* and \d+ more"),
     ):
         with pytest.raises(UserError, match=words) as raised:
-            tiny_trainer(image_folder, tmp_path / "run", **more)
+            tiny_trainer(tmp_path / "no_images_are_looked_for", tmp_path / "run", **more)
         assert "\n" not in str(raised.value)
         assert not (tmp_path / "run").exists()
 
