@@ -140,7 +140,7 @@ SETTINGS = [
 ]
 ENTRIES = [
     "dataprep.__main__",
-    *(f"vicregl_fast.{name}" for name in ("train", "evaluate", "visualize", "bench", "launch")),
+    *(f"vicregl_fast.{name}" for name in ("train", "evaluate", "export", "visualize", "bench", "launch")),
 ]
 
 

@@ -14,8 +14,10 @@ from vicregl_fast import evaluate, visualize
 from vicregl_fast.bench import main as bench
 from vicregl_fast.benchmarks.options import bench_parser
 from vicregl_fast.config import config_parser, parse_config
+from vicregl_fast.export import main as export
 from vicregl_fast.train import main as train
 from vicregl_fast.visualization.options import visualize_parser
+from vicregl_fast.weights.options import export_parser
 
 
 @pytest.mark.parametrize(
@@ -24,6 +26,8 @@ from vicregl_fast.visualization.options import visualize_parser
         (evaluate.main, ["knn", "--run", "x"], "--train"),
         (visualize.main, ["matches"], "--run"),
         (visualize.main, ["views", "--path", "x", "--count", "0"], "0 is too few"),
+        (export, ["run", "out.pth"], "--to"),
+        (export, ["run", "out.pth", "--to", "timm", "--over"], "--over"),
         (bench, ["augment", "--batch", "many"], "--batch"),
         (bench, ["augment", "--bat", "3"], "--bat"),  # an option that is cut short is none
         (dataprep, ["ffcv"], "SOURCE"),
@@ -74,7 +78,8 @@ def subparsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]
 
 
 def test_helps_show_one_spelling() -> None:
-    programs = (evaluate._parser(), visualize_parser(None), bench_parser(None), dataprep_parser(), config_parser())
+    made = [parser(None) for parser in (visualize_parser, bench_parser, export_parser)]
+    programs = (evaluate._parser(), dataprep_parser(), config_parser(), *made)
     shown = [
         option
         for program in programs

@@ -1,4 +1,4 @@
-"""Evaluates a run's backbone: ``python -m vicregl_fast.evaluate knn ...`` or ``... linear-seg ...``."""
+"""Evaluates a backbone: ``python -m vicregl_fast.evaluate knn ...`` or ``... linear-seg ...``."""
 
 import argparse
 from collections.abc import Sequence
@@ -50,12 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from vicregl_fast.evaluation.candidates import load_candidates
         from vicregl_fast.evaluation.comparison import compare
         from vicregl_fast.evaluation.report import format_table, write_json
-        from vicregl_fast.runs.folder import RunFolder
+        from vicregl_fast.models.backbone import check_backbone
+        from vicregl_fast.weights.source import read_weights
 
-        RunFolder.holding(options.run).read_config()  # a wrong --run is reported before any image is read
+        weights = read_weights(options.run, options.backbone)  # wrong ones are reported before any image is read
+        check_backbone(weights.architecture.name)
         judge = options.judge(options, config)
         stride = getattr(options, "output_stride", None)
-        rows = compare(load_candidates(options.run, options.random_init, options.seed, stride), judge)
+        rows = compare(load_candidates(weights, options.random_init, options.seed, stride), judge)
         print(format_table(options.command, rows))
         if options.json is not None:
             settings = {name: value for name, value in vars(options).items() if name not in ("config", "judge")}
@@ -89,7 +91,10 @@ def _parser() -> argparse.ArgumentParser:
     for command, judge, config in ((nearest, knn, KnnConfig), (segment, linear_seg, SegmentationConfig)):
         command.set_defaults(judge=judge, config=config)
         add_options(command, config)
-        command.add_argument("--run", type=Path, required=True, help="run folder, or a checkpoint in it")
+        command.add_argument(
+            "--run", "--weights", type=Path, required=True, help="run folder, checkpoint, or file of weights"
+        )
+        command.add_argument("--backbone", metavar="NAME", help="timm model, where the file does not say it")
         command.add_argument("--random_init", action="store_true", help="also the same network untrained")
         command.add_argument("--json", type=output_file, help="write the table to this file, too")
     return parser

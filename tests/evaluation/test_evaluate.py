@@ -49,6 +49,24 @@ def test_knn_prints_and_writes_three_rows(run: Path, tmp_path: Path, capsys: pyt
     assert written["settings"]["k"] == 3 and written["settings"]["train"] == str(train)
 
 
+def test_a_file_of_weights_is_judged_by_its_backbone_s_name(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    state = load_checkpoint(run / "checkpoints" / "step-000000001.pt")["network"]
+    inner = {name.removeprefix("backbone.model."): value for name, value in state.items() if "backbone" in name}
+    torch.save(inner, tmp_path / "timm.pth")
+    train = write_class_folders(tmp_path / "train", {"red": 4, "green": 6})
+    given = ["knn", "--weights", str(tmp_path / "timm.pth"), "--train", str(train), "--test", str(train)]
+    for name, words in ((None, "does not say which backbone"), ("resnet5o", "near it are resnet50")):
+        with pytest.raises(SystemExit):
+            evaluate.main([*given, *(["--backbone", name] if name else [])])
+        assert words in capsys.readouterr().err
+    small = ["--size", "32", "--resize", "32", "--k", "3", "--workers", "0", "--random_init"]
+    evaluate.main([*given, "--backbone", "resnet18", *small])
+    names = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["knn", "trained", "random", "majority class"]
+
+
 def test_linear_seg_at_another_stride_from_a_checkpoint(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -9,8 +9,9 @@ import torch
 from dataprep.errors import UserError
 from tests.tiny_run import tiny_trainer
 from vicregl_fast.runs.folder import RunFolder
-from vicregl_fast.runs.networks import load_backbone, load_network
+from vicregl_fast.runs.networks import load_network
 from vicregl_fast.training.trainer import Trainer
+from vicregl_fast.weights.loading import drawn_backbone, load_backbone
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,8 @@ def test_the_trained_network_comes_back(trained: Trainer) -> None:
 
 def test_an_untrained_one_is_drawn_from_its_seed_and_leaves_torch_s_generator(trained: Trainer) -> None:
     before = torch.get_rng_state()
-    first, again, other = (load_backbone(trained.folder.path, random_init=True, seed=seed) for seed in (1, 1, 2))
+    architecture = trained.config.model.backbone_config
+    first, again, other = (drawn_backbone(architecture, seed) for seed in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), before)
     weights = [each.state_dict()["model.conv1.weight"] for each in (first, again, other)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])

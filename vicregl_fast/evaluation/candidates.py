@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from vicregl_fast.devices import choose_device
 from vicregl_fast.models.backbone import Backbone
-from vicregl_fast.runs.networks import load_backbone
+from vicregl_fast.weights.loading import drawn_backbone, trained_backbone
+from vicregl_fast.weights.source import Weights
 
 
 @dataclass(frozen=True)
@@ -26,23 +26,25 @@ class Candidate:
     trained: bool = True
 
 
-def load_candidates(run: Path, random_init: bool, seed: int, output_stride: int | None = None) -> Iterator[Candidate]:
-    """Yields the run's backbone, and after it an untrained one if that is asked for.
+def load_candidates(
+    weights: Weights, random_init: bool, seed: int, output_stride: int | None = None
+) -> Iterator[Candidate]:
+    """Yields the trained backbone, and after it an untrained one if that is asked for.
 
-    Each is loaded only when its turn comes, onto the GPU where there is one.
+    Each is built only when its turn comes, on the GPU where there is one.
 
     Args:
-        run: a run's folder, or one of its checkpoint files.
+        weights: of the trained one, which say what it is.
         random_init: whether to yield the same architecture with weights drawn from ``seed``, too.
         seed: of these weights.
         output_stride: pixels per cell of the feature map, if other than in training.
 
     Raises:
-        UserError: there is no run, or it has no readable checkpoint.
+        UserError: the weights do not fit the backbone, or it has no such output stride.
     """
-    yield Candidate("trained", _placed(load_backbone(run, output_stride=output_stride)))
+    yield Candidate("trained", _placed(trained_backbone(weights, output_stride)))
     if random_init:
-        untrained = load_backbone(run, random_init=True, seed=seed, output_stride=output_stride)
+        untrained = drawn_backbone(weights.architecture, seed, output_stride)
         yield Candidate("random", _placed(untrained), trained=False)
 
 

@@ -100,7 +100,7 @@ def build_backbone(config: BackboneConfig) -> Backbone:
     """
     check_backbone(config.name)
     try:
-        model = timm.create_model(config.name, pretrained=False, num_classes=0, **_model_options(config))
+        model = timm.create_model(config.name, pretrained=False, num_classes=0, **timm_options(config))
     except Exception as error:  # timm's families refuse options in many ways
         raise UserError(
             f"{config.name} cannot be built with output_stride {config.output_stride}, "
@@ -200,7 +200,8 @@ def _remove_layer_scale(model: nn.Module) -> None:
             block.gamma = None  # type: ignore[assignment]
 
 
-def _model_options(config: BackboneConfig) -> dict[str, Any]:
+def timm_options(config: BackboneConfig) -> dict[str, Any]:
+    """The options, besides its name and ``num_classes``, with which ``timm.create_model`` builds this backbone."""
     options: dict[str, Any] = {}
     if config.output_stride != 32:
         options["output_stride"] = config.output_stride

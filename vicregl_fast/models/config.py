@@ -41,6 +41,8 @@ class ModelConfig:
         expander: width of the three layers on the pooled vector.
         projector: width of the three layers on every cell of the feature map.
         head_norm: norm of both heads; auto means layer for a ConvNeXt and batch otherwise.
+        weights: what a new run starts from: a run, a checkpoint, or a file of weights (timm, torchvision, safetensors,
+            released VICRegL); null draws all weights.
     """
 
     backbone: str = "resnet50"
@@ -50,6 +52,7 @@ class ModelConfig:
     expander: int = 8192
     projector: int = 512
     head_norm: Literal["auto", "batch", "layer"] = "auto"
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         if min(self.expander, self.projector) < 1:

@@ -41,7 +41,7 @@ class Checkpoints:
         """
         path = self.path(step)
         with atomic_file(path) as file:
-            _write(state, file)
+            write_state(state, file)
         for old in self.paths()[_KEEP:]:
             old.unlink()
         return path
@@ -78,7 +78,12 @@ class Checkpoints:
         return None
 
 
-def _write(state: dict[str, Any], file: BinaryIO) -> None:
+def write_state(state: dict[str, Any], file: BinaryIO) -> None:
+    """Writes tensors, numbers and strings, in lists and dicts, by ``torch.save``.
+
+    Raises:
+        OSError: the system refused to write.
+    """
     try:
         torch.save(state, file)
     except RuntimeError as error:

@@ -13,6 +13,7 @@ from vicregl_fast.runs.folder import FREE, RunFolder, differences
 from vicregl_fast.runs.images import LearnedImages, other_images
 from vicregl_fast.training.feeds import Sources, check_buffers, check_validation, count_classes
 from vicregl_fast.training.processes import Processes
+from vicregl_fast.weights.loading import check_start
 
 
 def check_settings(config: RunConfig, processes: Processes) -> None:
@@ -31,6 +32,15 @@ def check_settings(config: RunConfig, processes: Processes) -> None:
     check_backbone(config.model.backbone)
     choose_backend(config.views.backend, processes.device)
     global_batches(config, config.batch_size, processes)  # as if there were just enough images
+
+
+def check_weights(config: RunConfig) -> None:
+    """Checks the weights that a new run starts from.
+
+    Raises:
+        UserError: they cannot be read, or do not fit the network.
+    """
+    check_start(config.model, config.loss.alpha > 0, config.loss.alpha < 1)
 
 
 class Known(NamedTuple):

@@ -24,6 +24,7 @@ from vicregl_fast.optim.build import build_optimizer
 from vicregl_fast.training.precision import choose_precision
 from vicregl_fast.training.processes import Processes
 from vicregl_fast.training.step import TrainingStep
+from vicregl_fast.weights.loading import start_from
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Learner:
             self.step.scaler.load_state_dict(state["scaler"])
 
 
-def build_learner(config: RunConfig, classes: int, processes: Processes) -> Learner:
+def build_learner(config: RunConfig, classes: int, processes: Processes, starts: bool = False) -> Learner:
     """Builds network, loss and optimiser; the network is drawn from the run's seed, the same on every process.
 
     Afterwards torch's generators are seeded anew, differently on each process.
@@ -79,6 +80,10 @@ def build_learner(config: RunConfig, classes: int, processes: Processes) -> Lear
         config: the configuration of the run.
         classes: number of classes of the online classifier; 0 for no classifier.
         processes: this process and its device.
+        starts: whether the run is new, and so takes ``model.weights`` if they are given; rank 0 reads them for all.
+
+    Raises:
+        UserError: the network cannot be built, does not take the views, or the weights do not fit it.
     """
     if config.views.recipe == "multicrop" and not config.model.backbone_config.is_convnext:
         note(
@@ -88,6 +93,9 @@ def build_learner(config: RunConfig, classes: int, processes: Processes) -> Lear
     torch.manual_seed(config.seed)
     alpha, device = config.loss.alpha, processes.device
     network = VICRegLNetwork(config.model, alpha > 0, alpha < 1, classes).to(device)
+    if starts and config.model.weights is not None:
+        processes.first(lambda: start_from(network, config.model))
+        processes.copy_from_first(network.state_dict().values())
     if config.train.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     recipes = view_recipes(config.views)

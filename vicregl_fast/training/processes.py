@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -110,6 +110,12 @@ class Processes:
         values: list = [None] * self.world
         dist.all_gather_object(values, value)
         return values
+
+    def copy_from_first(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Copies the values of rank 0 into these contiguous tensors of every process; every process must call this."""
+        if self.world > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
 
     def leave(self) -> None:
         """Ends this process's part in the group, if there is one."""

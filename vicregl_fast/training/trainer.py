@@ -19,7 +19,13 @@ from vicregl_fast.runs.images import other_images
 from vicregl_fast.training.checkpointing import Checkpointing, newest_state
 from vicregl_fast.training.failures import Failures
 from vicregl_fast.training.feeds import build_feeds, check_buffers, open_stores, sources
-from vicregl_fast.training.first_checks import check_images, check_settings, global_batches, learned_images
+from vicregl_fast.training.first_checks import (
+    check_images,
+    check_settings,
+    check_weights,
+    global_batches,
+    learned_images,
+)
 from vicregl_fast.training.generators import generator_states, set_generator_states
 from vicregl_fast.training.learner import build_learner
 from vicregl_fast.training.log import MetricsLog
@@ -55,6 +61,8 @@ class Trainer:
         processes.agree(lambda: check_settings(config, processes))
         processes.first(lambda: self.folder.check(config))
         resumed = newest_state(self.folder, processes)
+        if resumed is None:
+            processes.first(lambda: check_weights(config))
         if processes.world > 1 and config.train.sync_batchnorm and self.folder.lacks_setting("train.sync_batchnorm"):
             note(
                 "this run was begun with BatchNorm statistics of each process alone, and goes on with those of all; "
@@ -62,7 +70,7 @@ class Trainer:
             )
         found = processes.agree(lambda: sources(config.data, self.folder.stores))
         known = check_images(config, found, self.folder, processes, None if resumed is None else resumed.store)
-        self.learner = build_learner(config, known.classes, processes)
+        self.learner = build_learner(config, known.classes, processes, starts=resumed is None)
         train, val = open_stores(config.data, found, processes)
         self.order = processes.agree(lambda: global_batches(config, len(train.store), processes))
         self.schedule = Schedule.of(config.optim, config.batch_size, config.epochs, self.order.steps)

@@ -1,0 +1,281 @@
+"""What is exported loads strictly in timm and torchvision and runs in onnxruntime, with the same features."""
+
+import importlib.util
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+from safetensors import safe_open
+from torch import Tensor
+
+import vicregl_fast
+from tests.weights.layouts import drawn
+from vicregl_fast.config import RunConfig, dump_config
+from vicregl_fast.export import main
+from vicregl_fast.models.config import ModelConfig
+from vicregl_fast.models.network import VICRegLNetwork
+from vicregl_fast.runs.folder import RunFolder
+from vicregl_fast.runs.images import LearnedImages
+
+IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+ROOT = Path(__file__).resolve().parents[2]
+Export = Callable[..., Path]
+NEEDS_ONNX = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxruntime", "onnxscript")),
+    reason="needs the extra export",
+)
+
+
+def write_run(folder: Path, model: ModelConfig, seed: int = 0) -> Path:
+    """What a training leaves, with drawn weights."""
+    run = RunFolder(folder)
+    config = RunConfig(epochs=20, batch_size=10, model=model)
+    folder.mkdir()
+    run.config.write_text(dump_config(config))
+    network = drawn(VICRegLNetwork(model, use_global=True, use_local=True), seed)
+    run.checkpoints.save({"network": network, "step": 12}, 12)
+    LearnedImages("ffcv", 47, ("a", "b")).write(run.images)
+    run.metrics.write_text('{"step": 9, "loss": 3.5}\n{"step": 12, "loss": 2.25, "health/global_std": 0.75}\n')
+    run.validation.write_text('{"step": 12, "val_loss": 2.5}')
+    results = [{"name": "knn.trained.accuracy", "value": 61.5, "unit": "%"}]
+    (folder / "knn.json").write_text(json.dumps({"settings": {}, "results": results}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Runs of small backbones, by name."""
+    root = tmp_path_factory.mktemp("runs")
+    return {
+        name: write_run(root / name, ModelConfig(name, expander=8, projector=8))
+        for name in ("resnet18", "convnext_atto", "convnext_tiny", "test_vit")
+    }
+
+
+@pytest.fixture
+def export(runs: dict[str, Path], tmp_path: Path) -> Export:
+    """Exports the run of a backbone."""
+
+    def run(name: str, file: str, *options: str) -> Path:
+        main([str(runs[name]), str(tmp_path / file), *options])
+        return tmp_path / file
+
+    return run
+
+
+def features_of(run: Path, images: Tensor = IMAGES) -> tuple[Tensor, Tensor]:
+    with torch.no_grad():
+        maps, pooled = vicregl_fast.load_backbone(run)(images)
+    return maps, pooled
+
+
+def assert_close(value: Tensor, expected: Tensor, tolerance: float = 1e-5) -> None:
+    assert expected.std() > 0.01
+    torch.testing.assert_close(value, expected, atol=tolerance * float(expected.abs().max()), rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("to", ["timm", "safetensors"])
+@pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "test_vit"])
+def test_timm_computes_the_same(name: str, to: str, export: Export, runs: dict[str, Path]) -> None:
+    path = export(name, f"{name}.pth" if to == "timm" else f"{name}.safetensors", "--to", to)
+    norm = {"head_norm_first": True} if name == "convnext_atto" else {}
+    model = timm.create_model(name, checkpoint_path=str(path), num_classes=0, **norm).eval()  # strict
+    images = torch.randn(2, 3, 160, 160) if name == "test_vit" else IMAGES
+    maps, pooled = features_of(runs[name], images)
+    if name == "test_vit":
+        tokens = model.forward_features(images)[:, model.num_prefix_tokens :]
+        assert_close(tokens.mean(1), pooled)
+        return
+    assert_close(model.forward_features(images), maps)
+    assert_close(model(images), pooled)
+
+
+@torch.no_grad()
+def test_a_classifier_of_zeros_where_one_is_asked_for(export: Export, runs: dict[str, Path]) -> None:
+    path = export("resnet18", "resnet18.pth", "--to", "timm", "--classes", "7")
+    model = timm.create_model("resnet18", num_classes=7, checkpoint_path=str(path)).eval()
+    assert (model(IMAGES) == 0).all()
+    assert_close(model.forward_features(IMAGES), features_of(runs["resnet18"])[0])
+
+
+@torch.no_grad()
+def test_torchvision_computes_the_same(export: Export, runs: dict[str, Path]) -> None:
+    for name in ("resnet18", "convnext_tiny"):
+        path = export(name, f"{name}.pth", "--to", "torchvision")
+        model = torchvision.models.get_model(name).eval()
+        model.load_state_dict(torch.load(path, weights_only=True), strict=True)
+        maps, pooled = features_of(runs[name])
+        assert (model(IMAGES) == 0).all()
+        if name == "resnet18":
+            model.fc = torch.nn.Identity()
+            assert_close(model(IMAGES), pooled)
+        else:
+            cells = model.classifier[0](model.features(IMAGES))
+            assert_close(cells, maps)
+            assert_close(cells.mean((2, 3)), pooled)
+
+
+@torch.no_grad()
+def test_a_dilated_resnet_is_dilated_in_torchvision(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = write_run(tmp_path / "run", ModelConfig("resnet50", output_stride=8, expander=8, projector=8))
+    main([str(run), str(tmp_path / "resnet50.pth"), "--to", "torchvision"])
+    options = "num_classes=1000, replace_stride_with_dilation=[False, True, True]"
+    assert f"torchvision.models.resnet50({options})" in capsys.readouterr().out
+    model = torchvision.models.resnet50(replace_stride_with_dilation=[False, True, True]).eval()
+    model.load_state_dict(torch.load(tmp_path / "resnet50.pth", weights_only=True), strict=True)
+    maps, _ = features_of(run)
+    assert maps.shape[2:] == (8, 8)
+    assert_close(torch.nn.Sequential(*list(model.children())[:-2])(IMAGES), maps)
+
+
+@NEEDS_ONNX
+@pytest.mark.parametrize("name", ["resnet18", "convnext_atto"])
+def test_onnx_takes_any_number_and_size_of_images(name: str, export: Export, runs: dict[str, Path]) -> None:
+    import onnxruntime
+
+    path = export(name, f"{name}.onnx", "--to", "onnx")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for shape in ((1, 3, 64, 64), (3, 3, 96, 160), (2, 3, 224, 33)):
+        images = torch.randn(shape)
+        pooled, maps = session.run(["pooled", "map"], {"images": images.numpy()})
+        for given, expected in zip((maps, pooled), features_of(runs[name], images), strict=True):
+            assert_close(torch.from_numpy(given), expected, 1e-4)
+    assert sorted(file.name for file in path.parent.iterdir()) == [path.name, f"{path.name}.md"]
+
+
+@NEEDS_ONNX
+def test_onnx_of_one_size_where_any_cannot_be(
+    export: Export, runs: dict[str, Path], capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(SystemExit):
+        export("test_vit", "vit.onnx", "--to", "onnx")
+    assert "test_vit cannot be exported to ONNX" in (words := capsys.readouterr().err)
+    assert "; --size PIXELS exports it for images of one size" in words and words.count("error: ") == 1
+    path = export("test_vit", "vit.onnx", "--to", "onnx", "--size", "160")
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    images = torch.randn(3, 3, 160, 160)
+    (pooled,) = session.run(["pooled"], {"images": images.numpy()})
+    assert_close(torch.from_numpy(np.asarray(pooled)), features_of(runs["test_vit"], images)[1], 1e-4)
+
+
+def test_exports_come_back_in(export: Export, runs: dict[str, Path]) -> None:
+    for name, file, to, said in (
+        ("convnext_tiny", "tv.pth", "torchvision", "convnext_tiny"),
+        ("convnext_atto", "timm.pth", "timm", "convnext_atto"),
+        ("convnext_atto", "own.safetensors", "safetensors", None),
+    ):
+        expected = features_of(runs[name])
+        with torch.no_grad():
+            features = vicregl_fast.load_backbone(str(export(name, file, "--to", to)), said)(IMAGES)
+        assert_close(features.map, expected[0])
+        assert_close(features.pooled, expected[1])
+
+
+def test_the_card_says_what_it_is(export: Export, capsys: pytest.CaptureFixture) -> None:
+    path = export("convnext_atto", "atto.safetensors", "--to", "safetensors")
+    printed = capsys.readouterr().out
+    line = "timm.create_model('convnext_atto', checkpoint_path='atto.safetensors', num_classes=0, head_norm_first=True"
+    card = path.with_name("atto.safetensors.md").read_text()
+    assert line in printed and f"```python\nmodel = {line}" in card
+    for words in (
+        "A convnext_atto of 3.4 million parameters. It gives a feature map of 320 channels at",
+        "minus mean 0.485, 0.456, 0.406, divided by std 0.229, 0.224, 0.225. Trained on views of 224 pixels a side.",
+        "after 12 steps (at epoch 3) of a run of 20 epochs in batches of 10, by lars, on data/imagenet/train.beton (47",
+        "| metrics.jsonl, step 12 | loss | 2.25 |",
+        "| metrics.jsonl, step 12 | health/global_std | 0.75 |",
+        "| validation.json | val_loss | 2.5 |",
+        "| knn.json | knn.trained.accuracy (%) | 61.5 |",
+        f"torch {torch.__version__.split('+')[0]}",
+        "backbone: convnext_atto",
+    ):
+        assert words in card, words
+    with safe_open(path, "pt") as file:
+        said = file.metadata()
+    assert said == {
+        "format": "pt",
+        "backbone": "convnext_atto",
+        "output_stride": "32",
+        "source": "convnext_atto",
+        "step": "12",
+    }
+
+
+@contextmanager
+def most_bytes_of_a_file(limit: int) -> Iterator[None]:
+    """The system refuses to write more, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@NEEDS_ONNX
+def test_nothing_is_replaced_unasked_or_left_half_written(
+    export: Export, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = export("resnet18", "a.pth", "--to", "timm")
+    before = path.read_bytes()
+    with pytest.raises(SystemExit):
+        export("convnext_atto", "a.pth", "--to", "timm")
+    assert "a.pth is already there; give --overwrite" in capsys.readouterr().err and path.read_bytes() == before
+
+    for file, to in (("a.pth", "timm"), ("a.safetensors", "safetensors"), ("a.onnx", "onnx")):
+        with most_bytes_of_a_file(100_000), pytest.raises(SystemExit):
+            export("convnext_atto", file, "--to", to, "--overwrite")
+        assert "free space or choose another place" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.pth", "a.pth.md"]
+    export("convnext_atto", "a.pth", "--to", "timm", "--overwrite")
+    assert path.read_bytes() != before and "convnext_atto" in (tmp_path / "a.pth.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["x", "a.onnx", "--to", "timm"], "OUT is a.onnx, but must end in .pth with --to timm"),
+        (["x", "a.pth", "--to", "timm", "--size", "64"], "--size goes with --to onnx"),
+        (["x", "a.onnx", "--to", "onnx", "--classes", "3"], "--classes goes with timm"),
+        (["x", "none/a.pth", "--to", "timm"], "make the folder none first"),
+        (["x", "a.pth", "--to", "timm"], "x is not a run of vicregl_fast.train"),
+        (["RUN", "a.pth", "--to", "torchvision"], "torchvision has no convnext_atto with timm's layers"),
+        (["RUN", "a.pth", "--to", "timm", "--backbone", "resnet18"], "holds a convnext_atto, not a resnet18"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    arguments: list[str],
+    words: str,
+    runs: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main([str(runs["convnext_atto"]) if each == "RUN" else each for each in arguments])
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and words in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_line_of_python_and_of_torch_hub(runs: dict[str, Path]) -> None:
+    code = (
+        "import sys, vicregl_fast; light = 'torch' not in sys.modules; import torch;"
+        f"m = torch.hub.load({str(ROOT)!r}, 'vicregl', {str(runs['resnet18'])!r}, source='local');"
+        "print(light, m.name, m.channels, m.training)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "resnet18", "512", "False"]

@@ -1,0 +1,86 @@
+"""Files of timm and torchvision give the features that those libraries compute from them."""
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+import tests.weights.layouts as made
+from dataprep.errors import UserError
+from vicregl_fast.weights.loading import load_backbone
+
+IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+@torch.no_grad()
+def test_timm_s_convnext_keeps_what_its_layer_scale_does(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    model = timm.create_model("convnext_atto").eval()
+    model.load_state_dict(made.drawn(model, 0))
+    torch.save({"state_dict": model.state_dict(), "epoch": 3}, tmp_path / "timm.pth")
+    features = load_backbone(tmp_path / "timm.pth", "convnext_atto")(IMAGES)
+    expected = model.head.norm(model.forward_features(IMAGES))  # timm's norm comes behind pooling
+    torch.testing.assert_close(features.map, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(features.pooled, expected.mean((2, 3)), atol=1e-4, rtol=1e-4)
+    assert "a convnext_atto has no place for head.fc.* of" in capsys.readouterr().err
+
+
+@torch.no_grad()
+def test_torchvision_s_convnext(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    model = torchvision.models.convnext_tiny(num_classes=3).eval()
+    model.load_state_dict(made.drawn(model, 1))
+    torch.save(model.state_dict(), tmp_path / "torchvision.pth")
+    features = load_backbone(tmp_path / "torchvision.pth", "convnext_tiny")(IMAGES)
+    torch.testing.assert_close(features.map, model.classifier[0](model.features(IMAGES)), atol=1e-4, rtol=1e-4)
+    assert "no place for classifier.2.* of" in capsys.readouterr().err
+
+
+@torch.no_grad()
+def test_a_resnet_of_either_wrapped_and_in_halves(tmp_path: Path) -> None:
+    model = torchvision.models.resnet18().eval()
+    tensors = made.drawn(model, 2)
+    model.load_state_dict(tensors)
+    torch.save({f"_orig_mod.module.{key}": value for key, value in tensors.items()}, tmp_path / "wrapped.pth")
+    half = {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
+    save_file(half, tmp_path / "half.safetensors")
+    model.fc = torch.nn.Identity()
+    for file, tolerance in (("wrapped.pth", 1e-5), ("half.safetensors", 0.05)):
+        features = load_backbone(tmp_path / file, "resnet18")(IMAGES)
+        torch.testing.assert_close(features.pooled, model(IMAGES), atol=tolerance, rtol=tolerance)
+        assert features.map.dtype == torch.float32
+
+
+@torch.no_grad()
+def test_a_vit_of_timm(tmp_path: Path) -> None:
+    model = timm.create_model("test_vit").eval()
+    torch.save(model.state_dict(), tmp_path / "vit.pth")
+    features = load_backbone(tmp_path / "vit.pth", "test_vit")(torch.zeros(1, 3, 160, 160))
+    tokens = model.forward_features(torch.zeros(1, 3, 160, 160))[:, model.num_prefix_tokens :]
+    torch.testing.assert_close(features.pooled, tokens.mean(1))
+
+
+def test_what_cannot_be_read_or_fits_nothing_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "text.pth").write_text("none")
+    (tmp_path / "text.safetensors").write_text("none")
+    torch.save([torch.zeros(3)], tmp_path / "list.pth")
+    torch.save({"epoch": 3, "lr": 0.1}, tmp_path / "numbers.pth")
+    torch.save(torch.nn.Sequential(torch.nn.Linear(2, 2)).state_dict(), tmp_path / "other.pth")
+    torch.save({"conv1.weight": torch.full((64, 3, 7, 7), torch.nan)}, tmp_path / "broken.pth")
+    save_file({"x": torch.ones(1)}, tmp_path / "odd.safetensors", {"backbone": "resnet18", "output_stride": "big"})
+    for name, words in {
+        "missing.pth": "there is no file of weights at",
+        "missing.safetensors": "there is no file of weights at",
+        "missing": "is not a run of vicregl_fast.train",
+        "text.pth": r"the weights .* cannot be read \(UnpicklingError\)",
+        "text.safetensors": "cannot be read",
+        "list.pth": r"holds no dict of tensors \(list\)",
+        "numbers.pth": r"holds no dict of tensors \(epoch, lr\)",
+        "other.pth": "fits the network: it holds 0.bias, 0.weight, and the network conv1.weight, bn1.weight, .* more",
+        "broken.pth": "1 tensors in .* hold non-finite values, the first being conv1.weight",
+        "odd.safetensors": "the output_stride 'big', which is no number",
+    }.items():
+        with pytest.raises(UserError, match=words) as raised:
+            load_backbone(tmp_path / name, "resnet18")
+        assert "\n" not in str(raised.value)

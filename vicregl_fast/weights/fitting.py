@@ -1,0 +1,91 @@
+"""Which tensors of a network some weights give, and what is left over on either side."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dataprep.errors import UserError
+from vicregl_fast.weights.source import Weights
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How weights fit a network.
+
+    Attributes:
+        taken: tensors in the network's shapes, by their names in it.
+        no_place: keys in the file of those that the network has no place for.
+        not_given: names of the network's tensors that the file lacks.
+    """
+
+    taken: Mapping[str, Tensor]
+    no_place: list[str]
+    not_given: list[str]
+
+
+def fit(weights: Weights, expected: Mapping[str, Tensor]) -> Fit:
+    """Finds a place for every tensor.
+
+    Args:
+        weights: as read.
+        expected: the tensors of a network or of its part, by the names of ``VICRegLNetwork``; only their shapes count.
+
+    Raises:
+        UserError: a tensor has another shape than the network's, or none of the backbone's has a place.
+    """
+    common = [name for name in expected if name in weights.tensors]
+    taken = {name: _shaped(weights.tensors[name], expected[name].shape) for name in common}
+    wrong = [name for name in common if taken[name].shape != expected[name].shape]
+    if wrong:
+        shapes = [
+            f"{weights.keys[name]} {tuple(taken[name].shape)} for {tuple(expected[name].shape)}" for name in wrong
+        ]
+        raise UserError(
+            f"{len(wrong)} tensors of {weights.path} have other shapes than the network's: {_first(shapes)}; take the "
+            "backbone and the widths of heads that it was trained with"
+        )
+    if not any(name.startswith("backbone.") for name in common):
+        raise UserError(
+            f"nothing in {weights.path} fits the network: it holds {_first(sorted(weights.keys.values()))}, and the "
+            f"network {_first([name.removeprefix('backbone.model.') for name in expected])}"
+        )
+    no_place = [weights.keys[name] for name in weights.tensors if name not in expected]
+    not_given = [name for name in expected if name not in taken and not name.endswith("num_batches_tracked")]
+    return Fit(taken, no_place, not_given)
+
+
+def in_groups(names: Iterable[str], everything: Iterable[str]) -> str:
+    """Lists names; a prefix that several have, and no other of ``everything``, stands for them, such as ``fc.*``."""
+    chosen = list(names)
+    others = {prefix for name in set(everything) - set(chosen) for prefix in _prefixes(name)}
+    groups: dict[str, list[str]] = {}
+    for name in chosen:
+        alone = next((prefix for prefix in _prefixes(name) if prefix not in others), name)
+        groups.setdefault(alone, []).append(name)
+    return ", ".join(f"{prefix}.*" if len(members) > 1 else members[0] for prefix, members in groups.items())
+
+
+def _prefixes(name: str) -> list[str]:
+    words = name.split(".")
+    return [".".join(words[:count]) for count in range(1, len(words))]
+
+
+def _shaped(value: Tensor, shape: torch.Size) -> Tensor:
+    """The value in this shape, if the two differ in trailing axes of one alone: a linear layer is a 1×1 convolution."""
+    return value.reshape(shape) if _trimmed(value.shape) == _trimmed(shape) else value
+
+
+def _trimmed(shape: torch.Size) -> list[int]:
+    sizes = list(shape)
+    while sizes and sizes[-1] == 1:
+        sizes.pop()
+    return sizes
+
+
+def _first(names: list[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,102 @@
+"""Weights as they come from a run or a file, in the names of our network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from dataprep.errors import UserError
+from vicregl_fast.models.config import BackboneConfig
+from vicregl_fast.runs.folder import RunFolder
+from vicregl_fast.runs.networks import check_finite, saved_state
+from vicregl_fast.weights.layer_scale import without_layer_scale
+from vicregl_fast.weights.names import network_names
+from vicregl_fast.weights.safetensors_files import read_safetensors
+from vicregl_fast.weights.torch_files import read_torch_file
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of a network, or of its backbone alone.
+
+    Attributes:
+        path: where they lie, as the user names it.
+        tensors: on the CPU, by the names of ``VICRegLNetwork``; those that it lacks have others.
+        keys: the key in the file by the name in ``tensors``.
+        stated: the backbone that the file is said to hold; None if nothing says it.
+        run: folder of the run that trained them, if it is there.
+        step: number of the step after which the run saved them.
+    """
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    keys: Mapping[str, str]
+    stated: BackboneConfig | None
+    run: RunFolder | None = None
+    step: int | None = None
+
+    @property
+    def architecture(self) -> BackboneConfig:
+        """The backbone that they are of.
+
+        Raises:
+            UserError: nothing says it.
+        """
+        if self.stated is None:
+            raise UserError(f"{self.path} does not say which backbone it holds: give --backbone NAME, such as resnet50")
+        return self.stated
+
+
+def read_weights(path: Path, backbone: str | None = None) -> Weights:
+    """Reads weights: of this package, timm, torchvision or the released VICRegL.
+
+    Args:
+        path: a run's folder, one of its checkpoints, a file of safetensors (by its ending) or of ``torch.save``.
+        backbone: the timm model that it holds, for a file that does not say it.
+
+    Raises:
+        UserError: there is nothing that can be read, it holds another backbone than ``backbone``, or a tensor is
+            non-finite.
+    """
+    weights = _of_run(path) if _is_run(path) else _of_file(path)
+    if backbone is None:
+        return weights
+    if weights.stated is None:
+        return Weights(path, weights.tensors, weights.keys, BackboneConfig(backbone))
+    if not same_model(weights.stated.name, backbone):
+        raise UserError(f"{path} holds a {weights.stated.name}, not a {backbone}: leave out --backbone")
+    return weights
+
+
+def same_model(name: str, other: str) -> bool:
+    """Whether two timm names are of one architecture; what follows a dot says which weights timm offers for it."""
+    return name.partition(".")[0] == other.partition(".")[0]
+
+
+def _is_run(path: Path) -> bool:
+    if not path.is_file():
+        return path.suffix == "" or path.is_dir()  # where nothing is, the sentence for runs is clearer
+    run = RunFolder.holding(path.absolute())
+    return run.config.is_file() and path.absolute() in run.checkpoints.paths()
+
+
+def _of_run(path: Path) -> Weights:
+    folder = RunFolder.holding(path.absolute() if path.is_file() else path)
+    config = folder.read_config()
+    state = saved_state(path)
+    tensors = state["network"]
+    return Weights(
+        path, tensors, {name: name for name in tensors}, config.model.backbone_config, folder, state.get("step")
+    )
+
+
+def _of_file(path: Path) -> Weights:
+    if path.suffix == ".safetensors":
+        stored, stated = read_safetensors(path)
+    else:
+        stored, stated = read_torch_file(path), None
+    check_finite(stored, f"in {path}", "take a sound file")
+    keys = {name: key for key, name in network_names(stored).items()}
+    tensors = without_layer_scale({name: stored[key] for name, key in keys.items()})
+    return Weights(path, tensors, keys, stated)

@@ -1,0 +1,35 @@
+"""timm's names, which are ours with the last norm of a ConvNeXt before pooling, and files that timm loads."""
+
+from dataclasses import replace
+
+import timm
+import torch
+from torch import Tensor
+
+from vicregl_fast.models.backbone import Backbone, timm_options
+from vicregl_fast.models.config import BackboneConfig
+from vicregl_fast.weights.filling import filled
+
+
+def convnext_name(key: str) -> str:
+    """The name, with the last norm before pooling, of a ConvNeXt's key in timm, which has it behind by default."""
+    return "norm_pre." + key.removeprefix("head.norm.") if key.startswith("head.norm.") else key
+
+
+def timm_tensors(backbone: Backbone, architecture: BackboneConfig, classes: int) -> tuple[dict[str, Tensor], str]:
+    """What ``timm.create_model(NAME, num_classes=classes, checkpoint_path=FILE, ...)`` loads strictly.
+
+    Args:
+        backbone: what is exported.
+        architecture: its settings.
+        classes: size of the classifier, whose weights are zero; 0 for none.
+
+    Returns:
+        The tensors by timm's keys, and the Python line that loads them from ``FILE``.
+    """
+    options = {"num_classes": classes, **timm_options(replace(architecture, drop_path=0.0, zero_init=True))}
+    with torch.device("meta"):
+        expected = timm.create_model(architecture.name, **options).state_dict()
+    words = ", ".join(f"{name}={value}" for name, value in options.items())
+    line = f"model = timm.create_model({architecture.name!r}, checkpoint_path=FILE, {words})"
+    return filled(expected, backbone.model.state_dict()), line

@@ -1,0 +1,62 @@
+"""Files of ``torch.save``: read without executing what they may hold, and written as a plain dict of tensors."""
+
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dataprep.errors import UserError
+from vicregl_fast.runs.checkpoints import write_state
+
+_WRAPPERS = ("network", "model", "state_dict")
+"""Under which of these names a checkpoint keeps its network: this package, the released VICRegL and others' habit."""
+_BLOCKED = re.compile(r"GLOBAL (\S+) was not an allowed global")
+
+
+def _exclude_bias_and_norm(*_: object) -> None:
+    """Stands for the function that the released checkpoints name in their optimiser's groups; nothing calls it."""
+
+
+def read_torch_file(path: Path) -> dict[str, Tensor]:
+    """Reads the tensors of a network, by their keys in the file; of a checkpoint, all but the network is left out.
+
+    Raises:
+        UserError: the file is missing or damaged, holds code, or holds something else than tensors with names.
+    """
+    allowed: list[Any] = [(_exclude_bias_and_norm, "optimizers.exclude_bias_and_norm")]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"there is no file of weights at {path}") from None
+    except pickle.UnpicklingError as error:
+        blocked = _BLOCKED.search(str(error))
+        if blocked is None:
+            raise UserError(f"the weights {path} cannot be read (UnpicklingError)") from error
+        raise UserError(
+            f"{path} names code ({blocked[1]}), and none is executed: where you trust the file, load it yourself and "
+            "save its dict of tensors alone"
+        ) from error
+    except Exception as error:  # for a damaged file torch raises half a dozen types
+        raise UserError(f"the weights {path} cannot be read ({type(error).__name__})") from error
+    return _network_in(content, path)
+
+
+def write_torch_file(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Writes a dict of tensors, as ``load_state_dict`` takes it."""
+    with path.open("wb") as file:
+        write_state(dict(tensors), file)
+
+
+def _network_in(content: object, path: Path) -> dict[str, Tensor]:
+    for name in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+    if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
+        kinds = ", ".join(map(str, list(content)[:4])) if isinstance(content, dict) else type(content).__name__
+        raise UserError(f"{path} holds no dict of tensors ({kinds}), be it as it is or under {', '.join(_WRAPPERS)}")
+    return content
