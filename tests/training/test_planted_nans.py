@@ -1,0 +1,62 @@
+"""A value that is not a number, in one of two processes: both stay in step, and the run recovers."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.tiny_run import rows, tiny_options
+from tests.two_processes import on_two_processes
+from vicregl_fast.config import parse_config
+from vicregl_fast.data.batches import ViewBatch
+from vicregl_fast.training.processes import join_processes
+from vicregl_fast.training.step import StepResult, TrainingStep
+from vicregl_fast.training.trainer import Trainer
+
+PLANTED_IN = 6
+SKIPPED = {"inputs": [6], "gradients": [6], "weights": [6, 7]}
+"""Which steps change nothing. Wrong weights stay until the run goes back, after two."""
+
+
+def plant(step: TrainingStep, batch: ViewBatch, where: str) -> None:
+    parameter = next(step.network.parameters())
+    if where == "inputs":
+        batch.views[0][0, 0, 0, 0] = math.nan
+    elif where == "weights":
+        with torch.no_grad():
+            parameter[0] = math.nan
+    else:
+        hook = parameter.register_hook(lambda gradient: (hook.remove(), gradient * math.nan)[1])
+
+
+def _train(store: Path, folder: Path) -> None:
+    processes = join_processes("cpu")
+    take_step = TrainingStep.__call__
+    for where in SKIPPED:
+        calls = iter(range(1, 100))
+
+        def planted(self: TrainingStep, batch: ViewBatch, rate: float, where: str = where) -> StepResult:
+            if next(calls) == PLANTED_IN and not processes.leads:  # noqa: B023
+                plant(self, batch, where)
+            return take_step(self, batch, rate)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TrainingStep, "__call__", planted)
+            options = tiny_options(store, folder / where, model__backbone="test_resnet", train__patience=2)
+            run = Trainer(parse_config(options), processes)
+            assert run.run() == 0
+        assert run.failures.skipped == len(SKIPPED[where])
+        torch.save(run.learner.network.state_dict(), folder / f"{where}-{processes.rank}.pt")
+    processes.leave()
+
+
+@pytest.mark.timeout(300)
+def test_both_processes_stay_in_step(beton: Path, tmp_path: Path) -> None:
+    on_two_processes(_train, beton, tmp_path)
+    for where, skipped in SKIPPED.items():
+        states = [torch.load(tmp_path / f"{where}-{rank}.pt") for rank in range(2)]
+        for name, value in states[0].items():
+            assert value.isfinite().all() and torch.equal(value, states[1][name]), (where, name)
+        lost = [row["step"] for row in rows(tmp_path / where) if "learning_rate" in row and "gradient_norm" not in row]
+        assert lost == skipped, where
