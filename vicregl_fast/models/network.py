@@ -17,11 +17,13 @@ class NetworkOutputs(NamedTuple):
         embeddings: global embeddings, v tensors [n, D], or None without an expander.
         maps: local embeddings, v tensors [n, cells, d], or None without a projector.
         logits: [n, classes] of the first view, or None without a classifier; no gradient goes to the backbone.
+        pooled: [n, C] of the first view, detached.
     """
 
     embeddings: list[Tensor] | None
     maps: list[Tensor] | None
     logits: Tensor | None
+    pooled: Tensor
 
 
 class VICRegLNetwork(nn.Module):
@@ -52,13 +54,10 @@ class VICRegLNetwork(nn.Module):
             views: v tensors [n, 3, S, S]; S may differ. Each goes through the backbone alone, as a BatchNorm batch.
         """
         features = [self.backbone(view) for view in views]
+        pooled = features[0].pooled.detach()
         return NetworkOutputs(
             [self.expander(f.pooled) for f in features] if self.expander is not None else None,
             [self.projector(f.map) for f in features] if self.projector is not None else None,
-            self.classifier(features[0].pooled.detach()) if self.classifier is not None else None,
+            self.classifier(pooled) if self.classifier is not None else None,
+            pooled,
         )
-
-    def classify(self, images: Tensor) -> Tensor:
-        """Logits [n, classes] of the online classifier for images [n, 3, S, S]; the network must have one."""
-        assert self.classifier is not None
-        return self.classifier(self.backbone(images).pooled)

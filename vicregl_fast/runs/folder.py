@@ -10,7 +10,7 @@ import yaml
 from dataprep.atomic import remove_leftovers, write_text
 from dataprep.errors import UserError
 from dataprep.notes import note
-from vicregl_fast.config import RunConfig, dump_config, load_config
+from vicregl_fast.config import RunConfig, dump_config, flat, load_config
 from vicregl_fast.runs.checkpoints import Checkpoints
 from vicregl_fast.runs.lock import check_lock, locked
 
@@ -32,7 +32,10 @@ FREE = {
     "train.compile",
     "train.log_every",
     "train.checkpoint_every",
+    "train.keep_every",
     "train.val_every",
+    "train.trackers",
+    "train.profile",
     "train.patience",
 }
 
@@ -81,6 +84,16 @@ class RunFolder:
     def tensorboard(self) -> Path:
         """Folder of the same metrics for TensorBoard."""
         return self.path / "tensorboard"
+
+    @property
+    def trackers(self) -> Path:
+        """Folder of what trackers keep: the ids under which they know the run, their messages, and their own files."""
+        return self.path / "trackers"
+
+    @property
+    def profile(self) -> Path:
+        """Folder of profiles of training steps."""
+        return self.path / "profile"
 
     @property
     def stores(self) -> Path:
@@ -169,19 +182,9 @@ class RunFolder:
 
 
 def _differences(old: RunConfig, new: RunConfig) -> list[str]:
-    before, after = _flat(asdict(old)), _flat(asdict(new))
+    before, after = flat(asdict(old)), flat(asdict(new))
     return [
         f"{key} was {before[key]} and now is {after[key]}"
         for key in before
         if key not in FREE and before[key] != after[key]
     ]
-
-
-def _flat(values: dict, prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
-    return flat
