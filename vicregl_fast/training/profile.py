@@ -12,7 +12,8 @@ from dataprep.notes import note
 class StepProfile:
     """Takes one trace of ``steps`` steps, which begins after the first logged step, when what is set up once has been.
 
-    Used in a ``with`` block; what has been traced when it ends is written, too.
+    Used in a ``with`` block; what has been traced when it ends is written, too. A validation between these steps is in
+    the trace.
 
     Args:
         steps: how many steps; 0 takes no trace.

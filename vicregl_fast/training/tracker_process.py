@@ -21,6 +21,7 @@ from dataprep.stopping import SIGNALS
 from vicregl_fast.config import flat
 
 POLL_SECONDS = 0.5
+FORSAKEN_AFTER = 300.0  # seconds after the end of the training; a training that has ended well waits less
 PROJECT = "vicregl_fast"
 
 
@@ -144,8 +145,10 @@ def track(name: str, folder: str, metrics: str, config: str, start: str) -> None
 
 
 def _await_end(ended: threading.Event) -> None:
-    sys.stdin.readline()  # the training says that it ends, or is gone
+    sys.stdin.readline()  # the training says that it ends, or was killed
     ended.set()
+    time.sleep(FORSAKEN_AFTER)  # in which the last rows go out
+    os._exit(1)
 
 
 def follow(metrics: Path, start: int, ended: threading.Event) -> Iterator[dict[str, float]]:

@@ -58,8 +58,6 @@ class Trackers:
         self._exit = ExitStack()
 
     def __enter__(self) -> "Trackers":
-        if self._names:  # a folder for what these libraries leave behind
-            self._scratch = self._exit.enter_context(TemporaryDirectory(ignore_cleanup_errors=True))
         for name in self._names:
             try:
                 self._running[name] = self._start(name)
@@ -102,6 +100,7 @@ class Trackers:
     def _start(self, name: str) -> subprocess.Popen:
         folder, metrics = self._folder.trackers, self._folder.metrics
         folder.mkdir(parents=True, exist_ok=True)
+        scratch = self._exit.enter_context(TemporaryDirectory(ignore_cleanup_errors=True))  # they leave files behind
         known = (folder / f"{name}.id").exists()
         start = metrics.stat().st_size if known else 0
         places = [str(each) for each in (folder, metrics, self._folder.config)]
@@ -112,7 +111,7 @@ class Trackers:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "TMPDIR": self._scratch},
+                env={**os.environ, "TMPDIR": scratch},
                 start_new_session=True,  # a terminal's Ctrl-C is for the training
             )
 
