@@ -1,5 +1,6 @@
 """A profile of some training steps, in the form that Chrome's tracing and Perfetto show."""
 
+import os
 from pathlib import Path
 from types import TracebackType
 
@@ -48,6 +49,7 @@ class StepProfile:
                 self._finish()
         elif logged and self._wanted and self._first == 0:
             self._first = step + 1
+            os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would tell the terminal what it does
             self._profiler = torch.profiler.profile(activities=self._activities)
             self._profiler.start()
 
