@@ -57,7 +57,7 @@ if [ "$(cat .venv/.installed 2>/dev/null)" != "$stamp $PWD" ]; then
     gpu=cuda,dali
     [ "$stack" != volta ] || gpu=cuda12,dali-cuda12
     PYTHONWARNINGS="ignore:Editable installation" \
-        .venv/bin/python -m pip install -q --disable-pip-version-check -c "$constraints" -e ".[eval,export,slurm,dev,$gpu]"
+        .venv/bin/python -m pip install -q --disable-pip-version-check -c "$constraints" -e ".[eval,export,slurm,trackers,dev,$gpu]"
     echo "setup: compiling the kernels of the CPU"
     .venv/bin/python -m vicregl_fast.bench augment --device cpu --batch 2 --repeats 1 >/dev/null
     echo "$stamp $PWD" > .venv/.installed

@@ -17,6 +17,8 @@ from vicregl_fast.models.config import ModelConfig
 from vicregl_fast.optim.config import OptimConfig
 from vicregl_fast.seeds import check_seed
 
+TRACKERS = ("wandb", "mlflow")
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -38,11 +40,14 @@ class TrainingConfig:
         deterministic: use only kernels whose results are repeatable, at some cost of speed.
         log_every: steps between rows in metrics.jsonl; the last step of an epoch is always logged.
         checkpoint_every: steps between checkpoints; there is also one at the end of every epoch.
+        keep_every: epochs between checkpoints that are kept for good; null keeps the two newest only.
         val_every: epochs between validation passes; the last epoch always has one.
         clip_norm: largest gradient norm, above which gradients are scaled down; null for no clipping.
         patience: number of non-finite steps in a row, each of which is skipped, after which the run goes back to the
             weights of the last checkpoint, and the next time to those of the one before; training goes on with the
             next images, or ends if no checkpoint is left.
+        trackers: wandb, mlflow or wandb,mlflow: who is told of each row of metrics.jsonl besides; none for nobody.
+        profile: number of steps, from the first logged one on, of which a profile is written to the run's folder.
     """
 
     device: DeviceChoice = "auto"
@@ -57,9 +62,12 @@ class TrainingConfig:
     deterministic: bool = False
     log_every: int = 10
     checkpoint_every: int = 1000
+    keep_every: int | None = None
     val_every: int = 1
     clip_norm: float | None = None
     patience: int = 5
+    trackers: str = "none"
+    profile: int = 0
 
     def __post_init__(self) -> None:
         if min(self.log_every, self.checkpoint_every, self.val_every, self.patience) < 1:
@@ -75,6 +83,19 @@ class TrainingConfig:
                 "train.compile chooses itself what is computed again: leave train.checkpoint_activations at false, or "
                 "compile at false"
             )
+        if self.keep_every is not None and self.keep_every < 1:
+            raise UserError(f"train.keep_every is {self.keep_every}; give at least 1 epoch, or null to keep none")
+        if self.profile < 0:
+            raise UserError(f"train.profile is {self.profile}; give a number of steps, or 0 for no profile")
+        if not set(self.tracker_names) <= set(TRACKERS) or len(set(self.tracker_names)) < len(self.tracker_names):
+            raise UserError(
+                f"train.trackers is {self.trackers!r}; give {', '.join(TRACKERS)}, several with commas between, or none"
+            )
+
+    @property
+    def tracker_names(self) -> tuple[str, ...]:
+        """The names in ``trackers``."""
+        return () if self.trackers == "none" else tuple(self.trackers.split(","))
 
 
 @dataclass(frozen=True)
@@ -167,6 +188,17 @@ def dump_config(config: RunConfig) -> str:
     """Returns the whole configuration as YAML text that ``--config`` can read."""
     parser = config_parser()
     return parser.dump(parser.parse_object(asdict(config)), skip_none=False)
+
+
+def flat(values: dict, prefix: str = "") -> dict[str, object]:
+    """A nested dict of settings as one, with keys such as ``train.patience`` and lists for tuples."""
+    together: dict[str, object] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            together |= flat(value, f"{prefix}{key}.")
+        else:
+            together[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return together
 
 
 def _build(parsed: Namespace) -> RunConfig:

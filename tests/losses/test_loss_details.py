@@ -23,7 +23,7 @@ def test_details_tell_directions_and_health() -> None:
                 for direction in directions
             ]
             assert float(sum(parts)) == pytest.approx(float(terms.by_name[f"local_{kind}_{term}"]), rel=1e-9)
-    assert len(details) == 2 * 6 * 3 + 4
+    assert len(details) == 2 * 6 * 3 + 6
 
     for name, z_snd in (("global", embeddings[0][None]), ("local", maps[0].transpose(0, 1))):
         expected_std = z_snd.std(dim=1).mean()

@@ -24,6 +24,26 @@ def test_the_newest_is_loaded_and_two_are_kept(tmp_path: Path) -> None:
     assert checkpoints.load_newest(but={300, 20}) is None
 
 
+def test_those_to_keep_stay_beside_the_two_newest(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    for step in range(1, 8):
+        checkpoints.save({"step": step}, step, keep=step in (2, 4))
+    names = [f"step-00000000{name}.pt" for name in ("7", "6", "4-kept", "2-kept")]
+    assert [path.name for path in checkpoints.paths()] == names
+    assert checkpoints.path(4).name == names[2] and checkpoints.path(7).name == names[0]
+    assert [checkpoints.load_newest(but)["step"] for but in ((), {7}, {7, 6}, {7, 6, 4})] == [7, 6, 4, 2]
+    checkpoints.save({"step": 8}, 8, keep=True)
+    assert [path.name for path in checkpoints.paths()] == ["step-000000008-kept.pt", names[0], *names[2:]]
+
+
+def test_a_step_has_one_checkpoint(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save({"step": 3, "again": False}, 3)
+    checkpoints.save({"step": 3, "again": True}, 3, keep=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000003-kept.pt"]
+    assert checkpoints.load_newest()["again"]
+
+
 def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save({"step": 1}, 1)

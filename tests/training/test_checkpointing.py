@@ -19,8 +19,8 @@ def state(step: int) -> RunState:
     return RunState(step, 0, "store", [{}], {"network": {}, "optimizer": {}, "scaler": {}})
 
 
-def policy(folder: Path, every: int = 3, processes: Processes = ALONE) -> Checkpointing:
-    return Checkpointing(RunFolder(folder), processes, every, TOTAL)
+def policy(folder: Path, every: int = 3, processes: Processes = ALONE, keep_every: int | None = None) -> Checkpointing:
+    return Checkpointing(RunFolder(folder), processes, every, TOTAL, keep_every)
 
 
 def train(policy: Checkpointing, steps: range, broken: tuple[int, ...] = ()) -> list[int]:
@@ -34,7 +34,7 @@ def train(policy: Checkpointing, steps: range, broken: tuple[int, ...] = ()) -> 
 
 
 def saved(folder: Path) -> list[int]:
-    return [int(path.stem.removeprefix("step-")) for path in RunFolder(folder).checkpoints.paths()]
+    return [int(path.stem.split("-")[1]) for path in RunFolder(folder).checkpoints.paths()]
 
 
 def test_one_is_due_every_so_many_steps(tmp_path: Path) -> None:
@@ -82,6 +82,14 @@ def test_it_goes_back_to_ever_older_ones(tmp_path: Path) -> None:
     assert newest is not None and newest.step == 6
 
 
+def test_some_are_kept_and_can_be_gone_back_to(tmp_path: Path) -> None:
+    checkpointing = policy(tmp_path, keep_every=4)
+    assert train(checkpointing, range(1, 11), broken=(4, 8)) == [3, 5, 6, 9]  # kept once they are proven
+    assert saved(tmp_path) == [9, 6, 5]
+    assert [path.name.endswith("-kept.pt") for path in RunFolder(tmp_path).checkpoints.paths()] == [True, False, True]
+    assert [checkpointing.to_go_back_to().step for _ in range(3)] == [9, 6, 5]  # type: ignore[union-attr]
+
+
 def test_what_another_version_wrote_is_refused(tmp_path: Path) -> None:
     assert newest_state(RunFolder(tmp_path), ALONE) is None
     RunFolder(tmp_path).checkpoints.save({"step": 3}, 3)
@@ -91,7 +99,7 @@ def test_what_another_version_wrote_is_refused(tmp_path: Path) -> None:
 
 def _together(folder: Path) -> None:
     processes = join_processes("cpu")
-    checkpointing = policy(folder, processes=processes)
+    checkpointing = policy(folder, processes=processes, keep_every=6)
     assert train(checkpointing, range(1, 8)) == [3, 6]  # the state is gathered on every rank, and written by one
     newest = newest_state(RunFolder(folder), processes)
     assert newest is not None and newest.step == 6

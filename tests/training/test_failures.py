@@ -151,9 +151,9 @@ def test_only_weights_of_a_finite_step_are_saved_but_for_the_last(
     run, saved = tiny_trainer(beton, tmp_path / "run"), []
     save = Checkpoints.save
 
-    def noting(self: Checkpoints, state: dict, step: int) -> Path:
+    def noting(self: Checkpoints, state: dict, step: int, keep: bool) -> Path:
         saved.append(step)
-        return save(self, state, step)
+        return save(self, state, step, keep)
 
     monkeypatch.setattr(Checkpoints, "save", noting)
     assert run.run() == 0

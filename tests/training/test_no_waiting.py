@@ -23,6 +23,7 @@ from vicregl_fast.models.backbone import feature_grid
 from vicregl_fast.models.config import ModelConfig
 from vicregl_fast.models.network import VICRegLNetwork
 from vicregl_fast.optim.lars import LARS
+from vicregl_fast.training.online_knn import FeatureBank
 from vicregl_fast.training.precision import Precision
 from vicregl_fast.training.step import TrainingStep
 
@@ -102,10 +103,13 @@ def test_a_step_does_not_wait(
     cells = torch.empty(4, 1, dtype=torch.int64, device=META)
     matches = {direction: Matches(cells, cells) for direction in criterion.plan.location}
     batch = ViewBatch(np.arange(4), views, torch.empty(4, dtype=torch.int64, device=META), matches)
+    bank = FeatureBank(6, network.backbone.channels, META)
     with Device(strict=False):
         step(batch, 0.1)  # constants are made once
     with Device(strict=True):
         result = step(batch, 0.1)
+        for _ in range(3):
+            bank.add(result.pooled, batch.labels)
     assert result.loss.device == result.finite.device == META
     assert (result.scale is not None) == (precision == "fp16")
     assert max(grids) > 1

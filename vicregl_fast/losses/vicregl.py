@@ -17,7 +17,7 @@ from vicregl_fast.losses.collectives import mean_over_ranks
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.feature_matching import match_features
 from vicregl_fast.losses.global_criterion import global_terms
-from vicregl_fast.losses.health import spread_and_correlation
+from vicregl_fast.losses.health import effective_rank, spread_and_correlation
 from vicregl_fast.losses.local_criterion import local_terms
 from vicregl_fast.losses.plan import plan_directions
 from vicregl_fast.losses.terms import names_of, with_gradient
@@ -46,7 +46,8 @@ class LossTerms:
 
         Returns: ``location/0to1_kept20/invariance`` and so on, the terms of every direction before its weight;
             ``health/global_std``, ``health/global_correlation`` of the first view's embeddings
-            (``health.spread_and_correlation``), and the same for ``local``, in the mean over its cells.
+            (``health.spread_and_correlation``), and the same for ``local``, in the mean over its cells;
+            ``health/global_rankme`` and ``health/local_rankme`` (``health.effective_rank``), of some cells together.
         """
         details: dict[str, Tensor] = {}
         with full_precision(self.total.device):
@@ -172,7 +173,8 @@ class _Findings:
         first = widen(self.first_view)
         z_snd = first[None] if of == "global" else first.transpose(0, 1)
         std, correlation = spread_and_correlation(z_snd)
-        return {f"health/{of}_std": std, f"health/{of}_correlation": correlation}
+        rank = effective_rank(z_snd)
+        return {f"health/{of}_std": std, f"health/{of}_correlation": correlation, f"health/{of}_rankme": rank}
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,13 @@ class NetworkOutputs(NamedTuple):
         embeddings: global embeddings, v tensors [n, D], or None without an expander.
         maps: local embeddings, v tensors [n, cells, d], or None without a projector.
         logits: [n, classes] of the first view, or None without a classifier; no gradient goes to the backbone.
+        pooled: [n, C] of the first view, detached.
     """
 
     embeddings: list[Tensor] | None
     maps: list[Tensor] | None
     logits: Tensor | None
+    pooled: Tensor
 
 
 class VICRegLNetwork(nn.Module):
@@ -60,16 +62,13 @@ class VICRegLNetwork(nn.Module):
         """
         features = [self.backbone(batch) for batch in (views if self._has_batchnorm else _joined(views))]
         samples = len(views[0])
+        pooled = features[0].pooled[:samples].detach()
         return NetworkOutputs(
             _per_view([self.expander(f.pooled) for f in features], samples) if self.expander is not None else None,
             _per_view([self.projector(f.map) for f in features], samples) if self.projector is not None else None,
-            self.classifier(features[0].pooled[:samples].detach()) if self.classifier is not None else None,
+            self.classifier(pooled) if self.classifier is not None else None,
+            pooled,
         )
-
-    def classify(self, images: Tensor) -> Tensor:
-        """Logits [n, classes] of the online classifier for images [n, 3, S, S]; the network must have one."""
-        assert self.classifier is not None
-        return self.classifier(self.backbone(images).pooled)
 
 
 def _joined(views: Sequence[Tensor]) -> list[Tensor]:

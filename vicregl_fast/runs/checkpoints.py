@@ -15,13 +15,13 @@ from dataprep.atomic import atomic_file
 from dataprep.errors import UserError
 from dataprep.notes import note
 
-_NAME = re.compile(r"step-(\d{9})\.pt")
+_NAME = re.compile(r"step-\d{9}(?:-kept)?\.pt")
 _KEEP = 2  # the newest, and the one before in case the newest is damaged or steps from it fail
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of one run, in files such as ``step-000001234.pt``.
+    """The checkpoints of one run, in files such as ``step-000001234.pt``; those kept end in ``-kept.pt``.
 
     Attributes:
         folder: the folder of these files.
@@ -29,30 +29,39 @@ class Checkpoints:
 
     folder: Path
 
-    def save(self, state: dict[str, Any], step: int) -> Path:
-        """Saves the checkpoint after ``step`` steps, removes all but the two newest, and returns the new file's path.
+    def save(self, state: dict[str, Any], step: int, keep: bool = False) -> Path:
+        """Saves the checkpoint after ``step`` steps, and returns the new file's path.
+
+        Others are removed, but for the two newest and those that are kept.
 
         Args:
             state: tensors, numbers and strings, in lists and dicts.
             step: number of steps done.
+            keep: keep it for good.
 
         Raises:
             UserError: the file cannot be written; the older checkpoints are still there.
         """
-        path = self.path(step)
+        path = self._path(step, keep)
         with atomic_file(path) as file:
             write_state(state, file)
+        self._path(step, not keep).unlink(missing_ok=True)
         for old in self.paths()[_KEEP:]:
-            old.unlink()
+            if not _is_kept(old):
+                old.unlink()
         return path
 
     def paths(self) -> list[Path]:
         """Returns the files of all checkpoints, the newest first."""
-        return sorted((p for p in self.folder.glob("step-*.pt") if _NAME.fullmatch(p.name)), reverse=True)
+        return sorted((p for p in self.folder.glob("step-*.pt") if _NAME.fullmatch(p.name)), key=_step, reverse=True)
 
     def path(self, step: int) -> Path:
         """Returns the path of the checkpoint after ``step`` steps, whether it exists or not."""
-        return self.folder / f"step-{step:09d}.pt"
+        kept = self._path(step, keep=True)
+        return kept if kept.exists() else self._path(step, keep=False)
+
+    def _path(self, step: int, keep: bool) -> Path:
+        return self.folder / f"step-{step:09d}{'-kept' if keep else ''}.pt"
 
     def load_newest(self, but: Collection[int] = ()) -> dict[str, Any] | None:
         """Loads the newest checkpoint that can be read, with a note for each that cannot.
@@ -66,8 +75,7 @@ class Checkpoints:
         Raises:
             UserError: there are checkpoints and none can be read.
         """
-        unwanted = {self.path(step) for step in but}
-        paths = [path for path in self.paths() if path not in unwanted]
+        paths = [path for path in self.paths() if _step(path) not in but]
         for path in paths:
             try:
                 return load_checkpoint(path)
@@ -76,6 +84,14 @@ class Checkpoints:
         if paths:
             raise UserError(f"no checkpoint in {self.folder} can be read; choose another --run_dir")
         return None
+
+
+def _step(path: Path) -> int:
+    return int(path.name[len("step-") :][:9])
+
+
+def _is_kept(path: Path) -> bool:
+    return path.stem.endswith("-kept")
 
 
 def write_state(state: dict[str, Any], file: BinaryIO) -> None:

@@ -10,7 +10,7 @@ import yaml
 from dataprep.atomic import remove_leftovers, write_text
 from dataprep.errors import UserError
 from dataprep.notes import note
-from vicregl_fast.config import RunConfig, dump_config, load_config
+from vicregl_fast.config import RunConfig, dump_config, flat, load_config
 from vicregl_fast.runs.checkpoints import Checkpoints
 from vicregl_fast.runs.lock import check_lock, locked
 
@@ -36,7 +36,10 @@ FREE = {
     "train.chunk",
     "train.log_every",
     "train.checkpoint_every",
+    "train.keep_every",
     "train.val_every",
+    "train.trackers",
+    "train.profile",
     "train.patience",
 }
 
@@ -85,6 +88,16 @@ class RunFolder:
     def tensorboard(self) -> Path:
         """Folder of the same metrics for TensorBoard."""
         return self.path / "tensorboard"
+
+    @property
+    def trackers(self) -> Path:
+        """Folder of what trackers keep: the ids under which they know the run, their messages, and their own files."""
+        return self.path / "trackers"
+
+    @property
+    def profile(self) -> Path:
+        """Folder of profiles of training steps."""
+        return self.path / "profile"
 
     @property
     def stores(self) -> Path:
@@ -174,15 +187,5 @@ class RunFolder:
 
 def differences(one: RunConfig, other: RunConfig, but: Collection[str]) -> list[tuple[str, object, object]]:
     """The settings in which two configurations differ, each with both values, leaving aside those named in ``but``."""
-    ones, others = _flat(asdict(one)), _flat(asdict(other))
+    ones, others = flat(asdict(one)), flat(asdict(other))
     return [(key, ones[key], others[key]) for key in ones if key not in but and ones[key] != others[key]]
-
-
-def _flat(values: dict, prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
-    return flat

@@ -21,6 +21,7 @@ class Checkpointing:
         processes: the processes of the run.
         every: a checkpoint is due after every step whose number is a multiple of this.
         total_steps: number of steps of the whole run.
+        keep_every: likewise, that checkpoint is kept for good; None keeps none.
 
     Attributes:
         saved_step: number of the step after which the newest checkpoint was taken; 0 before the first.
@@ -29,16 +30,20 @@ class Checkpointing:
         gone_back_to: the steps whose checkpoints the run has gone back to; it goes back to each only once.
     """
 
-    def __init__(self, folder: RunFolder, processes: Processes, every: int, total_steps: int):
+    def __init__(
+        self, folder: RunFolder, processes: Processes, every: int, total_steps: int, keep_every: int | None = None
+    ):
         self._folder, self._processes, self._every, self._total_steps = folder, processes, every, total_steps
-        self.is_due = False
+        self._keep_every = keep_every
+        self.is_due = self._keep = False
         self.saved_step = 0
         self.proven = True
         self.gone_back_to: set[int] = set()
 
     def after_step(self, step: int) -> None:
         """Records that step number ``step`` is done."""
-        self.is_due |= step % self._every == 0
+        self._keep |= self._keep_every is not None and step % self._keep_every == 0
+        self.is_due |= self._keep or step % self._every == 0
 
     def make_due(self) -> None:
         """Makes a checkpoint due, whatever the step."""
@@ -55,16 +60,16 @@ class Checkpointing:
         ready = self.proven or step == self._total_steps
         if not (self.is_due and ready):
             return
-        self.is_due = False
+        keep, self.is_due, self._keep = self._keep, False, False
         if step != self.saved_step:
             with self._processes.watch.paused():
                 taken = state()
-                self._processes.first(lambda: self._save(taken))
+                self._processes.first(lambda: self._save(taken, keep))
             self.saved_step = step
 
-    def _save(self, state: RunState) -> None:
+    def _save(self, state: RunState, keep: bool) -> None:
         self._folder.check_held()
-        self._folder.checkpoints.save(state.to_checkpoint(), state.step)
+        self._folder.checkpoints.save(state.to_checkpoint(), state.step, keep)
 
     def to_go_back_to(self) -> RunState | None:
         """Returns the newest state that the run has not gone back to yet, or None if there is none."""
@@ -91,7 +96,7 @@ def newest_state(folder: RunFolder, processes: Processes, but: Collection[int] =
         return None if saved is None else RunState.of_checkpoint(saved, folder.path)
 
     state = processes.first(newest)
-    step = processes.gather(None if state is None else state.step)[0]
-    if step is None or processes.leads:
+    path = processes.gather(None if state is None else folder.checkpoints.path(state.step))[0]
+    if path is None or processes.leads:
         return state
-    return RunState.of_checkpoint(load_checkpoint(folder.checkpoints.path(step)), folder.path)
+    return RunState.of_checkpoint(load_checkpoint(path), folder.path)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from dataprep.errors import UserError
+from dataprep.notes import note
 from vicregl_fast.augment.backends import choose_backend
 from vicregl_fast.config import RunConfig
 from vicregl_fast.data.engine_table import OpenedStore, is_converted, look_at
@@ -13,11 +14,12 @@ from vicregl_fast.runs.folder import FREE, RunFolder, differences
 from vicregl_fast.runs.images import LearnedImages, other_images
 from vicregl_fast.training.feeds import Sources, check_buffers, check_validation, count_classes
 from vicregl_fast.training.processes import Processes
+from vicregl_fast.training.trackers import check_trackers
 from vicregl_fast.weights.loading import check_start
 
 
 def check_settings(config: RunConfig, processes: Processes) -> None:
-    """Checks what needs no images: the backbone's name, the backend, and whether the processes can share a batch.
+    """Checks what needs no images: backbone, backend, trackers, and whether the processes can share a batch.
 
     Raises:
         UserError: one of these is impossible, or the processes were started with different options.
@@ -31,6 +33,7 @@ def check_settings(config: RunConfig, processes: Processes) -> None:
         )
     check_backbone(config.model.backbone)
     choose_backend(config.views.backend, processes.device)
+    check_trackers(config.train.tracker_names)
     global_batches(config, config.batch_size, processes)  # as if there were just enough images
 
 
@@ -89,11 +92,35 @@ def check_images(
 
 
 def _check_resumed(config: RunConfig, folder: RunFolder, train: OpenedStore, resumed_store: str) -> None:
-    if is_converted(train) and store_fingerprint(train.store) != resumed_store:
-        raise other_images(config.data.path, folder.path)
+    if is_converted(train):
+        check_fingerprint(resumed_store, store_fingerprint(train.store), config, folder)
     recorded = LearnedImages.read(folder.images)
     if recorded is not None:
         recorded.check(learned_images(train), config.data.path, folder.path, config.data.on_error == "skip")
+
+
+def check_fingerprint(resumed: str, now: str, config: RunConfig, folder: RunFolder) -> None:
+    """Checks that a resumed run goes on with the store that it has learned from.
+
+    Args:
+        resumed, now: fingerprints of that store and of the one at hand.
+        config: the configuration of the run.
+        folder: of the run.
+
+    Raises:
+        UserError: it is another.
+    """
+    if resumed != now:
+        raise other_images(config.data.path, folder.path)
+
+
+def note_new_defaults(config: RunConfig, folder: RunFolder, processes: Processes) -> None:
+    """Notes what an option that came after the run was begun changes in it."""
+    if processes.world > 1 and config.train.sync_batchnorm and folder.lacks_setting("train.sync_batchnorm"):
+        note(
+            "this run was begun with BatchNorm statistics of each process alone, and goes on with those of all; "
+            "--train.sync_batchnorm false keeps to the old ones"
+        )
 
 
 def learned_images(opened: OpenedStore) -> LearnedImages:

@@ -110,4 +110,5 @@ def _concatenated(chunks: list[NetworkOutputs]) -> NetworkOutputs:
         joined(each.embeddings for each in chunks),
         joined(each.maps for each in chunks),
         torch.cat(logits) if logits else None,
+        torch.cat([each.pooled for each in chunks]),
     )

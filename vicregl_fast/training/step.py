@@ -11,6 +11,7 @@ from vicregl_fast.losses.vicregl import LossTerms, VICRegLLoss
 from vicregl_fast.training.buffers import NetworkBuffers
 from vicregl_fast.training.passes import ChunkedPasses, WholePasses
 from vicregl_fast.training.precision import Precision
+from vicregl_fast.training.stopwatch import UNWATCHED, Clock
 
 
 @dataclass(frozen=True)
@@ -22,16 +23,20 @@ class BatchLosses:
         online: ``online_loss`` and ``online_accuracy`` of the classifier on this rank's samples, detached scalars;
             empty without a classifier or labels.
         objective: the sum of both losses, a scalar, of which the gradient is taken.
+        pooled: features of the first view, detached [n, C].
     """
 
     terms: LossTerms
     online: dict[str, Tensor]
     objective: Tensor
+    pooled: Tensor
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """The result of one step. Its tensors are scalars on the device, and whoever reads one waits for the step.
+    """The result of one step. Its tensors are on the device, and whoever reads one waits for the step.
+
+    They are scalars, but for ``pooled``.
 
     Attributes:
         loss: the VICRegL loss over the global batch, without the online classifier's.
@@ -39,6 +44,7 @@ class StepResult:
             ``gradient_norm`` before clipping.
         finite: whether loss and gradients were finite, bool; if not, nothing was updated.
         details: computes more figures of the batch (``LossTerms.details``); every rank must call it, or none.
+        pooled: features of the first view of this rank's samples, detached [n, C].
         scale: of the gradient scaler after the step; None without one.
     """
 
@@ -46,6 +52,7 @@ class StepResult:
     figures: dict[str, Tensor]
     finite: Tensor
     details: Callable[[], dict[str, Tensor]]
+    pooled: Tensor
     scale: Tensor | None = None
 
 
@@ -81,17 +88,20 @@ class TrainingStep:
         self._learning = [p for p in network.parameters() if id(p) not in online]
         self._buffers = NetworkBuffers(network)
 
-    def __call__(self, batch: ViewBatch, learning_rate: float) -> StepResult:
-        """Takes one step at this learning rate.
+    def __call__(self, batch: ViewBatch, learning_rate: float, clock: Clock = UNWATCHED) -> StepResult:
+        """Takes one step at this learning rate, and marks its parts: forward, loss, backward, optimizer.
 
         If loss or gradients are non-finite, parameters, buffers and the optimiser's state stay as they were.
         """
+        clock.mark("forward")
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.zero_grad(set_to_none=True)
         self._buffers.remember()
-        losses = self.losses(batch)
+        losses = self.losses(batch, clock)
+        clock.mark("backward")
         self._passes.backward(self.scaler.scale(losses.objective))
+        clock.mark("optimizer")
         self.scaler.unscale_(self.optimizer)
         norm = _gradient_norm(self._learning)
         loss = losses.terms.total.detach()
@@ -107,19 +117,20 @@ class TrainingStep:
         self.scaler.update()
         scale = self.scaler.scale(torch.ones_like(loss)) if self.scaler.is_enabled() else None
         figures = {**losses.terms.by_name, **losses.online, "gradient_norm": norm}
-        return StepResult(loss, figures, finite, losses.terms.details, scale)
+        return StepResult(loss, figures, finite, losses.terms.details, losses.pooled, scale)
 
-    def losses(self, batch: ViewBatch) -> BatchLosses:
+    def losses(self, batch: ViewBatch, clock: Clock = UNWATCHED) -> BatchLosses:
         """Returns the VICRegL loss of a batch, with the online classifier's if there are a classifier and labels."""
         outputs = self._passes.forward(batch.views)
+        clock.mark("loss")
         terms = self.criterion(outputs.embeddings, outputs.maps, batch.matches)
         if outputs.logits is None or batch.labels is None:
-            return BatchLosses(terms, {}, terms.total)
+            return BatchLosses(terms, {}, terms.total, outputs.pooled)
         logits = outputs.logits.float()
         online_loss = nn.functional.cross_entropy(logits, batch.labels)
         online_accuracy = (logits.argmax(1) == batch.labels).float().mean()
         online = {"online_loss": online_loss.detach(), "online_accuracy": online_accuracy}
-        return BatchLosses(terms, online, terms.total + online_loss)
+        return BatchLosses(terms, online, terms.total + online_loss, outputs.pooled)
 
 
 def _gradient_norm(parameters: list[nn.Parameter]) -> Tensor:

@@ -15,27 +15,32 @@ from vicregl_fast.data.fingerprint import store_fingerprint
 from vicregl_fast.data.order import validation_batches
 from vicregl_fast.optim.schedule import Schedule
 from vicregl_fast.runs.folder import RunFolder
-from vicregl_fast.runs.images import other_images
 from vicregl_fast.training.checkpointing import Checkpointing, newest_state
 from vicregl_fast.training.failures import Failures
 from vicregl_fast.training.feeds import build_feeds, check_buffers, open_stores, sources
 from vicregl_fast.training.first_checks import (
+    check_fingerprint,
     check_images,
     check_settings,
     check_weights,
     global_batches,
     learned_images,
+    note_new_defaults,
 )
 from vicregl_fast.training.generators import generator_states, set_generator_states
 from vicregl_fast.training.learner import build_learner
 from vicregl_fast.training.log import MetricsLog
+from vicregl_fast.training.online_knn import feature_bank
 from vicregl_fast.training.outcomes import StepOutcomes
 from vicregl_fast.training.processes import Processes, Vote
+from vicregl_fast.training.profile import StepProfile
 from vicregl_fast.training.run_state import RunState
 from vicregl_fast.training.signals import StopRequest, exit_code
 from vicregl_fast.training.skipped_steps import forget_later_steps
-from vicregl_fast.training.step import StepResult
+from vicregl_fast.training.step_log import StepLog
+from vicregl_fast.training.stopwatch import UNWATCHED, Stopwatch
 from vicregl_fast.training.throughput import Throughput
+from vicregl_fast.training.trackers import Trackers
 from vicregl_fast.training.validation import record_validation, validate, validated_step
 
 
@@ -63,11 +68,7 @@ class Trainer:
         resumed = newest_state(self.folder, processes)
         if resumed is None:
             processes.first(lambda: check_weights(config))
-        if processes.world > 1 and config.train.sync_batchnorm and self.folder.lacks_setting("train.sync_batchnorm"):
-            note(
-                "this run was begun with BatchNorm statistics of each process alone, and goes on with those of all; "
-                "--train.sync_batchnorm false keeps to the old ones"
-            )
+        note_new_defaults(config, self.folder, processes)
         found = processes.agree(lambda: sources(config.data, self.folder.stores))
         known = check_images(config, found, self.folder, processes, None if resumed is None else resumed.store)
         self.learner = build_learner(config, known.classes, processes, starts=resumed is None)
@@ -80,11 +81,15 @@ class Trainer:
         self.feed, self.val_feed = build_feeds(config, train, val, self.learner, processes)
         self._fingerprint = store_fingerprint(train.store)
         if resumed is not None:
-            self._check_images(resumed)
+            processes.agree(lambda: check_fingerprint(resumed.store, self._fingerprint, config, self.folder))
         processes.first(lambda: self._claim(train))
         self.failures = Failures(config.train.patience)
         self.outcomes = StepOutcomes(self.failures, processes, self.folder.skipped_steps)
-        self.checkpointing = Checkpointing(self.folder, processes, config.train.checkpoint_every, self.total_steps)
+        options = config.train
+        kept = options.keep_every and options.keep_every * self.order.steps
+        self.checkpointing = Checkpointing(self.folder, processes, options.checkpoint_every, self.total_steps, kept)
+        self.bank = feature_bank(train, val, self.learner.network, self.order.steps * config.batch_size, processes)
+        self.profile = StepProfile(options.profile if processes.leads else 0, self.folder.profile, processes.device)
         self.stop = StopRequest()
         self._stop_vote = Vote(processes)
         self.log: MetricsLog | None = None  # open on rank 0 while the run lasts
@@ -113,6 +118,11 @@ class Trainer:
                     MetricsLog(self.folder.metrics, self.folder.tensorboard, self.finished_steps, validates_first)
                 )
                 forget_later_steps(self.folder.skipped_steps, self.finished_steps)
+            names = self.config.train.tracker_names if self.processes.leads else ()
+            trackers = stack.enter_context(Trackers(names, self.folder))
+            log = self.log if self.finished_steps < self.total_steps else None
+            self.step_log = StepLog(log, trackers, self.learner, self.processes)
+            stack.enter_context(self.profile)
             if validates_first:
                 self._validate()
             while self.finished_steps < self.total_steps:
@@ -144,18 +154,27 @@ class Trainer:
 
     def _train_step(self, batch: ViewBatch, throughput: Throughput, progress: tqdm) -> None:
         rate = self.schedule.rate(self.finished_steps)
-        result = self.learner.step(batch, rate)
+        at_end = (self.finished_steps + 1) % self.order.steps == 0
+        logged = at_end or (self.finished_steps + 1) % self.config.train.log_every == 0
+        clock = Stopwatch(self.processes.device) if logged or self.profile.active else UNWATCHED
+        result = self.learner.step(batch, rate, clock)
+        clock.stop()
         self.finished_steps += 1
+        if self.bank is not None and batch.labels is not None:
+            self.bank.add(result.pooled, batch.labels)
         self.outcomes.expect(self.finished_steps, batch.indices, result)
         self.checkpointing.after_step(self.finished_steps)
         throughput.count()
         progress.update()
-        at_end = self.finished_steps % self.order.steps == 0
-        if at_end or self.finished_steps % self.config.train.log_every == 0:
-            self._settle()
-            self._log_step(result, rate, throughput, progress)
-        else:
-            self._settle(but=1)  # while the device is at work on that one
+        self._settle(but=0 if logged else 1)  # while the device is at work on that one
+        if logged:
+            more = {
+                "epoch": self.finished_steps / self.order.steps,
+                "learning_rate": rate,
+                "skipped_steps": self.failures.skipped,
+            }
+            self.step_log.write(self.finished_steps, result, clock, throughput, progress, more)
+        self.profile.after_step(self.finished_steps, logged)
 
     def _settle(self, but: int = 0) -> None:
         """Learns what became of the steps taken, all or all ``but`` the newest; goes back if too many failed.
@@ -166,26 +185,6 @@ class Trainer:
         self.checkpointing.proven = self.outcomes.last_finite
         if too_many:
             self.processes.agree(self._go_back)
-
-    def _log_step(self, result: StepResult, rate: float, throughput: Throughput, progress: tqdm) -> None:
-        figures = result.figures | result.details()  # on every process, since some are computed over the global batch
-        loss = result.loss.item()
-        rates = throughput.rates()
-        progress.set_postfix_str(
-            f"loss {loss:.3f}, {rates['images_per_second']:.0f} images/s, "
-            f"{rates['data_wait_share']:.0%} waiting for data"
-        )
-        if self.log is None:
-            return
-        row = {
-            "epoch": self.finished_steps / self.order.steps,
-            "loss": loss,
-            **{name: value.item() for name, value in figures.items()},
-            "learning_rate": rate,
-            "skipped_steps": self.failures.skipped,
-            **rates,
-        }
-        self.log.write(self.finished_steps, row)
 
     def _go_back(self) -> None:
         """Takes the state of network, optimiser and scaler from a checkpoint; training goes on with the next images.
@@ -235,7 +234,7 @@ class Trainer:
         batches = validation_batches(
             len(self.val_feed.store), self.config.batch_size, self.processes.rank, self.processes.world
         )
-        values = validate(self.learner, self.val_feed.loader(batches, epoch=0), self.processes)
+        values = validate(self.learner, self.val_feed.loader(batches, epoch=0), self.processes, self.bank)
         self._validated_step = self.finished_steps
         if self.log is not None:
             epochs_done = self.finished_steps // self.order.steps
@@ -270,13 +269,6 @@ class Trainer:
             self.processes.gather(generator_states(self.processes.device)),
             self.learner.state(),
         )
-
-    def _check_images(self, resumed: RunState) -> None:
-        def check() -> None:
-            if resumed.store != self._fingerprint:
-                raise other_images(self.config.data.path, self.folder.path)
-
-        self.processes.agree(check)
 
     def _claim(self, train: OpenedStore) -> None:
         self.folder.claim(self.config)

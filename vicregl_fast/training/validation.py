@@ -1,4 +1,4 @@
-"""The validation pass: the loss on views of other images, and the online classifier's accuracy on centre crops."""
+"""The validation pass: the loss on views of other images, and how well centre crops are classified."""
 
 import json
 from pathlib import Path
@@ -8,22 +8,33 @@ import torch
 from dataprep.atomic import write_text
 from vicregl_fast.data.engine import BatchLoader
 from vicregl_fast.training.learner import Learner
+from vicregl_fast.training.online_knn import FeatureBank
 from vicregl_fast.training.processes import Processes
 
 VALIDATION_LOSS = "val_loss"
 
 
 @torch.no_grad()
-def validate(learner: Learner, loader: BatchLoader, processes: Processes) -> dict[str, float]:
+def validate(
+    learner: Learner, loader: BatchLoader, processes: Processes, bank: FeatureBank | None = None
+) -> dict[str, float]:
     """Judges the network in eval mode on the batches of all processes; every process must call this.
+
+    Args:
+        learner: the network and its loss.
+        loader: this process's batches, with centre crops.
+        processes: the processes of the run.
+        bank: features of training images, by which k-NN classifies; None for no k-NN.
 
     Returns:
         ``val_loss``, the mean over batches, and, if there are a classifier and labels, ``val_accuracy``, the share of
-        images (0 to 1) that the classifier gets right. They are the same on every process.
+        images (0 to 1) that the classifier gets right; with it ``val_knn_accuracy``, the same of k-NN, once the bank is
+        full. They are the same on every process.
     """
     network, step = learner.network, learner.step
     network.eval()
-    loss_sum = correct = 0.0
+    neighbours = None if bank is None else bank.neighbours()
+    loss_sum = correct = correct_knn = 0.0
     batches = images = 0
     with loader:
         for batch in loader:
@@ -32,15 +43,20 @@ def validate(learner: Learner, loader: BatchLoader, processes: Processes) -> dic
             processes.watch.beat()
             if network.classifier is not None and batch.labels is not None and batch.centre_crops is not None:
                 with step.precision.autocast():
-                    logits = network.classify(batch.centre_crops)
+                    pooled = network.backbone(batch.centre_crops).pooled
+                    logits = network.classifier(pooled)
                 correct += float((logits.argmax(1) == batch.labels).sum())
+                if neighbours is not None:
+                    correct_knn += float((neighbours.classify(pooled) == batch.labels).sum())
                 images += len(batch.labels)
     network.train()
-    gathered = processes.gather((loss_sum, batches, correct, images))
-    loss_sum, batches, correct, images = (sum(column) for column in zip(*gathered, strict=True))
+    gathered = processes.gather((loss_sum, batches, correct, correct_knn, images))
+    loss_sum, batches, correct, correct_knn, images = (sum(column) for column in zip(*gathered, strict=True))
     values = {VALIDATION_LOSS: loss_sum / batches}
     if images:
         values["val_accuracy"] = correct / images
+        if neighbours is not None:
+            values["val_knn_accuracy"] = correct_knn / images
     return values
 
 

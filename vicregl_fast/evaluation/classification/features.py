@@ -1,10 +1,9 @@
-"""Pooled features of centre crops, and their standardisation.
+"""Pooled features of centre crops.
 
 Shape letters: n images, c channels.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -62,29 +61,3 @@ def pooled_features(
     progress = progress_bar(read_batches(crops, batches, workers), desc="features", total=len(batches), leave=False)
     features = (checked_maps(backbone, images.to(device), needs_cells=False).pooled for images in progress)
     return torch.cat([pooled.float().cpu() for pooled in features])
-
-
-@dataclass(frozen=True)
-class Standardisation:
-    """Shifts and scales each channel, so that the features it was measured on get mean 0 and deviation 1.
-
-    A pooled vector of ReLU outputs has no negative entries, and a few channels are much larger than the rest.
-    Without standardisation the cosine between any two images is near 1, and those channels decide it.
-
-    Attributes:
-        mean_c: float32 [c].
-        deviation_c: float32 [c].
-    """
-
-    mean_c: Tensor
-    deviation_c: Tensor
-
-    @classmethod
-    def of(cls, features_nc: Tensor) -> "Standardisation":
-        """Measures the features float32 [n, c]; a constant channel is given deviation 1, so that it keeps its scale."""
-        deviation_c = features_nc.std(0, correction=0)
-        return cls(features_nc.mean(0), torch.where(deviation_c > 1e-6, deviation_c, 1.0))
-
-    def __call__(self, features_nc: Tensor) -> Tensor:
-        """Standardises features float32 [n, c]."""
-        return (features_nc - self.mean_c) / self.deviation_c

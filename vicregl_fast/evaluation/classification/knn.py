@@ -1,24 +1,22 @@
 """k-NN classification of frozen features (Wu et al. 2018): the quickest test of what a backbone has learned.
 
-Shape letters: n training images, m test images, k neighbours, c channels.
+Shape letters: n training images, m test images, c channels.
 """
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from dataprep.errors import UserError
 from vicregl_fast.data.store import Images, check_same_classes
 from vicregl_fast.evaluation.classification.config import KnnConfig
-from vicregl_fast.evaluation.classification.features import CentreCrops, Standardisation, pooled_features
+from vicregl_fast.evaluation.classification.features import CentreCrops, pooled_features
 from vicregl_fast.evaluation.loading import chunks, read_batches
 from vicregl_fast.models.backbone import Backbone
+from vicregl_fast.models.neighbours import Standardisation, knn_classify
 from vicregl_fast.philox import permutation
 
-TEMPERATURE = 0.07
-"""As in Wu et al.: a neighbour of cosine s votes with weight exp(s / 0.07)."""
 BATCHNORM_IMAGES = 256
 """Number of training images, at most, on which an untrained network's BatchNorm statistics are re-estimated."""
 
@@ -64,33 +62,6 @@ class KnnJudge:
         """The accuracy in percent of always answering the commonest training class."""
         commonest = self._train_labels.bincount().argmax()
         return {"accuracy": _percent(self._test_labels == commonest)}
-
-
-def knn_classify(train_nc: Tensor, labels_n: Tensor, test_mc: Tensor, k: int, chunk: int = 1024) -> Tensor:
-    """Classifies each test feature by its k training features of largest cosine.
-
-    Each of the k votes for its class with weight exp(cosine / 0.07). Of classes with equal votes the lower one wins.
-
-    Args:
-        train_nc: training features, float32 [n, c].
-        labels_n: their classes, int64 [n].
-        test_mc: test features, float32 [m, c].
-        k: neighbours that vote.
-        chunk: test features worked on at a time, which bounds the memory.
-
-    Returns:
-        The classes, int64 [m].
-    """
-    train_nc = normalize(train_nc)
-    classes = int(labels_n.max()) + 1
-    answers = []
-    for part_mc in normalize(test_mc).split(chunk):
-        cosines_mk, neighbours_mk = (part_mc @ train_nc.T).topk(k)
-        # Subtracting each row's largest cosine scales all votes of the row alike, and no weight exceeds 1.
-        weights_mk = ((cosines_mk - cosines_mk[:, :1]) / TEMPERATURE).exp()
-        votes = weights_mk.new_zeros(len(part_mc), classes).scatter_add_(1, labels_n[neighbours_mk], weights_mk)
-        answers.append(votes.argmax(1))
-    return torch.cat(answers)
 
 
 def _labels(images: Images) -> Tensor:

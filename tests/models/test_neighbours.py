@@ -1,0 +1,42 @@
+"""k-NN: votes and standardisation."""
+
+import torch
+
+from vicregl_fast.models.neighbours import Standardisation, knn_classify
+
+
+def test_a_near_neighbour_outvotes_two_far_ones() -> None:
+    """Cosines 1, 0.8 and 0.8: weights 1 against 2·exp(-0.2 / 0.07) = 0.115."""
+    train = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.8, -0.6], [-1.0, 0.0]])
+    labels = torch.tensor([1, 0, 0, 2])
+    assert knn_classify(train, labels, torch.tensor([[5.0, 0.0]]), k=3).tolist() == [1]
+
+
+def test_two_neighbours_outvote_one_that_is_hardly_nearer() -> None:
+    """Cosines 1 and twice 0.98: weights 1 against 2·exp(-0.02 / 0.07) = 1.50; alone, the nearest decides."""
+    train = torch.tensor([[1.0, 0.0], [0.98, 0.19899748], [0.98, -0.19899748], [-1.0, 0.0]])
+    labels = torch.tensor([1, 0, 0, 2])
+    query = torch.tensor([[2.0, 0.0]])
+    assert knn_classify(train, labels, query, k=3).tolist() == [0]
+    assert knn_classify(train, labels, query, k=1).tolist() == [1]
+
+
+def test_the_length_of_a_feature_does_not_count() -> None:
+    train = torch.tensor([[100.0, 90.0], [0.01, 0.0]])
+    assert knn_classify(train, torch.tensor([0, 1]), torch.tensor([[1.0, 0.1]]), k=1).tolist() == [1]
+
+
+def test_chunks_change_nothing() -> None:
+    generator = torch.Generator().manual_seed(0)
+    train, test = torch.randn(50, 6, generator=generator), torch.randn(33, 6, generator=generator)
+    labels = torch.randint(4, (50,), generator=generator)
+    whole = knn_classify(train, labels, test, k=7)
+    assert torch.equal(knn_classify(train, labels, test, k=7, chunk=5), whole)
+    assert len(whole.unique()) == 4
+
+
+def test_standardisation_uses_the_training_features_only() -> None:
+    train = torch.tensor([[0.0, 5.0, 1.0], [4.0, 5.0, 3.0]])
+    standardise = Standardisation.of(train)
+    assert standardise(train).tolist() == [[-1.0, 0.0, -1.0], [1.0, 0.0, 1.0]]
+    assert standardise(torch.tensor([[6.0, 7.0, 2.0]])).tolist() == [[2.0, 2.0, 0.0]]
