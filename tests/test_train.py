@@ -80,7 +80,7 @@ def test_the_files_that_a_run_leaves(finished: Path) -> None:
     assert newest(finished)["step"] == 12
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL])
+@pytest.mark.parametrize("stop", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow), signal.SIGKILL])
 def test_a_stopped_run_goes_on_bit_for_bit(beton: Path, finished: Path, tmp_path: Path, stop: int) -> None:
     run = tmp_path / "run"
     code = stop_midway(beton, run, stop, "--data.val_path", str(beton))

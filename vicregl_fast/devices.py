@@ -58,6 +58,11 @@ def _note_unusable_gpu() -> None:
     note(f"an NVIDIA GPU is here, but torch {torch.__version__} cannot use it, so that the CPU computes: {reason}")
 
 
+def shapes_only() -> torch.device:
+    """The meta device: what is made in a ``with`` block of it has shapes and no values, and takes no memory."""
+    return torch.device("meta")
+
+
 @cache
 def side_stream(device: torch.device) -> torch.cuda.Stream:
     """Returns the stream of a GPU on which batches are prepared while the step runs on the current stream.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dataprep.errors import UserError
 from dataprep.notes import note
+from vicregl_fast.devices import shapes_only
 from vicregl_fast.models.backbone import Backbone, build_backbone
 from vicregl_fast.models.config import BackboneConfig, ModelConfig
 from vicregl_fast.models.network import VICRegLNetwork
@@ -79,7 +80,7 @@ def check_start(config: ModelConfig, use_global: bool, use_local: bool) -> None:
         UserError: as ``start_from``.
     """
     if config.weights is not None:
-        with torch.device("meta"):
+        with shapes_only():
             network = VICRegLNetwork(config, use_global, use_local)
         _start(network, config)
 

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import timm
-import torch
 from torch import Tensor
 
+from vicregl_fast.devices import shapes_only
 from vicregl_fast.models.backbone import Backbone, timm_options
 from vicregl_fast.models.config import BackboneConfig
 from vicregl_fast.weights.filling import filled
@@ -28,7 +28,7 @@ def timm_tensors(backbone: Backbone, architecture: BackboneConfig, classes: int)
         The tensors by timm's keys, and the Python line that loads them from ``FILE``.
     """
     options = {"num_classes": classes, **timm_options(replace(architecture, drop_path=0.0, zero_init=True))}
-    with torch.device("meta"):
+    with shapes_only():
         expected = timm.create_model(architecture.name, **options).state_dict()
     words = ", ".join(f"{name}={value}" for name, value in options.items())
     line = f"model = timm.create_model({architecture.name!r}, checkpoint_path=FILE, {words})"

@@ -2,12 +2,12 @@
 
 import re
 
-import torch
 import torchvision
 from torch import Tensor
 
 from dataprep.errors import UserError
 from dataprep.notes import note
+from vicregl_fast.devices import shapes_only
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.models.config import BackboneConfig
 from vicregl_fast.weights.filling import filled
@@ -66,7 +66,7 @@ def torchvision_tensors(
     if name not in MODELS:
         raise UserError(f"torchvision has no {name} with timm's layers, but {', '.join(MODELS)}: take --to timm")
     convnext = architecture.is_convnext
-    with torch.device("meta"):
+    with shapes_only():
         expected = torchvision.models.get_model(name, num_classes=classes).state_dict()
     lines = [
         f"model = torchvision.models.{name}(num_classes={classes}{_dilation(name, architecture.output_stride)})",
