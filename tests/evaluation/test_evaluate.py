@@ -46,7 +46,7 @@ def test_knn_prints_and_writes_three_rows(run: Path, tmp_path: Path, capsys: pyt
         "knn.random.accuracy": 100,
         "knn.majority_class.accuracy": 25,
     }
-    assert written["settings"]["k"] == 3 and written["settings"]["train"] == str(train)
+    assert written["settings"]["k"] == [3] and written["settings"]["train"] == str(train)
 
 
 def test_a_file_of_weights_is_judged_by_its_backbone_s_name(
@@ -105,7 +105,7 @@ def test_a_network_with_nan_weights_is_refused(run: Path, tmp_path: Path, capsys
     ("arguments", "sentence"),
     [
         (["knn", "--train", "missing", "--test", "missing"], "missing does not exist"),
-        (["knn", "--train", ".", "--test", ".", "--k", "0"], "--k is 0"),
+        (["knn", "--train", ".", "--test", ".", "--k", "0"], "--k: 0 must be different whole numbers above 0"),
         (["knn", "--train", ".", "--test", ".", "--json", "no/where.json"], "make the folder no first"),
     ],
 )

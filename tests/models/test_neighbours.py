@@ -1,8 +1,12 @@
 """k-NN: votes and standardisation."""
 
+from typing import Any
+
+import pytest
 import torch
 
-from vicregl_fast.models.neighbours import Standardisation, knn_classify
+from vicregl_fast.models import neighbours
+from vicregl_fast.models.neighbours import Standardisation, Vote, knn_answers, knn_classify
 
 
 def test_a_near_neighbour_outvotes_two_far_ones() -> None:
@@ -26,13 +30,38 @@ def test_the_length_of_a_feature_does_not_count() -> None:
     assert knn_classify(train, torch.tensor([0, 1]), torch.tensor([[1.0, 0.1]]), k=1).tolist() == [1]
 
 
-def test_chunks_change_nothing() -> None:
+def test_a_plain_vote_counts_heads() -> None:
+    """The near neighbour of above is outvoted by two far ones."""
+    train = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.8, -0.6], [-1.0, 0.0]])
+    labels, query = torch.tensor([1, 0, 0, 2]), torch.tensor([[5.0, 0.0]])
+    answers = knn_answers(train, labels, query, [Vote(3), Vote(3, weighted=False), Vote(1, weighted=False)])
+    assert [answer.tolist() for answer in answers] == [[1], [0], [1]]
+
+
+def test_chunks_and_other_votes_change_nothing() -> None:
     generator = torch.Generator().manual_seed(0)
     train, test = torch.randn(50, 6, generator=generator), torch.randn(33, 6, generator=generator)
     labels = torch.randint(4, (50,), generator=generator)
     whole = knn_classify(train, labels, test, k=7)
-    assert torch.equal(knn_classify(train, labels, test, k=7, chunk=5), whole)
+    votes = [Vote(20), Vote(7), Vote(1)]
+    assert torch.equal(knn_answers(train, labels, test, votes, chunk=5)[1], whole)
     assert len(whole.unique()) == 4
+
+
+def test_many_training_features_are_compared_with_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "TABLE_BYTES", 4 * 50 * 3)
+    sizes: list[int] = []
+    normalise = neighbours.normalize
+    test = torch.randn(8, 6)
+
+    class Split:
+        def split(self, chunk: int) -> Any:
+            sizes.append(chunk)
+            return normalise(test).split(chunk)
+
+    monkeypatch.setattr(neighbours, "normalize", lambda x: Split() if x is test else normalise(x))
+    assert len(knn_classify(torch.randn(50, 6), torch.arange(50), test, k=1)) == 8
+    assert sizes == [3]
 
 
 def test_standardisation_uses_the_training_features_only() -> None:

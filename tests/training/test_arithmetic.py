@@ -8,6 +8,7 @@ import torch
 from vicregl_fast.models.backbone import build_backbone
 from vicregl_fast.models.config import BackboneConfig, ModelConfig
 from vicregl_fast.models.network import VICRegLNetwork
+from vicregl_fast.models.passes import compile_backbone
 from vicregl_fast.training.arithmetic import Arithmetic, forward_flops, matrix_rate
 from vicregl_fast.training.precision import Precision
 
@@ -39,6 +40,18 @@ def test_heads_count_and_the_network_stays_as_it_is() -> None:
     cells, head = 4, 2 * (512 * 32 + 2 * 32 * 32)
     projector = 2 * cells * (512 * 16 + 2 * 16 * 16)
     assert counted - forward_flops(Views(network.backbone), [64]) == head + projector + 2 * 512 * 3
+
+
+def test_a_compiled_network_is_counted_without_being_compiled_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs: list[object] = []
+    compiler = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda code, mode, **options: compiler(code, backend=lambda *of: graphs.append(of), **options)
+    )
+    network = VICRegLNetwork(ModelConfig("test_resnet", expander=32, projector=16), True, True)
+    counted = forward_flops(network, [64])
+    compile_backbone(network.backbone)
+    assert forward_flops(network, [64]) == counted > 0 and not graphs
 
 
 def test_the_rate_of_products_is_soon_known_and_draws_nothing() -> None:

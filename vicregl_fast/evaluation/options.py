@@ -2,7 +2,7 @@
 
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import field, fields
 from typing import Any, TypeVar
 
@@ -16,15 +16,24 @@ def default_workers() -> int:
     return min(4, len(os.sched_getaffinity(0)))
 
 
-def option(default: Any, description: str, choices: Sequence[str] | None = None) -> Any:
+def option(
+    default: Any,
+    description: str,
+    choices: Sequence[str] | None = None,
+    read: Callable[[str], Any] | None = None,
+    shown: str | None = None,
+) -> Any:
     """Declares a dataclass field from which ``add_options`` makes an option.
 
     Args:
-        default: the default value; the option takes values of its type.
+        default: the default value.
         description: the option's help text.
         choices: the values allowed; None allows all.
+        read: makes a value of what is given, as an argparse type; None for the type of the default.
+        shown: the default as a user would give it; None for what it prints as.
     """
-    return field(default=default, metadata={"help": description, "choices": choices})
+    metadata = {"help": description, "choices": choices, "read": read or type(default), "shown": shown or default}
+    return field(default=default, metadata=metadata)
 
 
 def add_options(parser: ArgumentParser, settings: type[Any]) -> None:
@@ -32,10 +41,10 @@ def add_options(parser: ArgumentParser, settings: type[Any]) -> None:
     for each in fields(settings):
         parser.add_argument(
             f"--{each.name}",
-            type=type(each.default),
+            type=each.metadata["read"],
             default=each.default,
             choices=each.metadata["choices"],
-            help=f"{each.metadata['help']} (default: {each.default})",
+            help=f"{each.metadata['help']} (default: {each.metadata['shown']})",
         )
 
 

@@ -1,6 +1,8 @@
 """k-NN: the whole way from class folders to a table."""
 
+import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from dataprep.sources import list_images
 from tests.evaluation.stand_in import MeanColour
 from vicregl_fast.data.open_images import open_images
 from vicregl_fast.evaluation.candidates import Candidate
-from vicregl_fast.evaluation.classification.config import KnnConfig
+from vicregl_fast.evaluation.classification.config import KnnConfig, counts
 from vicregl_fast.evaluation.classification.features import CentreCrops, pooled_features
 from vicregl_fast.evaluation.classification.knn import KnnJudge
 from vicregl_fast.evaluation.comparison import compare
@@ -33,8 +35,8 @@ def write_class_folders(root: Path, counts: dict[str, int]) -> Path:
     return root
 
 
-def small(**changes: int) -> KnnConfig:
-    return KnnConfig(**{"k": 3, "resize": 16, "size": 16, "batch_size": 4, "workers": 0, **changes})
+def small(**changes: Any) -> KnnConfig:
+    return KnnConfig(**{"k": (3,), "resize": 16, "size": 16, "batch_size": 4, "workers": 0, **changes})
 
 
 def test_a_centre_crop_takes_the_middle_of_the_resized_image(tmp_path: Path) -> None:
@@ -71,6 +73,24 @@ def test_colour_classes_are_told_apart_and_the_majority_class_is_shown(tmp_path:
     ]
 
 
+def test_each_k_and_each_vote_has_a_figure(tmp_path: Path) -> None:
+    """Ten blue training images outvote five red ones as soon as the k of a plain vote takes them in."""
+    train = open_images(write_class_folders(tmp_path / "train", {"red": 5, "blue": 10}))
+    test = open_images(write_class_folders(tmp_path / "test", {"red": 3, "blue": 1}))
+    judge = KnnJudge(train, test, small(k=(1, 15), vote="both"))
+    assert compare([Candidate("trained", MeanColour().eval())], judge) == [
+        Row("trained", {"k 1": 100.0, "k 15": 100.0, "k 1 plain": 100.0, "k 15 plain": 25.0}),
+        Row("majority class", {"k 1": 25.0, "k 15": 25.0, "k 1 plain": 25.0, "k 15 plain": 25.0}),
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "0", "5,", "5,5", "-1", "a", "1.5"])
+def test_wrong_numbers_of_neighbours_are_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="whole numbers above 0"):
+        counts(text)
+    assert counts("20,10") == (10, 20)
+
+
 def test_only_the_untrained_network_is_re_estimated(tmp_path: Path) -> None:
     images = open_images(write_class_folders(tmp_path, {"red": 4, "blue": 4}))
     trained, untrained = MeanColour().eval(), MeanColour().eval()
@@ -99,7 +119,7 @@ def test_wrong_inputs_end_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"other has the class 'blue', which .*train lacks"):
         compare(candidates, KnnJudge(open_images(train), open_images(other), small()))
     with pytest.raises(UserError, match=r"--k is 9, but there are only 4 training images"):
-        compare(candidates, KnnJudge(open_images(train), open_images(train), small(k=9)))
+        compare(candidates, KnnJudge(open_images(train), open_images(train), small(k=(2, 9))))
     with pytest.raises(UserError, match=r"a centre crop of 16 pixels does not fit a short side of 8"):
         compare(candidates, KnnJudge(open_images(train), open_images(train), small(resize=8)))
     with pytest.raises(UserError, match=r"red has no labels"):

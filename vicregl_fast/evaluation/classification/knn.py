@@ -14,7 +14,7 @@ from vicregl_fast.evaluation.classification.config import KnnConfig
 from vicregl_fast.evaluation.classification.features import CentreCrops, pooled_features
 from vicregl_fast.evaluation.loading import chunks, read_batches
 from vicregl_fast.models.backbone import Backbone
-from vicregl_fast.models.neighbours import Standardisation, knn_classify
+from vicregl_fast.models.neighbours import Standardisation, Vote, knn_answers
 from vicregl_fast.philox import permutation
 
 BATCHNORM_IMAGES = 256
@@ -22,7 +22,7 @@ BATCHNORM_IMAGES = 256
 
 
 class KnnJudge:
-    """Judges a backbone by the accuracy of k-NN classification.
+    """Judges a backbone by the accuracy of k-NN classification, or by one for each k and each way to vote.
 
     Args:
         train, test: images with labels.
@@ -36,10 +36,12 @@ class KnnJudge:
     def __init__(self, train: Images, test: Images, config: KnnConfig):
         self._train_labels, self._test_labels = _labels(train), _labels(test)
         check_same_classes(train, test)
-        if config.k > len(train):
-            raise UserError(f"--k is {config.k}, but there are only {len(train)} training images")
+        if config.k[-1] > len(train):
+            raise UserError(f"--k is {config.k[-1]}, but there are only {len(train)} training images")
         self._train, self._test = (CentreCrops(images, config.resize, config.size) for images in (train, test))
         self._config = config
+        ways = {"weighted": (True,), "plain": (False,), "both": (True, False)}[config.vote]
+        self._votes = [Vote(k, weighted) for weighted in ways for k in config.k]
 
     def training_images(self) -> Iterator[Tensor]:
         """Centre crops of at most ``BATCHNORM_IMAGES`` training images, float32 [batch, 3, size, size] at a time."""
@@ -48,20 +50,26 @@ class KnnJudge:
         return read_batches(self._train, chunks(sample, config.batch_size), config.workers)
 
     def figures(self, backbone: Backbone) -> dict[str, float]:
-        """The accuracy on the test images in percent."""
+        """The accuracies on the test images in percent."""
         config = self._config
         train_nc, test_mc = (
             pooled_features(backbone, crops, range(len(crops)), config.batch_size, config.workers)
             for crops in (self._train, self._test)
         )
         standardise = Standardisation.of(train_nc)
-        answers = knn_classify(standardise(train_nc), self._train_labels, standardise(test_mc), config.k)
-        return {"accuracy": _percent(answers == self._test_labels)}
+        answers = knn_answers(standardise(train_nc), self._train_labels, standardise(test_mc), self._votes)
+        return self._named([_percent(each == self._test_labels) for each in answers])
 
     def majority_figures(self) -> dict[str, float]:
         """The accuracy in percent of always answering the commonest training class."""
         commonest = self._train_labels.bincount().argmax()
-        return {"accuracy": _percent(self._test_labels == commonest)}
+        return self._named([_percent(self._test_labels == commonest)] * len(self._votes))
+
+    def _named(self, accuracies: list[float]) -> dict[str, float]:
+        if len(self._votes) == 1:
+            return {"accuracy": accuracies[0]}
+        names = [f"k {vote.k}" if vote.weighted else f"k {vote.k} plain" for vote in self._votes]
+        return dict(zip(names, accuracies, strict=True))
 
 
 def _labels(images: Images) -> Tensor:
