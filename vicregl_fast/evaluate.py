@@ -1,4 +1,4 @@
-"""Evaluates a backbone: ``python -m vicregl_fast.evaluate knn ...`` or ``... linear-seg ...``."""
+"""Evaluates a backbone: ``python -m vicregl_fast.evaluate knn ...``, ``... linear ...`` or ``... linear-seg ...``."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dataprep.command_line import SentenceParser, output_file
 from dataprep.errors import exit_on_user_error
-from vicregl_fast.evaluation.classification.config import KnnConfig
+from vicregl_fast.evaluation.classification.config import KnnConfig, LinearConfig
 from vicregl_fast.evaluation.options import add_options, from_options
 from vicregl_fast.evaluation.segmentation.config import MASK_ORIENTATIONS, Labels, SegmentationConfig, ignore_index_of
 
@@ -23,6 +23,16 @@ def knn(options: argparse.Namespace, config: KnnConfig) -> "Judge":
     train = open_images(options.train, options.train_list, options.train_labels)
     test = open_images(options.test, options.test_list, options.test_labels)
     return KnnJudge(train, test, config)
+
+
+def linear(options: argparse.Namespace, config: LinearConfig) -> "Judge":
+    """Opens the images that the options name, and returns a judge by linear classification."""
+    from vicregl_fast.evaluation.classification.crop_feed import open_labelled
+    from vicregl_fast.evaluation.classification.linear import LinearJudge
+
+    train = open_labelled(options.train, options.train_list, options.train_labels)
+    test = open_labelled(options.test, options.test_list, options.test_labels)
+    return LinearJudge(train, test, config)
 
 
 def linear_seg(options: argparse.Namespace, config: SegmentationConfig) -> "Judge":
@@ -68,12 +78,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = SentenceParser(prog="python -m vicregl_fast.evaluate", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     nearest = commands.add_parser("knn", help="k-NN classification of pooled features")
-    for side in ("train", "test"):
-        nearest.add_argument(f"--{side}", type=Path, required=True, help="folder of class folders, or a store")
-        nearest.add_argument(f"--{side}_list", type=Path, help="which files of the folder, one path a line")
-        nearest.add_argument(
-            f"--{side}_labels", default="auto", metavar="auto|folders|FILE", help="where its labels come from (auto)"
-        )
+    classify = commands.add_parser("linear", help="linear classification of pooled features")
+    for command in (nearest, classify):
+        for side in ("train", "test"):
+            command.add_argument(f"--{side}", type=Path, required=True, help="folder of class folders, or a store")
+            command.add_argument(f"--{side}_list", type=Path, help="which files of the folder, one path a line")
+            command.add_argument(
+                f"--{side}_labels",
+                default="auto",
+                metavar="auto|folders|FILE",
+                help="where its labels come from (auto)",
+            )
     segment = commands.add_parser("linear-seg", help="linear segmentation of frozen feature maps")
     for side in ("train", "val"):
         segment.add_argument(f"--{side}_images", type=Path, required=True, help="folder of images")
@@ -88,7 +103,9 @@ def _parser() -> argparse.ArgumentParser:
         help="masks of images that EXIF turns lie as the stored pixels do, or upright; ask where it is unclear (ask)",
     )
     segment.add_argument("--output_stride", type=int, help="pixels per cell, by dilation (default: as trained)")
-    for command, judge, config in ((nearest, knn, KnnConfig), (segment, linear_seg, SegmentationConfig)):
+    for command, judge, config in (
+        (nearest, knn, KnnConfig), (classify, linear, LinearConfig), (segment, linear_seg, SegmentationConfig),
+    ):  # fmt: skip
         command.set_defaults(judge=judge, config=config)
         add_options(command, config)
         command.add_argument(

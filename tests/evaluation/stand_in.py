@@ -10,6 +10,7 @@ class MeanColour(nn.Module):
     """The map is the mean colour of each ``stride``×``stride`` block, the pooled vector that of the image."""
 
     channels = 3
+    name = "mean_colour"
 
     def __init__(self, stride: int = 4):
         super().__init__()

@@ -1,6 +1,7 @@
 """The settings of ``evaluate knn``."""
 
 import argparse
+import math
 from dataclasses import dataclass
 
 from vicregl_fast.evaluation.options import check_at_least, default_workers, option
@@ -34,3 +35,51 @@ class KnnConfig:
         check_at_least("--batch_size", self.batch_size, 1)
         check_at_least("--workers", self.workers, 0)
         check_seed(self.seed)
+
+
+def rates(text: str) -> tuple[float, ...]:
+    """An argparse type: different learning rates above 0 with commas between."""
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or len(set(numbers)) < len(numbers) or not all(0 < number < math.inf for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text} must be different numbers above 0, with commas between")
+    return numbers
+
+
+@dataclass(frozen=True)
+class LinearConfig:
+    """How linear classifiers are trained. Each field's text is the help of its command-line option.
+
+    The defaults are the published protocol but for ``computed_epochs``: the backbone's features of so many epochs, each
+    with crops of its own, are computed once, and the classifiers go through them again and again. With as many as
+    ``epochs`` it is the published protocol, which keeps none. Crops are resized bicubically, as in pretraining.
+    """
+
+    lr: tuple[float, ...] = option(
+        (), "learning rates, with commas between, trained at once", None, rates, "0.3 for a ConvNeXt, else 0.02"
+    )
+    epochs: int = option(100, "passes over the training images")
+    computed_epochs: int = option(2, "how many of them have crops of their own")
+    size: int = option(224, "pixels of a side of the crops")
+    batch_size: int = option(256, "images a step")
+    seed: int = option(0, "seed of the crops, order, heads and the untrained network")
+    workers: int = option(default_workers(), "threads or processes that decode images")
+
+    def __post_init__(self) -> None:
+        check_at_least("--epochs", self.epochs, 1)
+        check_at_least("--computed_epochs", self.computed_epochs, 1)
+        check_at_least("--size", self.size, 1)
+        check_at_least("--batch_size", self.batch_size, 1)
+        check_at_least("--workers", self.workers, 0)
+        check_seed(self.seed)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether features are kept for later epochs."""
+        return self.computed_epochs < self.epochs
+
+    def rates(self, backbone: str) -> tuple[float, ...]:
+        """The learning rates for a backbone of this name."""
+        return self.lr or (0.3 if backbone.startswith("convnext") else 0.02,)

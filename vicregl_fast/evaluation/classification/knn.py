@@ -5,13 +5,13 @@ Shape letters: n training images, m test images, c channels.
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
 from dataprep.errors import UserError
-from vicregl_fast.data.store import Images, check_same_classes
+from vicregl_fast.data.store import Images
 from vicregl_fast.evaluation.classification.config import KnnConfig
 from vicregl_fast.evaluation.classification.features import CentreCrops, pooled_features
+from vicregl_fast.evaluation.classification.labels import matched_labels
 from vicregl_fast.evaluation.loading import chunks, read_batches
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.models.neighbours import Standardisation, Vote, knn_answers
@@ -29,13 +29,12 @@ class KnnJudge:
         config: how k-NN classifies.
 
     Raises:
-        UserError: images have no labels, train and test have different classes, k is larger than the number of
+        UserError: images have no labels, the test images have a class of their own, k is larger than the number of
             training images, or the crop does not fit.
     """
 
     def __init__(self, train: Images, test: Images, config: KnnConfig):
-        self._train_labels, self._test_labels = _labels(train), _labels(test)
-        check_same_classes(train, test)
+        self._train_labels, self._test_labels = matched_labels(train, test)
         if config.k[-1] > len(train):
             raise UserError(f"--k is {config.k[-1]}, but there are only {len(train)} training images")
         self._train, self._test = (CentreCrops(images, config.resize, config.size) for images in (train, test))
@@ -70,14 +69,6 @@ class KnnJudge:
             return {"accuracy": accuracies[0]}
         names = [f"k {vote.k}" if vote.weighted else f"k {vote.k} plain" for vote in self._votes]
         return dict(zip(names, accuracies, strict=True))
-
-
-def _labels(images: Images) -> Tensor:
-    if images.labels is None:
-        raise UserError(
-            f"{images.path} has no labels: k-NN needs class folders, a file of labels, or a store made of them"
-        )
-    return torch.from_numpy(images.labels)
 
 
 def _percent(correct_m: Tensor) -> float:

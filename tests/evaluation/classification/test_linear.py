@@ -1,0 +1,150 @@
+"""Linear classification: the heads against torch's own optimiser, and the whole way from images to an accuracy."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dataprep.errors import UserError
+from dataprep.ffcv_store import write_store
+from dataprep.sources import list_images
+from tests.evaluation.classification.test_knn import write_class_folders
+from tests.evaluation.stand_in import MeanColour
+from vicregl_fast.data.engine_table import OpenedStore
+from vicregl_fast.evaluation.candidates import Candidate
+from vicregl_fast.evaluation.classification.config import LinearConfig, rates
+from vicregl_fast.evaluation.classification.crop_feed import Crops, open_labelled
+from vicregl_fast.evaluation.classification.feature_epochs import FeatureEpochs
+from vicregl_fast.evaluation.classification.linear import LinearJudge
+from vicregl_fast.evaluation.classification.linear_heads import LinearHeads
+from vicregl_fast.evaluation.comparison import compare
+from vicregl_fast.evaluation.report import Row
+
+CPU = torch.device("cpu")
+
+
+def small(**changes: object) -> LinearConfig:
+    return LinearConfig(**{"lr": (3.0,), "epochs": 30, "size": 8, "batch_size": 6, "workers": 0, **changes})  # type: ignore[arg-type]
+
+
+def drawn_batches(count: int = 4, channels: int = 5, classes: int = 3) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    return [
+        (torch.randn(8, channels, generator=generator), torch.randint(classes, (8,), generator=generator))
+        for _ in range(count)
+    ]
+
+
+def test_heads_learn_as_torch_s_sgd_does() -> None:
+    """At two rates at once, beside a linear layer for each with momentum 0.9, decay 1e-6 and a cosine per epoch."""
+    epochs, chosen = 3, (0.5, 0.05)
+    heads = LinearHeads(5, 3, chosen, epochs, CPU, seed=0)
+    layers = [torch.nn.Linear(5, 3) for _ in chosen]
+    optimisers = []
+    for layer, rate in zip(layers, chosen, strict=True):
+        start = heads.logits(torch.cat([torch.zeros(1, 5), torch.eye(5)]))[0].detach()
+        layer.load_state_dict({"bias": start[0], "weight": (start[1:] - start[0]).T})
+        assert 0.005 < layer.weight.std() < 0.02 and (layer.bias == 0).all()
+        optimisers.append(torch.optim.SGD(layer.parameters(), rate, momentum=0.9, weight_decay=1e-6))
+    for epoch in range(epochs):
+        for features, labels in drawn_batches():
+            heads.step(features, labels, epoch)
+            for layer, optimiser, rate in zip(layers, optimisers, chosen, strict=True):
+                optimiser.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
+                optimiser.zero_grad()
+                torch.nn.functional.cross_entropy(layer(features), labels).backward()
+                optimiser.step()
+    features, labels = drawn_batches(1)[0]
+    right = torch.stack([layer(features) for layer in layers])
+    torch.testing.assert_close(heads.logits(features), right)
+    assert torch.equal(heads.correct(features, labels), (right.argmax(2) == labels).sum(1))
+
+
+def test_several_rates_are_single_runs() -> None:
+    together = LinearHeads(5, 3, (0.5, 0.05, 2.0), 2, CPU, seed=0)
+    alone = [LinearHeads(5, 3, (rate,), 2, CPU, seed=0) for rate in (0.5, 0.05, 2.0)]
+    for features, labels in drawn_batches():
+        for heads in (together, *alone):
+            heads.step(features, labels, 1)
+    features = drawn_batches(1)[0][0]
+    torch.testing.assert_close(together.logits(features), torch.cat([heads.logits(features) for heads in alone]))
+
+
+def test_labels_without_a_reason_are_not_learned() -> None:
+    generator = torch.Generator().manual_seed(3)
+    train, test = (torch.randn(count, 5, generator=generator) for count in (64, 4000))
+    heads = LinearHeads(5, 2, (0.1,), 20, CPU, seed=0)
+    labels = torch.randint(2, (64,), generator=generator)
+    for epoch in range(20):
+        heads.step(train, labels, epoch)
+    right = heads.correct(test, torch.randint(2, (4000,), generator=generator)).item()
+    assert abs(right / 4000 - 0.5) < 0.04  # five standard deviations
+
+
+def colours(root: Path, store: bool, **counts: int) -> OpenedStore:
+    folder = write_class_folders(root, counts)
+    if store:
+        write_store(list_images(folder), root.with_suffix(".beton"), workers=1)
+        return open_labelled(root.with_suffix(".beton"), None)
+    return open_labelled(folder, None)
+
+
+@pytest.mark.parametrize("store", [False, True])
+def test_colour_classes_are_told_apart(tmp_path: Path, store: bool, capsys: pytest.CaptureFixture) -> None:
+    train = colours(tmp_path / "train", store, red=12, green=10, blue=8)
+    test = colours(tmp_path / "test", store, red=1, green=3)
+    candidates = [Candidate("trained", MeanColour().eval()), Candidate("random", MeanColour().eval(), False)]
+    assert compare(candidates, LinearJudge(train, test, small(lr=(1e-6, 3.0)))) == [
+        Row("trained", {"accuracy": 100.0}),
+        Row("random", {"accuracy": 100.0}),
+        Row("majority class", {"accuracy": 25.0}),
+    ]
+    told = capsys.readouterr().err
+    assert "2 of the 3 classes" in told  # by name: green is 1 of three, and 0 of two
+    assert "of 2 learning rates 3 is taken, the best on 3 training images held out (100.0%)" in told
+
+
+def test_epochs_after_the_computed_ones_take_their_features_again(tmp_path: Path) -> None:
+    train = colours(tmp_path / "train", False, red=3, blue=4)
+    labels = torch.tensor([0] * 4 + [1] * 3)
+    backbone, passes = MeanColour().eval(), []
+    backbone.register_forward_hook(lambda *of: passes.append(len(of[1][0])))
+    crops = Crops.of(train, 8, 0, 3, 0, CPU)
+
+    def features_of(epochs: FeatureEpochs, number: int) -> dict[tuple[float, ...], int]:
+        batches = list(epochs.epoch(number))
+        assert [len(labels) for _, labels in batches] == [3, 3]
+        rows = torch.cat([features for features, _ in batches]).tolist()
+        return dict(zip(map(tuple, rows), torch.cat([each for _, each in batches]).tolist(), strict=True))
+
+    chosen = np.array([0, 1, 2, 3, 5, 6])
+    config = small(epochs=5, computed_epochs=2, batch_size=3)
+    epochs = FeatureEpochs(backbone, crops, chosen, labels, config)
+    first, second, third, fourth = (features_of(epochs, number) for number in range(4))
+    assert passes == [3] * 4 and first == third and second == fourth and first != second
+    assert sorted(first.values()) == [0, 0, 0, 0, 1, 1]
+    assert all((features[2] > features[0]) == (label == 0) for features, label in first.items())  # blue comes first
+    published = FeatureEpochs(backbone, crops, chosen, labels, small(epochs=3, computed_epochs=3, batch_size=3))
+    assert [features_of(published, number) == first for number in range(3)] == [True, False, False]
+    assert passes == [3] * 10
+
+
+def test_what_cannot_be_judged_is_one_sentence(tmp_path: Path) -> None:
+    train, other = colours(tmp_path / "a", False, red=2, green=2), colours(tmp_path / "b", False, red=2, blue=2)
+    with pytest.raises(UserError, match=r"has the class 'blue', which .*a lacks"):
+        LinearJudge(train, other, small())
+    with pytest.raises(UserError, match="too few images to hold some out"):
+        LinearJudge(train, train, small(lr=(1.0, 2.0)))
+    with pytest.raises(UserError, match="red has no labels"):
+        LinearJudge(open_labelled(tmp_path / "a" / "red", None), train, small())
+
+
+def test_rates_are_read_or_those_of_the_backbone() -> None:
+    assert rates("0.1,3") == (0.1, 3.0)
+    assert LinearConfig().rates("resnet50") == (0.02,) and LinearConfig().rates("convnext_small") == (0.3,)
+    assert LinearConfig(lr=(1.0,)).rates("resnet50") == (1.0,)
+    for text in ("", "0", "1,1", "-1", "nan", "a"):
+        with pytest.raises(Exception, match="above 0"):
+            rates(text)

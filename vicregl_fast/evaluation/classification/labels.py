@@ -1,0 +1,40 @@
+"""The classes of training and test images, brought together by their names."""
+
+import numpy as np
+from torch import Tensor, from_numpy
+
+from dataprep.errors import UserError
+from dataprep.notes import note
+from vicregl_fast.data.store import Store
+
+
+def matched_labels(train: Store, test: Store) -> tuple[Tensor, Tensor]:
+    """Returns the labels of both, int64 [n] and [m], in the numbering of the training images.
+
+    Classes are matched by name where both know the names; a note says if the test images have only some of them.
+
+    Raises:
+        UserError: images have no labels, or the test images have a class that the training images lack.
+    """
+    train_n, test_m = _labels(train), _labels(test)
+    if train.classes is None or test.classes is None or train.classes == test.classes:
+        return from_numpy(train_n), from_numpy(test_m)
+    numbers = {name: number for number, name in enumerate(train.classes)}
+    odd = [name for name in test.classes if name not in numbers]
+    if odd:
+        raise UserError(
+            f"{test.path} has the class {odd[0]!r}, which {train.path} lacks: give the test images no other classes"
+        )
+    note(
+        f"{test.path} has {len(test.classes)} of the {len(train.classes)} classes; they are matched by name", once=True
+    )
+    return from_numpy(train_n), from_numpy(np.array([numbers[name] for name in test.classes], np.int64)[test_m])
+
+
+def _labels(images: Store) -> np.ndarray:
+    if images.labels is None:
+        raise UserError(
+            f"{images.path} has no labels, which classification needs: give class folders, a file of labels, or a "
+            "store made of them"
+        )
+    return images.labels
