@@ -72,6 +72,17 @@ def test_a_saved_configuration_reads_back_the_same(tmp_path: Path) -> None:
         (["--seed", str(2**63)], "the seed is 9223372036854775808"),
         (["--model.drop_path", "1.5"], "model.drop_path is 1.5"),
         (["--train.clip_norm", "-1"], "train.clip_norm is -1.0"),
+        (["--train.chunk", "1"], "train.chunk is 1; give at least 2"),
+        (["--train.cuda_graphs", "true"], "train.cuda_graphs needs train.compile"),
+        (
+            ["--train.compile", "true", "--train.checkpoint_activations", "true"],
+            "chooses itself what is computed again",
+        ),
+        (["--train.compile", "true", "--train.cuda_graphs", "true", "--train.chunk", "8"], "leave one of them out"),
+        (
+            ["--train.compile", "true", "--train.chunk", "8", "--model.backbone", "convnext_small"],
+            "may not draw the same drop path again",
+        ),
         (["--loss.alpha", "much"], "loss.alpha"),
         (["--data.workers", "-1"], "data.workers is -1; give 0 or more, or null for one a core"),
         (["--epochs", "0"], "epochs must be at least 1"),

@@ -121,8 +121,8 @@ def test_processes_that_wait_in_vain_end_when_asked(
     launcher = start([*SRUN, *command(images, folder, *more)], log, started)
     assert wait_until(lambda: (folder / "checkpoints" / "step-000000002.pt").exists(), 90), log.read_text()
     time.sleep(3)
-    launcher.send_signal(signal.SIGUSR1)
+    launcher.send_signal(signal.SIGTERM)
     assert launcher.wait(90) == 75, log.read_text()
-    assert log.read_text().count("SIGUSR1 asked for a stop") == 2 and "Traceback" not in log.read_text()
+    assert log.read_text().count("SIGTERM asked for a stop") == 2 and "Traceback" not in log.read_text()
     assert log.read_text().count("the same command goes on after step 2\n") == 2
     assert newest(folder)["step"] == 2

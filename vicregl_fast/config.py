@@ -78,6 +78,11 @@ class TrainingConfig:
             raise UserError(f"train.chunk is {self.chunk}; give at least 2 images, or null for all of them at once")
         if self.cuda_graphs and not self.compile:
             raise UserError("train.cuda_graphs needs train.compile, which records the graphs")
+        if self.cuda_graphs and self.chunk is not None:
+            raise UserError(
+                "train.cuda_graphs keeps the outputs of one pass only, and train.chunk needs those of all: leave one "
+                "of them out"
+            )
         if self.compile and self.checkpoint_activations:
             raise UserError(
                 "train.compile chooses itself what is computed again: leave train.checkpoint_activations at false, or "
@@ -137,6 +142,11 @@ class RunConfig:
                 "lower --optim.warmup_epochs or raise --epochs"
             )
         check_seed(self.seed)
+        if self.train.compile and self.train.chunk is not None and self.model.backbone_config.effective_drop_path > 0:
+            raise UserError(
+                "train.chunk passes each image twice, and compiled code may not draw the same drop path again: leave "
+                "train.compile at false, or set --model.drop_path 0"
+            )
 
 
 def config_parser() -> ArgumentParser:

@@ -58,6 +58,7 @@ def test_a_local_job_goes_on_after_a_preemption(beton: Path, tmp_path: Path, sta
     assert (run / "jobs" / f"{job.pid}_0_result.pkl").exists()
 
 
+@pytest.mark.slow
 def test_a_local_job_that_is_ended_saves_and_stays_away(
     beton: Path, tmp_path: Path, started: list[psutil.Process]
 ) -> None:

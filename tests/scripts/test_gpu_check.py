@@ -24,6 +24,7 @@ def check(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)  # it takes some 2 minutes on two free cores, and much longer on a busy machine
 def test_every_part_runs_and_writes(tmp_path: Path) -> None:
     done = check(str(tmp_path), "--device", "cpu")

@@ -52,6 +52,7 @@ def test_a_job_is_queued_again_until_its_run_is_complete(beton: Path, slurm: dic
     assert len(losses(run)) == newest(run)["step"] == 12 and requeued.read_text().count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_job_that_is_cancelled_saves_and_stays_away(beton: Path, slurm: dict[str, str], tmp_path: Path) -> None:
     run = tmp_path / "run"
     job = start(slurm, tmp_path, tiny_options(beton, run, epochs=100), STATE="COMPLETING")

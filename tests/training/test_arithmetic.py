@@ -62,4 +62,4 @@ def test_the_rate_of_products_is_soon_known_and_draws_nothing() -> None:
 
 
 def test_what_is_used_is_the_share_of_what_there_is() -> None:
-    assert Arithmetic(3e9, 6e12).used(500) == {"tflops": 1.5, "flop_utilization": 0.25}
+    assert Arithmetic(3e9, 6e12).used(500) == {"tflops": 1.5, "flop_utilisation": 0.25}

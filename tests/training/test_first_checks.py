@@ -10,14 +10,15 @@ from PIL import Image
 from dataprep.errors import UserError
 from dataprep.sources import list_images
 from tests.conftest import drawn_image
-from tests.tiny_run import rows, tiny_options, tiny_trainer
+from tests.tiny_run import ALONE, rows, tiny_options, tiny_trainer
 from tests.two_processes import on_two_processes
 from vicregl_fast.config import parse_config
 from vicregl_fast.data.engine_table import open_store
 from vicregl_fast.data.source import Source
 from vicregl_fast.runs.folder import RunFolder
 from vicregl_fast.training.feeds import open_stores, sources
-from vicregl_fast.training.processes import join_processes
+from vicregl_fast.training.first_checks import check_settings
+from vicregl_fast.training.processes import Processes, join_processes
 
 
 @pytest.fixture
@@ -41,6 +42,7 @@ def other_classes(images: Path) -> Path:
         ({"data__val_list": "nothing.txt"}, "data.val_list goes with data.val_path"),
         ({"data__list": "nothing.txt"}, "the list nothing.txt cannot be read"),
         ({"batch_size": 64}, "48 images, fewer than one batch of 64"),
+        ({"batch_size": 9, "train__chunk": 2}, "train.chunk 2 cuts a process's 9 images so that one is alone"),
         ({"batch_size": 1}, "leaves under 2 images a process"),
         ({"views__backend": "cuda"}, "views.backend cuda needs a CUDA device"),
         ({"model__output_stride": 3}, "resnet18 cannot be built with output_stride 3|output_stride"),
@@ -60,6 +62,18 @@ def test_nothing_is_converted_for_what_is_refused(
         tiny_trainer(images, tmp_path / "run", **{key: named.get(value, value) for key, value in more.items()})
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "run" / "stores").exists() and not (tmp_path / "run" / "config.yaml").exists()
+
+
+@pytest.mark.parametrize("name", ["train__log_every", "train__val_every", "train__chunk", "data__val_path"])
+def test_processes_with_other_options_are_refused(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one would log, validate or cut otherwise, the others would wait for."""
+    first, own = (parse_config(tiny_options(tmp_path, tmp_path / "run", **more)) for more in ({}, {name: 4}))
+    monkeypatch.setattr(Processes, "gather", lambda self, value: [first, value])
+    with pytest.raises(UserError, match=f"has other options than process 0.*{name.replace('__', '.')} is"):
+        check_settings(own, ALONE)
+    copies = [parse_config(tiny_options(tmp_path / disk, tmp_path / "run", data__val_path=disk)) for disk in "ab"]
+    monkeypatch.setattr(Processes, "gather", lambda self, value: [copies[0], value])
+    check_settings(copies[1], ALONE)
 
 
 def test_a_run_goes_on_with_its_images_elsewhere(

@@ -12,7 +12,7 @@ PROGRAM = """
 import os, signal, sys, time
 from vicregl_fast.training import hang_watch
 from vicregl_fast.training.signals import StopRequest
-hang_watch.LEAST_PATIENCE = hang_watch.STARTING = 1.0
+hang_watch.LEAST_PATIENCE = hang_watch.WARNED_PATIENCE = hang_watch.STARTING = 1.0
 watch = hang_watch.HangWatch()
 def wait(seconds):
     until = time.monotonic() + seconds
@@ -54,6 +54,17 @@ def test_who_waits_in_vain_ends(before: str, number: signal.Signals, code: int) 
 )
 def test_who_gets_on_is_left_alone(before: str, after: str) -> None:
     assert ending(before, after, signal.SIGTERM) == (9, "")
+
+
+def test_what_came_before_the_steps_does_not_count() -> None:
+    before = "watch.beat(); wait(4); watch.begin(lambda: 'it is lost'); watch.beat()"
+    ended, errors = ending(before, "wait(30)", signal.SIGTERM)
+    assert ended == 75 and errors.endswith("; it is lost\n") and "asked for a stop 1 s ago" in errors
+
+
+def test_a_scheduler_s_warning_leaves_more_time() -> None:
+    before = "hang_watch.WARNED_PATIENCE = 60.0; watch.beat()"
+    assert ending(before, "wait(4)", signal.SIGUSR1) == (9, "")
 
 
 def test_a_process_that_outlives_a_shell_is_left_alone() -> None:

@@ -47,6 +47,18 @@ def test_new_features_replace_the_oldest() -> None:
     assert held(bank) == list(range(113, 120))
 
 
+def test_a_bank_comes_back_as_it_was() -> None:
+    for steps in (2, 5):  # not yet full, and with replaced ones
+        bank, again = (FeatureBank(32, CHANNELS, CPU) for _ in range(2))
+        for step in range(steps):
+            bank.add(*planted(9, 0.3, seed=step))
+        again.load_state(bank.state())
+        for each in (bank, again):
+            each.add(*planted(30, 0.3, seed=9))
+        ours, theirs = again.neighbours(), bank.neighbours()
+        assert torch.equal(ours.features_nc, theirs.features_nc) and torch.equal(ours.labels_n, theirs.labels_n)
+
+
 def test_separable_features_are_classified() -> None:
     bank = FeatureBank(64, CHANNELS, CPU)
     bank.add(*planted(64, 0.3, seed=0))

@@ -8,7 +8,7 @@ import torch
 
 from tests.tiny_run import rows, tiny_trainer
 from vicregl_fast.runs.folder import RunFolder
-from vicregl_fast.runs.networks import load_backbone
+from vicregl_fast.weights.loading import load_backbone
 
 SETTINGS = {"epochs": 4, "train__keep_every": 2, "train__profile": 3, "train__log_every": 2}
 
@@ -27,11 +27,11 @@ def test_rows_tell_where_the_time_goes_and_what_the_device_does(recorded: Path) 
     for row in training:
         parts = [row[f"seconds_{part}"] for part in ("data", "forward", "loss", "backward", "optimizer")]
         assert min(parts) >= 0 and min(parts[1:]) > 0
-        assert row["tflops"] > 0 and 0 < row["flop_utilization"] < 2  # a neighbour may slow the measured product
+        assert row["tflops"] > 0 and 0 < row["flop_utilisation"] < 2  # a neighbour may slow the measured product
         assert 1 <= row["health/global_rankme"] <= 12
     row = training[-1]
-    assert row["flop_utilization"] / row["tflops"] == pytest.approx(
-        training[0]["flop_utilization"] / training[0]["tflops"]
+    assert row["flop_utilisation"] / row["tflops"] == pytest.approx(
+        training[0]["flop_utilisation"] / training[0]["tflops"]
     )
 
 

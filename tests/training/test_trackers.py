@@ -30,7 +30,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(tmp_path / "home"))
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    monkeypatch.setattr(trackers, "PATIENCE", 120.0)
+    monkeypatch.setattr(trackers, "LAST_ROWS", 120.0)
 
 
 READER = """
@@ -114,7 +114,7 @@ def test_one_that_hangs_is_left_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setattr(trackers, "_PROGRAM", "import time; time.sleep(600)")
-    monkeypatch.setattr(trackers, "PATIENCE", 0.5)
+    monkeypatch.setattr(trackers, "LAST_ROWS", 0.5)
     folder = RunFolder(tmp_path / "run")
     folder.path.mkdir()
     start = time.monotonic()
@@ -128,11 +128,11 @@ def test_rows_are_followed_as_they_are_written(tmp_path: Path) -> None:
     metrics, ended = tmp_path / "metrics.jsonl", Event()
     metrics.write_text('{"step": 1}\n{"step": 2}\n{"st')
     read = follow(metrics, len('{"step": 1}\n'), ended)
-    assert next(read) == {"step": 2}
+    assert next(read) == ({"step": 2}, len('{"step": 1}\n{"step": 2}\n'))
     with metrics.open("a") as file:
         file.write('ep": 3}\n{"step": 4}\n')
     ended.set()
-    assert list(read) == [{"step": 3}, {"step": 4}]
+    assert [row for row, _ in read] == [{"step": 3}, {"step": 4}]
 
 
 def test_what_is_not_installed_or_not_known_is_said_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,8 @@ def submit(local: bool, log_dir: Path, given: dict[str, Any], training: list[str
         training: the command line of training.
 
     Raises:
-        UserError: submitit is not installed, there is no SLURM here, or it refuses the job.
+        UserError: submitit is not installed, there is no SLURM here or it refuses the job, or its files cannot be
+            written.
     """
     if not local and shutil.which("sbatch") is None:
         raise UserError("there is no SLURM here, since sbatch is not found: submit from a login node, or give --local")
@@ -94,10 +95,12 @@ def submit(local: bool, log_dir: Path, given: dict[str, Any], training: list[str
         raise UserError("submitit is not installed: pip install submitit, or use scripts/slurm_train.sbatch") from None
     from vicregl_fast.cluster.job import TrainingJob
 
-    executor = (LocalExecutor if local else SlurmExecutor)(log_dir, max_num_timeout=MAX_TIMEOUTS)
-    executor.update_parameters(**given)
     try:
+        executor = (LocalExecutor if local else SlurmExecutor)(log_dir, max_num_timeout=MAX_TIMEOUTS)
+        executor.update_parameters(**given)
         with redirect_stderr(io.StringIO()):  # the error says the same
             return executor.submit(TrainingJob(training))
+    except OSError as error:
+        raise UserError(f"the job's files cannot be written to {log_dir}: {error.strerror or error}") from error
     except (FailedJobError, FailedSubmissionError) as error:
         raise UserError(f"SLURM does not take the job: {shorten(str(error), 300)}") from error

@@ -205,15 +205,13 @@ def timm_options(config: BackboneConfig) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if config.output_stride != 32:
         options["output_stride"] = config.output_stride
-    drop_path = config.drop_path
     if not config.zero_init:
         options["zero_init_last"] = False
     if config.is_convnext:
         options["head_norm_first"] = True  # the last norm acts on each cell, before pooling
         options["head_hidden_size"] = 0  # some have a layer behind it, which belongs to the classifier
-        drop_path = 0.1 if drop_path is None else drop_path
-    if drop_path:
-        options["drop_path_rate"] = drop_path
+    if config.effective_drop_path:
+        options["drop_path_rate"] = config.effective_drop_path
     return options | ANY_SIZE.get(_family(config.name), {})
 
 

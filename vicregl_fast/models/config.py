@@ -23,6 +23,11 @@ class BackboneConfig:
     zero_init: bool = True
 
     @property
+    def effective_drop_path(self) -> float:
+        """The rate of ``drop_path``, or of what None means."""
+        return (0.1 if self.is_convnext else 0.0) if self.drop_path is None else self.drop_path
+
+    @property
     def is_convnext(self) -> bool:
         """Whether the published settings for ConvNeXts apply."""
         return self.name.startswith("convnext")

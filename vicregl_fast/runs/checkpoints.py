@@ -16,7 +16,7 @@ from dataprep.errors import UserError
 from dataprep.notes import note
 
 _NAME = re.compile(r"step-\d{9}(?:-kept)?\.pt")
-_KEEP = 2  # the newest, and the one before in case the newest is damaged or steps from it fail
+NEWEST = 2  # the newest, and the one before in case the newest is damaged or steps from it fail
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Checkpoints:
         with atomic_file(path) as file:
             write_state(state, file)
         self._path(step, not keep).unlink(missing_ok=True)
-        for old in self.paths()[_KEEP:]:
+        for old in self.paths()[NEWEST:]:
             if not _is_kept(old):
                 old.unlink()
         return path
@@ -63,11 +63,12 @@ class Checkpoints:
     def _path(self, step: int, keep: bool) -> Path:
         return self.folder / f"step-{step:09d}{'-kept' if keep else ''}.pt"
 
-    def load_newest(self, but: Collection[int] = ()) -> dict[str, Any] | None:
+    def load_newest(self, but: Collection[int] = (), among: int | None = None) -> dict[str, Any] | None:
         """Loads the newest checkpoint that can be read, with a note for each that cannot.
 
         Args:
             but: the checkpoints after these steps are left aside.
+            among: only the newest ones, so many, are looked at; None for all.
 
         Returns:
             What ``save`` was given, or None if there are no checkpoints.
@@ -75,7 +76,7 @@ class Checkpoints:
         Raises:
             UserError: there are checkpoints and none can be read.
         """
-        paths = [path for path in self.paths() if _step(path) not in but]
+        paths = [path for path in self.paths()[:among] if _step(path) not in but]
         for path in paths:
             try:
                 return load_checkpoint(path)

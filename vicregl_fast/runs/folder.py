@@ -16,9 +16,9 @@ from vicregl_fast.runs.lock import check_lock, locked
 
 # The settings that a resumed run may change. optim.lars, train.device, train.compile and train.chunk change results by
 # rounding; another device and another chunk also by what drop path draws, a chunk by the statistics of BatchNorm, a
-# device by the number format if precision is auto. data.on_error, train.patience and train.checkpoint_every matter only
-# if images do not decode or steps are non-finite. The same images may lie elsewhere (data.path, data.list): a run does
-# not resume with others. The others do not affect training.
+# device by the number format if precision is auto. data.on_error, train.patience, train.log_every and those of
+# checkpoints matter only if images do not decode or steps are non-finite. The same images may lie elsewhere (data.path,
+# data.list): a run does not resume with others. The others do not affect training.
 FREE = {
     "run_dir",
     "data.path",

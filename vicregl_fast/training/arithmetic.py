@@ -40,13 +40,13 @@ class Arithmetic:
         return cls(TRAINING_OVER_FORWARD * forward_flops(network, sizes), matrix_rate(device, precision))
 
     def used(self, images_per_second: float) -> dict[str, float]:
-        """``tflops``, 10^12 operations a second, and ``flop_utilization``, their share of what the device can do.
+        """``tflops``, 10^12 operations a second, and ``flop_utilisation``, their share of what the device can do.
 
         Args:
             images_per_second: that one process trains on.
         """
         done = images_per_second * self.per_image
-        return {"tflops": done / 1e12, "flop_utilization": done / self.per_second}
+        return {"tflops": done / 1e12, "flop_utilisation": done / self.per_second}
 
 
 def forward_flops(network: nn.Module, sizes: Sequence[int]) -> int:

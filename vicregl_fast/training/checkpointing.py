@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 
-from vicregl_fast.runs.checkpoints import load_checkpoint
+from vicregl_fast.runs.checkpoints import NEWEST, load_checkpoint
 from vicregl_fast.runs.folder import RunFolder
 from vicregl_fast.training.processes import Processes
 from vicregl_fast.training.run_state import RunState
@@ -72,15 +72,22 @@ class Checkpointing:
         self._folder.checkpoints.save(state.to_checkpoint(), state.step, keep)
 
     def to_go_back_to(self) -> RunState | None:
-        """Returns the newest state that the run has not gone back to yet, or None if there is none."""
-        state = newest_state(self._folder, self._processes, but=self.gone_back_to)
+        """Returns the newest state that the run has not gone back to yet, or None if there is none.
+
+        Of those that are kept for good only the newest count: older ones were trained at other learning rates.
+        """
+        state = newest_state(self._folder, self._processes, but=self.gone_back_to, among=NEWEST)
         if state is not None:
             self.gone_back_to.add(state.step)
         return state
 
 
-def newest_state(folder: RunFolder, processes: Processes, but: Collection[int] = ()) -> RunState | None:
+def newest_state(
+    folder: RunFolder, processes: Processes, but: Collection[int] = (), among: int | None = None
+) -> RunState | None:
     """Loads the newest checkpoint that can be read, leaving aside those taken after the steps in ``but``.
+
+    ``among`` is how many of the newest are looked at; None for all.
 
     Rank 0 chooses it for all, since on a network file system the other processes may see a new file later.
 
@@ -92,7 +99,7 @@ def newest_state(folder: RunFolder, processes: Processes, but: Collection[int] =
     """
 
     def newest() -> RunState | None:
-        saved = folder.checkpoints.load_newest(but)
+        saved = folder.checkpoints.load_newest(but, among)
         return None if saved is None else RunState.of_checkpoint(saved, folder.path)
 
     state = processes.first(newest)

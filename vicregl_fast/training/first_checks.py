@@ -10,12 +10,15 @@ from vicregl_fast.data.engine_table import OpenedStore, is_converted, look_at
 from vicregl_fast.data.fingerprint import store_fingerprint
 from vicregl_fast.data.order import GlobalBatches
 from vicregl_fast.models.backbone import check_backbone
-from vicregl_fast.runs.folder import FREE, RunFolder, differences
+from vicregl_fast.runs.folder import RunFolder, differences
 from vicregl_fast.runs.images import LearnedImages, other_images
 from vicregl_fast.training.feeds import Sources, check_buffers, check_validation, count_classes
 from vicregl_fast.training.processes import Processes
 from vicregl_fast.training.trackers import check_trackers
 from vicregl_fast.weights.loading import check_start
+
+MAY_DIFFER = {"data.path", "data.list", "data.val_list", "data.workers"}
+"""The settings in which the processes of a run may differ: on each machine its own copy of the images."""
 
 
 def check_settings(config: RunConfig, processes: Processes) -> None:
@@ -25,7 +28,8 @@ def check_settings(config: RunConfig, processes: Processes) -> None:
         UserError: one of these is impossible, or the processes were started with different options.
     """
     first = processes.gather(config)[0]
-    if changed := differences(first, config, but=FREE - {"run_dir"}):
+    own_copy = {"data.val_path"} if first.data.val_path and config.data.val_path else set()
+    if changed := differences(first, config, but=MAY_DIFFER | own_copy):
         said = "; ".join(f"{key} is {theirs} there and {own} here" for key, theirs, own in changed)
         raise UserError(
             f"process {processes.rank} has other options than process 0, with which it trains one run ({said}): give "
@@ -35,6 +39,11 @@ def check_settings(config: RunConfig, processes: Processes) -> None:
     choose_backend(config.views.backend, processes.device)
     check_trackers(config.train.tracker_names)
     global_batches(config, config.batch_size, processes)  # as if there were just enough images
+    share, chunk = config.batch_size // processes.world, config.train.chunk or config.batch_size
+    if share // -(-share // chunk) < 2:
+        raise UserError(
+            f"train.chunk {chunk} cuts a process's {share} images so that one is alone: choose a larger one"
+        )
 
 
 def check_weights(config: RunConfig) -> None:

@@ -21,7 +21,9 @@ STARTING = 3.0
 """Seconds that a process which has not joined the others yet may take to stop; nothing can be lost."""
 LEAST_PATIENCE = 20.0
 """Seconds that a process may take to stop if its steps are short; torchrun and SLURM kill it after 30."""
-LAUNCHERS = ("TORCHELASTIC_RUN_ID", "SUBMITIT_LOCAL_JOB_ID")
+WARNED_PATIENCE = 120.0
+"""The same after SIGUSR1, by which schedulers warn minutes ahead."""
+PARENTS = ("TORCHELASTIC_RUN_ID", "SUBMITIT_LOCAL_JOB_ID")
 """Variables of launchers that are the parents of what they start, and end only after it. A shell may end earlier."""
 
 _POLL_SECONDS = 1.0
@@ -56,7 +58,7 @@ class HangWatch:
         Args:
             variables: of the environment, which say by whom the process was started.
         """
-        if any(variables.get(name) for name in LAUNCHERS):
+        if any(variables.get(name) for name in PARENTS):
             self._parent = os.getppid()
             self._tells = speaks_for_its_machine(variables)
         wakes, woken = os.pipe()
@@ -74,6 +76,12 @@ class HangWatch:
             thread.join()
             os.close(wakes)
             os.close(woken)
+
+    def begin(self, farewell: Callable[[], str]) -> None:
+        """Says that steps begin, and how the run goes on; what came before does not tell how long a step takes."""
+        self.farewell = farewell
+        self._intervals.clear()
+        self._last_beat = time.monotonic()
 
     def beat(self) -> None:
         """Says that this process has got on: it has joined the others, or ended a step."""
@@ -121,7 +129,8 @@ class HangWatch:
     def _patience(self) -> float:
         if self._last_beat is None:
             return STARTING
-        return max([LEAST_PATIENCE, *(2 * interval for interval in self._intervals)])
+        least = WARNED_PATIENCE if self.received == signal.SIGUSR1 else LEAST_PATIENCE
+        return max([least, *(2 * interval for interval in self._intervals)])
 
 
 def _say(sentence: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dataprep.errors import UserError
-from vicregl_fast.training.slurm import as_torchrun, counts_several_tasks, tasks
+from vicregl_fast.training.slurm import as_torchrun, count, counts_several_tasks, tasks
 
 TORCHRUN = "torchrun --nproc_per_node N -m vicregl_fast.train ..."
 
@@ -82,7 +82,7 @@ def place_of(variables: Mapping[str, str], has_terminal: bool = False) -> Place:
 
 def speaks_for_its_machine(variables: Mapping[str, str]) -> bool:
     """Whether this is the one process of its machine that says what every process of it finds."""
-    return _count(variables, "LOCAL_RANK" if variables.get("LOCAL_RANK") else "SLURM_LOCALID") == 0
+    return count(variables, "LOCAL_RANK" if variables.get("LOCAL_RANK") else "SLURM_LOCALID") == 0
 
 
 def _torchruns_place(variables: Mapping[str, str], given: set[str]) -> Place:
@@ -101,16 +101,16 @@ def _torchruns_place(variables: Mapping[str, str], given: set[str]) -> Place:
         )
     port = _number(variables, "MASTER_PORT", 1, below=1 << 16) if world > 1 else 0
     local_world = _number(variables, "LOCAL_WORLD_SIZE", 1, below=world + 1, default=world)
-    numbered = next((_count(variables, name) for name in LOCAL_RANKS if variables.get(name)), 0)
+    numbered = next((count(variables, name) for name in LOCAL_RANKS if variables.get(name)), 0)
     local_rank = _number(variables, "LOCAL_RANK", 0, below=local_world, default=numbered)
     return Place(rank, world, local_rank, variables["MASTER_ADDR"] if world > 1 else "", port)
 
 
 def _refuse_other_launchers(variables: Mapping[str, str], is_task: bool) -> None:
     """Refuses what mpirun starts; ``srun --mpi`` sets the same variables, but counts its own tasks in them."""
-    world, rank = (tasks(variables), _count(variables, "SLURM_PROCID")) if is_task else (1, 0)
+    world, rank = (tasks(variables), count(variables, "SLURM_PROCID")) if is_task else (1, 0)
     for launcher in LAUNCHERS:
-        size, number = _count(variables, launcher.size), _count(variables, launcher.rank)
+        size, number = count(variables, launcher.size), count(variables, launcher.rank)
         if (size > 1 and size != world) or (number > 0 and number != rank):
             raise UserError(
                 f"{launcher.name} has started several processes ({launcher.size}, {launcher.rank}), and each would "
@@ -131,12 +131,6 @@ def _number(
             f"{TORCHRUN}, which sets it, or unset RANK, WORLD_SIZE and LOCAL_RANK for a single process"
         )
     return int(text)
-
-
-def _count(variables: Mapping[str, str], name: str) -> int:
-    """The number in a variable of another program; 0 where there is none."""
-    text = variables.get(name, "")
-    return int(text) if text.isdecimal() else 0
 
 
 def _and(names: list[str]) -> str:

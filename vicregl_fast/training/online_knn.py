@@ -4,6 +4,7 @@ Shape letters: n samples, m images to classify, c channels.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,8 +65,24 @@ class FeatureBank:
         self._next = (self._next + min(len(labels_n), rows)) % rows
         self._added += len(labels_n)
 
+    def state(self) -> dict[str, Any]:
+        """What it holds, on the CPU."""
+        filled = min(self._added, len(self._labels))
+        return {
+            "features": self._features[:filled].cpu(),
+            "labels": self._labels[:filled].cpu(),
+            "next": self._next,
+            "added": self._added,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Takes back what ``state`` gave, of a bank of as many rows."""
+        filled = len(state["labels"])
+        self._features[:filled], self._labels[:filled] = state["features"], state["labels"]
+        self._next, self._added = state["next"], state["added"]
+
     def neighbours(self) -> Neighbours | None:
-        """The features of all processes, which must all call this, without those of steps that were not finite.
+        """The features of all processes, which must all call this, without those that are not finite.
 
         Returns: None until the ring is full, since fewer features classify less well.
         """

@@ -7,7 +7,9 @@ from types import TracebackType
 import torch
 from torch.profiler import ProfilerActivity
 
+from dataprep.atomic import put_in_place, unfinished
 from dataprep.notes import note
+from vicregl_fast.training.processes import Processes
 
 
 class StepProfile:
@@ -19,12 +21,12 @@ class StepProfile:
     Args:
         steps: how many steps; 0 takes no trace.
         folder: where the trace goes, in a file named by its steps.
-        device: where they are computed.
+        processes: of the run; their device, and the watch that is not to take the writing for a hang.
     """
 
-    def __init__(self, steps: int, folder: Path, device: torch.device):
-        self._wanted, self._folder = steps, folder
-        self._activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device.type == "cuda")
+    def __init__(self, steps: int, folder: Path, processes: Processes):
+        self._wanted, self._folder, self._watch = steps, folder, processes.watch
+        self._activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (processes.device.type == "cuda")
         self._profiler: torch.profiler.profile | None = None
         self._first = self._last = 0
 
@@ -63,7 +65,9 @@ class StepProfile:
         file = self._folder / f"steps-{self._first:09d}-{self._last:09d}.json"
         try:
             file.parent.mkdir(exist_ok=True)
-            profiler.export_chrome_trace(str(file))
+            with self._watch.paused(), unfinished(file) as partial:
+                profiler.export_chrome_trace(str(partial))
+                put_in_place(partial, file)
         except (OSError, RuntimeError) as error:
             note(f"the profile of steps {self._first} to {self._last} could not be written to {file}: {error}")
             return

@@ -22,6 +22,7 @@ class RunState:
         store: fingerprint of the training store (``store_fingerprint``).
         generators: states of torch's random generators, one entry for each rank (``generator_states``).
         learner: state of network, optimiser and gradient scaler (``Learner.state``).
+        banks: states of the features for k-NN, one entry for each rank (``FeatureBank.state``); None without k-NN.
     """
 
     step: int
@@ -29,6 +30,7 @@ class RunState:
     store: str
     generators: list[dict[str, torch.Tensor]]
     learner: dict[str, Any]
+    banks: list[dict[str, Any]] | None = None
 
     def to_checkpoint(self) -> dict[str, Any]:
         """Returns the state in the form in which it is saved."""
@@ -39,6 +41,7 @@ class RunState:
             "store": self.store,
             "generators": self.generators,
             **self.learner,
+            **({} if self.banks is None else {"banks": self.banks}),
         }
 
     @classmethod
@@ -58,4 +61,5 @@ class RunState:
                 f"resumes format {FORMAT}: take the version that wrote them, or choose another --run_dir"
             )
         own = {name: saved[name] for name in ("step", "skipped_steps", "store", "generators")}
-        return cls(**own, learner={name: saved[name] for name in ("network", "optimizer", "scaler")})
+        learner = {name: saved[name] for name in ("network", "optimizer", "scaler")}
+        return cls(**own, learner=learner, banks=saved.get("banks"))

@@ -13,7 +13,7 @@ def counts_several_tasks(variables: Mapping[str, str], has_terminal: bool) -> bo
     A script of ``sbatch`` and a shell of ``salloc`` too have SLURM_NTASKS and SLURM_PROCID=0, but run once; only
     ``srun`` counts the tasks of a step. Of the shells that ``srun --pty`` starts, one has the terminal.
     """
-    if _count(variables, "SLURM_PROCID") > 0:
+    if count(variables, "SLURM_PROCID") > 0:
         return True
     if has_terminal and variables.get("SLURM_PTY_PORT"):
         return False
@@ -22,7 +22,7 @@ def counts_several_tasks(variables: Mapping[str, str], has_terminal: bool) -> bo
 
 def tasks(variables: Mapping[str, str]) -> int:
     """Number of tasks of this step; 0 where SLURM does not say."""
-    return _count(variables, "SLURM_STEP_NUM_TASKS") or _count(variables, "SLURM_NTASKS")
+    return count(variables, "SLURM_STEP_NUM_TASKS") or count(variables, "SLURM_NTASKS")
 
 
 def as_torchrun(variables: Mapping[str, str]) -> dict[str, str]:
@@ -31,7 +31,7 @@ def as_torchrun(variables: Mapping[str, str]) -> dict[str, str]:
     The tasks meet on the step's first node, where task 0 runs, at a port that follows from job and step, so that steps
     which share a node choose different ones. MASTER_ADDR and MASTER_PORT, where they are set, win.
     """
-    job, step = _count(variables, "SLURM_JOB_ID"), _count(variables, "SLURM_STEP_ID")
+    job, step = count(variables, "SLURM_JOB_ID"), count(variables, "SLURM_STEP_ID")
     nodes = variables.get("SLURM_STEP_NODELIST") or variables.get("SLURM_JOB_NODELIST", "")
     return {
         "RANK": variables.get("SLURM_PROCID", ""),
@@ -54,7 +54,7 @@ def meeting_port(job: int, step: int) -> int:
     return PORTS[(job + 1009 * step) % len(PORTS)]  # a prime, so that the steps of a job are far from the next job's
 
 
-def _count(variables: Mapping[str, str], name: str) -> int:
-    """The number in a variable; 0 where there is none."""
+def count(variables: Mapping[str, str], name: str) -> int:
+    """The number in a variable of another program; 0 where there is none."""
     text = variables.get(name, "")
     return int(text) if text.isdecimal() else 0

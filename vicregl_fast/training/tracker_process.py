@@ -136,8 +136,9 @@ def track(name: str, folder: str, metrics: str, config: str, start: str) -> None
     try:
         settings = yaml.safe_load(Path(config).read_text())
         run: TrackedRun = RUNS[name](Path(folder), Path(metrics).absolute().parent.name, settings)
-        for row in follow(Path(metrics), int(start), ended):
+        for row, place in follow(Path(metrics), int(start), ended):
             run.log(row)
+            (Path(folder) / f"{name}.taken").write_text(str(place))
         run.finish()
     except BaseException as error:  # these libraries raise many kinds, and one that wants a login may exit
         print(f"\n{' '.join(str(error).split()) or type(error).__name__}", flush=True)
@@ -151,8 +152,11 @@ def _await_end(ended: threading.Event) -> None:
     os._exit(1)
 
 
-def follow(metrics: Path, start: int, ended: threading.Event) -> Iterator[dict[str, float]]:
-    """Yields the rows of ``metrics`` from the byte ``start`` on, and waits for more until ``ended`` is set."""
+def follow(metrics: Path, start: int, ended: threading.Event) -> Iterator[tuple[dict[str, float], int]]:
+    """Yields the rows of ``metrics`` from the byte ``start`` on, each with the byte at which the next one begins.
+
+    Waits for more until ``ended`` is set.
+    """
     with metrics.open() as file:
         file.seek(start)
         while True:
@@ -160,7 +164,7 @@ def follow(metrics: Path, start: int, ended: threading.Event) -> Iterator[dict[s
             place = file.tell()
             line = file.readline()
             if line.endswith("\n"):
-                yield json.loads(line)
+                yield json.loads(line), file.tell()
             elif last:
                 return
             else:

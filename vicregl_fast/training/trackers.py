@@ -21,7 +21,7 @@ from dataprep.errors import UserError
 from dataprep.notes import note
 from vicregl_fast.runs.folder import RunFolder
 
-PATIENCE = 10.0  # seconds for which the end of a run waits until a tracker has taken the last rows
+LAST_ROWS = 10.0  # seconds for which the end of a run waits until a tracker has taken the last rows
 
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -73,7 +73,7 @@ class Trackers:
 
     def _end(self) -> None:
         self.check()
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + LAST_ROWS
         for process in self._running.values():
             with suppress(OSError):  # it has just ended
                 process.stdin.write(b"end\n")  # type: ignore[union-attr]  # it is a pipe
@@ -84,7 +84,7 @@ class Trackers:
                 os.killpg(process.pid, signal.SIGKILL)  # with the programs that it has started
                 process.wait()
                 del self._running[name]
-                note(f"{name} has not taken the last rows in {PATIENCE:.0f} s; they are in {self._folder.metrics}")
+                note(f"{name} has not taken the last rows in {LAST_ROWS:.0f} s; they are in {self._folder.metrics}")
         self.check()
 
     def check(self) -> None:
@@ -101,8 +101,8 @@ class Trackers:
         folder, metrics = self._folder.trackers, self._folder.metrics
         folder.mkdir(parents=True, exist_ok=True)
         scratch = self._exit.enter_context(TemporaryDirectory(ignore_cleanup_errors=True))  # they leave files behind
-        known = (folder / f"{name}.id").exists()
-        start = metrics.stat().st_size if known else 0
+        taken = folder / f"{name}.taken"  # of a run that went back to a checkpoint, rows after it are written anew
+        start = min(int(taken.read_text() or 0), metrics.stat().st_size) if taken.exists() else 0
         places = [str(each) for each in (folder, metrics, self._folder.config)]
         with self._log(name).open("wb") as log:
             return subprocess.Popen(

@@ -89,7 +89,7 @@ class Trainer:
         kept = options.keep_every and options.keep_every * self.order.steps
         self.checkpointing = Checkpointing(self.folder, processes, options.checkpoint_every, self.total_steps, kept)
         self.bank = feature_bank(train, val, self.learner.network, self.order.steps * config.batch_size, processes)
-        self.profile = StepProfile(options.profile if processes.leads else 0, self.folder.profile, processes.device)
+        self.profile = StepProfile(options.profile if processes.leads else 0, self.folder.profile, processes)
         self.stop = StopRequest()
         self._stop_vote = Vote(processes)
         self.log: MetricsLog | None = None  # open on rank 0 while the run lasts
@@ -109,7 +109,7 @@ class Trainer:
         """
         with ExitStack() as stack:
             stack.enter_context(self.stop)
-            self.processes.watch.farewell = self._goes_on
+            self.processes.watch.begin(self._goes_on)
             validates_first = self._lacks_validation()  # the run was stopped or killed before it
             if self.processes.leads:
                 if self._validated_step == 0:  # a record that lies there is of a step that will be done again
@@ -268,6 +268,7 @@ class Trainer:
             self._fingerprint,
             self.processes.gather(generator_states(self.processes.device)),
             self.learner.state(),
+            None if self.bank is None else self.processes.gather(self.bank.state()),
         )
 
     def _claim(self, train: OpenedStore) -> None:
@@ -280,6 +281,8 @@ class Trainer:
         self.failures.skipped = state.skipped_steps
         if len(state.generators) == self.processes.world:  # otherwise they stay as newly seeded
             set_generator_states(state.generators[self.processes.rank], self.processes.device)
+        if self.bank is not None and state.banks is not None and len(state.banks) == self.processes.world:
+            self.bank.load_state(state.banks[self.processes.rank])  # otherwise it fills anew
         if self.processes.leads:
             how = "goes on" if self.finished_steps < self.total_steps else "is complete"
             print(f"the run in {self.folder.path} {how}: {self.finished_steps} of {self.total_steps} steps are done")

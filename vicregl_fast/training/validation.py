@@ -31,8 +31,18 @@ def validate(
         images (0 to 1) that the classifier gets right; with it ``val_knn_accuracy``, the same of k-NN, once the bank is
         full. They are the same on every process.
     """
-    network, step = learner.network, learner.step
+    network = learner.network
     network.eval()
+    # Compiled graphs would be made for this alone, and one in a CUDA graph would overwrite the output that it gave for
+    # another view, which a backward pass would prevent.
+    with torch.compiler.set_stance("force_eager"):
+        values = _judge(learner, loader, processes, bank)
+    network.train()
+    return values
+
+
+def _judge(learner: Learner, loader: BatchLoader, processes: Processes, bank: FeatureBank | None) -> dict[str, float]:
+    network, step = learner.network, learner.step
     neighbours = None if bank is None else bank.neighbours()
     loss_sum = correct = correct_knn = 0.0
     batches = images = 0
@@ -49,7 +59,6 @@ def validate(
                 if neighbours is not None:
                     correct_knn += float((neighbours.classify(pooled) == batch.labels).sum())
                 images += len(batch.labels)
-    network.train()
     gathered = processes.gather((loss_sum, batches, correct, correct_knn, images))
     loss_sum, batches, correct, correct_knn, images = (sum(column) for column in zip(*gathered, strict=True))
     values = {VALIDATION_LOSS: loss_sum / batches}

@@ -50,7 +50,7 @@ PANELS = (
     Panel("gradient norm", ("gradient_norm",), from_zero=True),
     Panel("images per second", ("images_per_second",), from_zero=True),
     Panel("seconds of a step", prefix="seconds_", from_zero=True),
-    Panel("share of the device's arithmetic", ("flop_utilization",), from_zero=True),
+    Panel("share of the device's arithmetic", ("flop_utilisation",), from_zero=True),
     Panel("share of time spent waiting for data", ("data_wait_share",), from_zero=True),
     Panel("skipped steps, counted up", ("skipped_steps",), from_zero=True),
 )

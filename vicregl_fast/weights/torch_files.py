@@ -56,7 +56,11 @@ def _network_in(content: object, path: Path) -> dict[str, Tensor]:
     for name in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]
-    if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
+    if not isinstance(content, dict) or not content or not all(_named_tensor(*each) for each in content.items()):
         kinds = ", ".join(map(str, list(content)[:4])) if isinstance(content, dict) else type(content).__name__
         raise UserError(f"{path} holds no dict of tensors ({kinds}), be it as it is or under {', '.join(_WRAPPERS)}")
     return content
+
+
+def _named_tensor(name: object, value: object) -> bool:
+    return isinstance(name, str) and isinstance(value, Tensor)
