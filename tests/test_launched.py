@@ -37,6 +37,7 @@ def wait_until(happened: Callable[[], bool], seconds: float) -> bool:
     return happened()
 
 
+@pytest.mark.slow
 def test_tasks_of_srun_train_as_those_of_torchrun(beton: Path, tmp_path: Path) -> None:
     ours = run([*SRUN, *command(beton, tmp_path / "srun", "--epochs", "1", "--optim.warmup_epochs", "0")])
     assert ours.returncode == 0, ours.stderr

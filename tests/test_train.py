@@ -91,7 +91,9 @@ def test_the_files_that_a_run_leaves(finished: Path) -> None:
     assert newest(finished)["step"] == 12
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow), signal.SIGKILL])
+@pytest.mark.parametrize(
+    "stop", [signal.SIGKILL, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGTERM, signal.SIGUSR1))]
+)
 def test_a_stopped_run_goes_on_bit_for_bit(beton: Path, finished: Path, tmp_path: Path, stop: int) -> None:
     run = tmp_path / "run"
     code = stop_midway(beton, run, stop, "--data.val_path", str(beton))
@@ -175,6 +177,7 @@ def wait_for(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
+@pytest.mark.slow
 def test_a_second_job_leaves_the_run_of_the_first_alone(beton: Path, finished: Path, tmp_path: Path) -> None:
     run, more = tmp_path / "run", ("--data.val_path", str(beton))
     with subprocess.Popen(command(beton, run, *more), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as first:
@@ -187,6 +190,7 @@ def test_a_second_job_leaves_the_run_of_the_first_alone(beton: Path, finished: P
     assert losses(run) == losses(finished) and not (run / "lock").exists()
 
 
+@pytest.mark.slow
 def test_what_a_conversion_that_was_killed_left_is_removed(image_folder: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with subprocess.Popen(command(image_folder, run), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

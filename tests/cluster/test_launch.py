@@ -40,6 +40,7 @@ def log_of(run: Path) -> str:
     return "".join(file.read_text() for file in (run / "jobs").glob("*_log.out"))
 
 
+@pytest.mark.slow
 def test_a_local_job_goes_on_after_a_preemption(beton: Path, tmp_path: Path, started: list[psutil.Process]) -> None:
     run = tmp_path / "run"
     training = tiny_options(beton, run)

@@ -40,6 +40,7 @@ def test_every_part_runs_and_writes(tmp_path: Path) -> None:
     assert "run.images_per_second" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_failing_part_and_a_missing_package_stop_nothing(tmp_path: Path) -> None:
     """Without pytest and ffcv in sight, the parts that need them are named; a broken cv2 fails one part alone."""
     stubs = tmp_path / "stubs"

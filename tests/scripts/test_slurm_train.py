@@ -39,6 +39,7 @@ def test_bash_reads_it() -> None:
     subprocess.run(["bash", "-n", str(SCRIPT)], check=True)
 
 
+@pytest.mark.slow
 def test_a_job_is_queued_again_until_its_run_is_complete(beton: Path, slurm: dict[str, str], tmp_path: Path) -> None:
     run, requeued = tmp_path / "run", tmp_path / "bin" / "scontrol.txt"
     options = tiny_options(beton, run)

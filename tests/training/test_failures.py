@@ -174,6 +174,7 @@ def _go_back_together(store: Path, folder: Path) -> None:
     processes.leave()
 
 
+@pytest.mark.slow
 def test_processes_go_back_together(beton: Path, tmp_path: Path) -> None:
     on_two_processes(_go_back_together, beton, tmp_path)
     assert torch.equal(*(torch.load(tmp_path / f"{rank}.pt") for rank in range(2)))

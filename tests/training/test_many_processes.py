@@ -62,10 +62,11 @@ def distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
 
 
 @pytest.mark.timeout(600)
-def test_the_number_of_processes_does_not_matter(tmp_path: Path) -> None:
+@pytest.mark.parametrize("worlds", [(2,), pytest.param((2, 4), marks=pytest.mark.slow)])
+def test_the_number_of_processes_does_not_matter(tmp_path: Path, worlds: tuple[int, ...]) -> None:
     alone = {backbone: trained(backbone, ALONE, **more) for backbone, more in NETWORKS.items()}
     start = {backbone: trained(backbone, ALONE, steps=0, **more) for backbone, more in NETWORKS.items()}
-    for world in (2, 4):
+    for world in worlds:
         on_processes(world, _train, tmp_path)
         ranks = [torch.load(tmp_path / f"{world}-{rank}.pt") for rank in range(world)]
         for backbone in NETWORKS:
