@@ -1,5 +1,7 @@
 """One step does what its parts say, and nothing when loss or gradients are not finite."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -59,6 +61,26 @@ def test_the_classifier_is_trained_but_not_counted(network: VICRegLNetwork) -> N
     total = sum(v * (0.75 if k.startswith("global") else 0.25) for k, v in terms.items())
     torch.testing.assert_close(torch.as_tensor(total), losses.terms.total.detach())
     assert step.losses(batch(step, labels=False)).online == {}
+
+
+@pytest.mark.parametrize("clip", [None, 1e-3])
+def test_a_gradient_scaler_s_factor_does_not_show(network: VICRegLNetwork, clip: float | None) -> None:
+    """In float32, where gradients are exact multiples."""
+    scaled = copy.deepcopy(network)
+    steps = build(network, clip=clip), build(scaled, clip=clip)
+    steps[1].scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=2)
+    for _ in range(2):
+        plain, other = (step(batch(step), 1e-2) for step in steps)
+        torch.testing.assert_close(other.figures["gradient_norm"], plain.figures["gradient_norm"])
+    assert plain.scale is None and other.scale == 2.0**11  # after two finite steps
+    for a, b in zip(network.parameters(), scaled.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+    before = [parameter.clone() for parameter in scaled.parameters()]
+    bad = batch(steps[1])
+    bad.views[0][0, 0, 0, 0] = float("inf")
+    result = steps[1](bad, RATE)
+    assert not result.finite and result.scale == 2.0**10
+    assert all(torch.equal(a, b) for a, b in zip(before, scaled.parameters(), strict=True))
 
 
 @pytest.mark.parametrize("precision", ["fp32", pytest.param("fp16", marks=pytest.mark.slow)])  # slow on a CPU

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from vicregl_fast.choices import PrecisionChoice, PrecisionName
 
@@ -35,6 +36,14 @@ class Precision:
     def scaler(self) -> torch.amp.GradScaler:
         """Returns a gradient scaler, which is enabled for fp16 only."""
         return torch.amp.GradScaler(self.device_type, enabled=self.name == "fp16")
+
+
+def tell_scaler(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer, found_inf: Tensor) -> None:
+    """Tells an enabled scaler, before its ``update``, whether gradients were non-finite: 1.0 or 0.0.
+
+    Its own ``unscale_`` and ``step`` find it out by going through all gradients once more.
+    """
+    scaler._per_optimizer_states[id(optimizer)]["found_inf_per_device"] = {found_inf.device: found_inf}
 
 
 def choose_kernels(deterministic: bool) -> None:

@@ -10,7 +10,7 @@ from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.losses.vicregl import LossTerms, VICRegLLoss
 from vicregl_fast.training.buffers import NetworkBuffers
 from vicregl_fast.training.passes import ChunkedPasses, WholePasses
-from vicregl_fast.training.precision import Precision
+from vicregl_fast.training.precision import Precision, tell_scaler
 from vicregl_fast.training.stopwatch import UNWATCHED, Clock
 
 
@@ -62,7 +62,8 @@ class TrainingStep:
     Args:
         network: a ``VICRegLNetwork``, which may be compiled and wrapped in DistributedDataParallel.
         criterion: the loss.
-        optimizer: the optimiser of the network's parameters, which must heed ``found_inf`` as torch's fused ones do.
+        optimizer: the optimiser of the network's parameters, which must heed ``grad_scale`` and ``found_inf`` as
+            torch's fused ones do.
         precision: the number format of the forward pass.
         clip_norm: largest gradient norm; None for no clipping.
         classifier: the network's online classifier, or None. Its gradient is left out of the norm that is logged and
@@ -102,8 +103,10 @@ class TrainingStep:
         clock.mark("backward")
         self._passes.backward(self.scaler.scale(losses.objective))
         clock.mark("optimizer")
-        self.scaler.unscale_(self.optimizer)
-        norm = _gradient_norm(self._learning)
+        scale = self._scale(losses.objective)
+        norm = _gradient_norm(self._learning)  # the optimiser divides by the scale
+        if scale is not None:
+            norm = norm / scale
         loss = losses.terms.total.detach()
         # All ranks decide the same: the loss is that of the global batch, and gradients are averaged over ranks.
         finite = torch.isfinite(loss + norm)
@@ -111,13 +114,19 @@ class TrainingStep:
             finite &= torch.isfinite(_gradient_norm(self._online))
         if self.clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self._learning, self.clip_norm, norm)
-        self.optimizer.found_inf = 1 - finite.float()  # type: ignore[attr-defined]  # 1 keeps everything as it is
+        found_inf = 1 - finite.float()  # 1 keeps everything as it is
+        self.optimizer.grad_scale, self.optimizer.found_inf = scale, found_inf  # type: ignore[attr-defined]
         self.optimizer.step()
         self._buffers.restore_where(~finite)
-        self.scaler.update()
-        scale = self.scaler.scale(torch.ones_like(loss)) if self.scaler.is_enabled() else None
+        if scale is not None:
+            tell_scaler(self.scaler, self.optimizer, found_inf)
+            self.scaler.update()
+            scale = self._scale(losses.objective)
         figures = {**losses.terms.by_name, **losses.online, "gradient_norm": norm}
         return StepResult(loss, figures, finite, losses.terms.details, losses.pooled, scale)
+
+    def _scale(self, like: Tensor) -> Tensor | None:
+        return self.scaler.scale(torch.ones_like(like.detach())) if self.scaler.is_enabled() else None
 
     def losses(self, batch: ViewBatch, clock: Clock = UNWATCHED) -> BatchLosses:
         """Returns the VICRegL loss of a batch, with the online classifier's if there are a classifier and labels."""
