@@ -29,4 +29,4 @@ def write_programs(folder: Path) -> dict[str, str]:
         (folder / name).chmod(0o755)
     root = Path(__file__).resolve().parents[1]
     path = f"{folder}:{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(root), "SLURM_NTASKS": "2", "OMP_NUM_THREADS": "1"}
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(root), "SLURM_NTASKS": "2"}

@@ -40,7 +40,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, lambda number, _: [task.send_signal(number) for task in tasks])
     for rank in range(world):
-        environment = {**os.environ, **variables(job, world, rank), "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, **variables(job, world, rank)}
         tasks.append(subprocess.Popen(program, env=environment, stdout=sys.stdout, stderr=sys.stderr))
     codes = [task.wait() for task in tasks]
     return max(code if code >= 0 else 128 - code for code in codes)

@@ -23,7 +23,7 @@ LONG = ["--epochs", "1000", "--optim.warmup_epochs", "1"]
 
 
 def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "SLURM_NTASKS": "2", "OMP_NUM_THREADS": "1", **more}
+    return {**os.environ, "SLURM_NTASKS": "2", **more}
 
 
 def run(words: list[str], **more: str) -> subprocess.CompletedProcess:

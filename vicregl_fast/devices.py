@@ -58,6 +58,12 @@ def _note_unusable_gpu() -> None:
     note(f"an NVIDIA GPU is here, but torch {torch.__version__} cannot use it, so that the CPU computes: {reason}")
 
 
+def synchronize(device: torch.device) -> None:
+    """Waits until the device has finished all work that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def shapes_only() -> torch.device:
     """The meta device: what is made in a ``with`` block of it has shapes and no values, and takes no memory."""
     return torch.device("meta")

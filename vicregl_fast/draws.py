@@ -21,5 +21,7 @@ FIRST_RESERVED_VIEW = 1 << 31
 """Counters with this view number or a higher one belong to no view of an image."""
 SEGMENTATION_VIEW = FIRST_RESERVED_VIEW
 """The reserved view whose words decide how training images of linear segmentation are distorted."""
+HOLDING_OUT_EPOCH = 1 << 30
+"""The epoch, which no training reaches, whose order decides which images linear classification holds out."""
 ORDER_VIEW = 0xFFFFFFFF
 """The reserved view whose words order the samples of an epoch."""

@@ -20,6 +20,7 @@ from vicregl_fast.benchmarks.losses import CRITERIA, LossSizes, bench_loss, draw
 from vicregl_fast.benchmarks.matching import bench_matching, match_by_brute_force
 from vicregl_fast.benchmarks.measurements import read_measurements
 from vicregl_fast.benchmarks.optimizers import bench_optimizer
+from vicregl_fast.benchmarks.overhead import bench_overhead
 from vicregl_fast.benchmarks.steps import StepVariant, all_variants, bench_steps
 from vicregl_fast.geometry.matching import match_cells
 from vicregl_fast.models.config import ModelConfig
@@ -125,6 +126,13 @@ def test_rows_of_steps() -> None:
     plain, last = (rows[f"step.{variant.name}.images_per_second"] for variant in two)
     assert rows["step.fp32.channels_last_over_fp32"].value == last.value / plain.value
     assert rows["step.images_per_second"].value == max(last.value, plain.value)
+
+
+def test_rows_of_the_engine() -> None:
+    bare, engine, overhead = bench_overhead(CPU, ModelConfig("test_resnet", 16, expander=8, projector=8), repeats=3)
+    assert [row.name for row in (bare, engine, overhead)] == ["engine.bare", "engine.engine", "engine.overhead"]
+    assert min(bare.value, engine.value) > 0 and overhead.min <= overhead.value <= overhead.max
+    assert overhead.min >= engine.min - bare.max and overhead.max <= engine.max - bare.min
 
 
 def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

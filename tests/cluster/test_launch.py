@@ -13,8 +13,9 @@ from tests.slurm_programs import JOB, write_programs
 from tests.test_launched import have_ended, wait_until
 from tests.test_train import losses, newest, wait_for_rows
 from tests.tiny_run import tiny_options
-from vicregl_fast.cluster.options import minutes
-from vicregl_fast.cluster.submission import REQUEUE, SRUN_OPTIONS
+from vicregl_fast.cluster.options import launch_parser, minutes
+from vicregl_fast.cluster.submission import REQUEUE, SRUN_OPTIONS, parameters
+from vicregl_fast.config import parse_config
 from vicregl_fast.launch import main
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "slurm_train.sbatch"
@@ -24,12 +25,8 @@ def launch(folder: Path, options: list[str], training: list[str], environment: d
     """Submits a job: what is printed."""
     words = [sys.executable, "-m", "vicregl_fast.launch", *options, "--", *training]
     with (folder / "printed").open("w") as output:  # a job holds it open
-        subprocess.run(words, stdout=output, stderr=output, timeout=60, env=environment or local())
+        subprocess.run(words, stdout=output, stderr=output, timeout=60, env=environment)
     return (folder / "printed").read_text()
-
-
-def local() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def local_job(printed: str) -> psutil.Process:
@@ -93,6 +90,13 @@ def test_a_job_of_slurm_asks_to_be_queued_again(beton: Path, tmp_path: Path, sta
 def test_jobs_and_the_script_follow_one_rule() -> None:
     text = SCRIPT.read_text()
     assert "\n".join(REQUEUE) in text and f"srun {' '.join(SRUN_OPTIONS)} " in text
+    options = launch_parser(None).parse_args([])
+    given = parameters(options, parse_config([]))
+    assert f"#SBATCH --time={given['time'] // 60}:00:00" in text
+    assert f"#SBATCH --signal=USR1@{given['signal_delay_s']}" in text
+    assert f"#SBATCH --cpus-per-task={given['cpus_per_task']}" in text
+    assert given["setup"] == [f"export SRUN_CPUS_PER_TASK={options.cpus_per_gpu}"]
+    assert "export SRUN_CPUS_PER_TASK=" in text
 
 
 def test_what_would_be_submitted_is_printed(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:

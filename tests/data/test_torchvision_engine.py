@@ -41,7 +41,7 @@ def maker(whole: bool = False, seed: int = 11) -> ViewMaker:
         mirror_flips=True,
         seed=seed,
         device=CPU,
-        with_centre_crops=whole,
+        centre=recipes[0] if whole else None,
     )
 
 

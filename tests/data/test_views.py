@@ -36,7 +36,7 @@ def maker(backend: Backend = "numba", whole: bool = False) -> ViewMaker:
         device=CPU,
         backend=backend,
         threads=2,
-        with_centre_crops=whole,
+        centre=recipes[0] if whole else None,
     )
 
 

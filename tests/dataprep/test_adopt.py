@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dataprep.adopt import adopt_store
 from dataprep.beton import HEADER
@@ -71,6 +72,10 @@ def test_verify_says_that_it_compares_nothing(copied: Copy, capsys: pytest.Captu
     assert "was adopted: its manifest names no source" in capsys.readouterr().err
     with pytest.raises(UserError, match="was adopted, so that nothing says how a source was converted"):
         verify_store(store, source=tmp_path, workers=1)
+    (tmp_path / "images").mkdir()
+    Image.fromarray(picture(0)).save(tmp_path / "images" / "0.png")
+    with pytest.raises(UserError, match="is a store that was adopted, perhaps the only copy"):
+        write_store(list_images(tmp_path / "images"), store, workers=1, overwrite=True)
     replaced = store.read_bytes().replace(b"\xff\xd8", b"\xff\xd9", 1)
     store.write_bytes(replaced)
     with pytest.raises(UserError, match=r"image 0 of .* is no image"):

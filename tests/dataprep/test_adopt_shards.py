@@ -50,13 +50,14 @@ def test_shards_with_cls_are_adopted(tmp_path: Path) -> None:
     [
         (lambda k: {"label": LABELS[k]}, {}, LABELS, None),
         (lambda k: {"label": str(LABELS[k])}, {}, LABELS, None),
+        (lambda k: {"label": float(LABELS[k])}, {}, LABELS, None),
         (lambda k: {"label": "cba"[LABELS[k]]}, {}, [2 - label for label in LABELS], ("a", "b", "c")),
         (lambda k: {"class": LABELS[k], "label": None}, {"label_field": "class"}, LABELS, None),
         (lambda k: {"url": "http", "caption": "a picture", "label": None}, {}, [-1] * COUNT, None),
         (lambda k: {"label": k * 10**9}, {"label_field": "none"}, [-1] * COUNT, None),
         (lambda k: [k], {}, [-1] * COUNT, None),
     ],
-    ids=["number", "digits", "name", "other key", "img2dataset", "none", "list"],
+    ids=["number", "digits", "float", "name", "other key", "img2dataset", "none", "list"],
 )
 def test_labels_come_from_json(tmp_path: Path, record, options: dict, labels: list[int], classes) -> None:
     samples = [sample(k, json=json.dumps(record(k)).encode(), txt=b"a caption") for k in range(COUNT)]
@@ -128,6 +129,11 @@ UNUSABLE = {
     "no label": ({"1001.jpg": jpeg(1)}, "1001.jpg", "has no label, and others have one"),
     "negative": (sample(1, "-1"), "1001.jpg", "has no label, and others have one"),
     "json": ({"1001.jpg": jpeg(1), "1001.json": b'{"label": 0.5}'}, "1001.jpg", "has a label that cannot be read .0.5"),
+    "deep json": (
+        {"1001.jpg": jpeg(1), "1001.json": b"[" * 100_000},
+        "1001.jpg",
+        "has a label that cannot be read",
+    ),
     "no json": ({"1001.jpg": jpeg(1), "1001.json": b"{"}, "1001.jpg", "has a label that cannot be read"),
     "no text": (sample(1) | {"1001.cls": b"\xff\xfe"}, "1001.jpg", "has a label that cannot be read"),
 }  # fmt: skip

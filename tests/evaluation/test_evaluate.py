@@ -49,6 +49,25 @@ def test_knn_prints_and_writes_three_rows(run: Path, tmp_path: Path, capsys: pyt
     assert written["settings"]["k"] == [3] and written["settings"]["train"] == str(train)
 
 
+def test_linear_learns_from_the_training_images(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    train = write_class_folders(tmp_path / "train", {"red": 4, "green": 6, "blue": 5})
+    test = write_class_folders(tmp_path / "test", {"red": 3, "green": 1})  # which has no blue to learn from
+    options = ["--size", "32", "--workers", "0", "--epochs", "20", "--lr", "1", "--batch_size", "8"]
+    out = ["--json", str(tmp_path / "linear.json")]
+    evaluate.main(["linear", "--run", str(run), "--train", str(train), "--test", str(test), *options, *out])
+    assert [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "linear",
+        "trained",
+        "majority class",
+    ]
+    written = json.loads((tmp_path / "linear.json").read_text())
+    assert {row["name"]: row["value"] for row in written["results"]} == {
+        "linear.trained.accuracy": 100,
+        "linear.majority_class.accuracy": 25,
+    }
+    assert written["settings"]["lr"] == [1.0]
+
+
 def test_a_file_of_weights_is_judged_by_its_backbone_s_name(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -1,7 +1,5 @@
 """k-NN: votes and standardisation."""
 
-from typing import Any
-
 import pytest
 import torch
 
@@ -38,30 +36,18 @@ def test_a_plain_vote_counts_heads() -> None:
     assert [answer.tolist() for answer in answers] == [[1], [0], [1]]
 
 
-def test_chunks_and_other_votes_change_nothing() -> None:
+def test_few_at_a_time_and_other_votes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(0)
     train, test = torch.randn(50, 6, generator=generator), torch.randn(33, 6, generator=generator)
     labels = torch.randint(4, (50,), generator=generator)
     whole = knn_classify(train, labels, test, k=7)
-    votes = [Vote(20), Vote(7), Vote(1)]
-    assert torch.equal(knn_answers(train, labels, test, votes, chunk=5)[1], whole)
     assert len(whole.unique()) == 4
-
-
-def test_many_training_features_are_compared_with_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "TABLE_BYTES", 4 * 50 * 3)
-    sizes: list[int] = []
-    normalise = neighbours.normalize
-    test = torch.randn(8, 6)
-
-    class Split:
-        def split(self, chunk: int) -> Any:
-            sizes.append(chunk)
-            return normalise(test).split(chunk)
-
-    monkeypatch.setattr(neighbours, "normalize", lambda x: Split() if x is test else normalise(x))
-    assert len(knn_classify(torch.randn(50, 6), torch.arange(50), test, k=1)) == 8
-    assert sizes == [3]
+    rows: list[int] = []
+    topk = torch.Tensor.topk
+    monkeypatch.setattr(neighbours, "TABLE_BYTES", 4 * 50 * 5)
+    monkeypatch.setattr(torch.Tensor, "topk", lambda table, k: (rows.append(len(table)), topk(table, k))[1])
+    assert torch.equal(knn_answers(train, labels, test, [Vote(20), Vote(7), Vote(1)])[1], whole)
+    assert rows == [5] * 6 + [3]
 
 
 def test_standardisation_uses_the_training_features_only() -> None:

@@ -47,3 +47,23 @@ def test_norms_follow_the_backbone_s_family() -> None:
     convnext = VICRegLNetwork(ModelConfig("convnext_atto", expander=8, projector=8), True, True)
     kinds = {type(m) for head in (convnext.expander, convnext.projector) for m in head.modules()}  # type: ignore[union-attr]
     assert torch.nn.LayerNorm in kinds and torch.nn.BatchNorm1d not in kinds
+
+
+def test_each_view_has_its_own_outputs_where_views_pass_together() -> None:
+    """Of a network without BatchNorm, whose views of one size are one batch."""
+    torch.manual_seed(0)
+    built = VICRegLNetwork(ModelConfig("convnext_atto", expander=24, projector=12), True, True, classes=3).eval()
+    views = [torch.randn(2, 3, size, size) for size in (64, 64, 32)]
+    passes: list[int] = []
+    hook = built.backbone.register_forward_hook(lambda *of: passes.append(len(of[1][0])))
+    with torch.no_grad():
+        outputs = built(views)
+        hook.remove()
+        assert passes == [4, 2]
+        alone = [built.backbone(view) for view in views]
+        close = {"atol": 1e-5, "rtol": 1e-4}
+        for embedding, cells, features in zip(outputs.embeddings, outputs.maps, alone, strict=True):
+            torch.testing.assert_close(embedding, built.expander(features.pooled), **close)
+            torch.testing.assert_close(cells, built.projector(features.map), **close)
+        torch.testing.assert_close(outputs.pooled, alone[0].pooled, **close)
+        torch.testing.assert_close(outputs.logits, built.classifier(alone[0].pooled), **close)

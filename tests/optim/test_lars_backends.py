@@ -5,7 +5,6 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 
@@ -53,18 +52,8 @@ def test_triton(name: str, interpreted: dict[str, str | None]) -> None:
     assert interpreted[name] is None, interpreted[name]
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """On a busy machine two threads wait for each other at each of many thousand small operations."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1200)  # a minute and a half of one core
-@pytest.mark.usefixtures("one_thread")
 def test_the_tensors_of_a_resnet_50_and_its_heads() -> None:
     """Against the loop in float32, over 200 steps."""
     shapes = [p.shape for p in VICRegLNetwork(ModelConfig(expander=512, projector=128), True, True).parameters()]

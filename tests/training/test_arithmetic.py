@@ -9,6 +9,7 @@ from vicregl_fast.models.backbone import build_backbone
 from vicregl_fast.models.config import BackboneConfig, ModelConfig
 from vicregl_fast.models.network import VICRegLNetwork
 from vicregl_fast.models.passes import compile_backbone
+from vicregl_fast.training import arithmetic
 from vicregl_fast.training.arithmetic import Arithmetic, forward_flops, matrix_rate
 from vicregl_fast.training.precision import Precision
 
@@ -63,3 +64,11 @@ def test_the_rate_of_products_is_soon_known_and_draws_nothing() -> None:
 
 def test_what_is_used_is_the_share_of_what_there_is() -> None:
     assert Arithmetic(3e9, 6e12).used(500) == {"tflops": 1.5, "flop_utilisation": 0.25}
+
+
+def test_training_is_three_forward_passes_and_a_product_two_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = VICRegLNetwork(ModelConfig("test_resnet", expander=32, projector=16), True, True)
+    monkeypatch.setattr(arithmetic, "_seconds_of_product", lambda a: 0.5)
+    measured = Arithmetic.measured(network, [64, 32], Precision("fp32", "cpu"))
+    assert measured.per_image == 3 * forward_flops(network, [64, 32]) > 0
+    assert measured.per_second == 2 * 512**3 / 0.5

@@ -103,10 +103,10 @@ def _together(folder: Path) -> None:
     assert train(checkpointing, range(1, 8)) == [3, 6]  # the state is gathered on every rank, and written by one
     newest = newest_state(RunFolder(folder), processes)
     assert newest is not None and newest.step == 6
-    processes.wait()
+    processes.agree(lambda: None)
     if processes.leads:  # what the other one saw does not count
         RunFolder(folder).checkpoints.path(6).write_bytes(b"damaged")
-    processes.wait()
+    processes.agree(lambda: None)
     back = checkpointing.to_go_back_to()
     assert back is not None and back.step == 3
     processes.leave()

@@ -1,6 +1,7 @@
 """What can be refused is refused before a folder is converted; the same images are known wherever they lie."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from vicregl_fast.data.engine_table import open_store
 from vicregl_fast.data.source import Source
 from vicregl_fast.runs.folder import RunFolder
 from vicregl_fast.training.feeds import open_stores, sources
-from vicregl_fast.training.first_checks import check_settings
+from vicregl_fast.training.first_checks import check_settings, note_new_defaults
 from vicregl_fast.training.processes import Processes, join_processes
 
 
@@ -71,9 +72,25 @@ def test_processes_with_other_options_are_refused(tmp_path: Path, name: str, mon
     monkeypatch.setattr(Processes, "gather", lambda self, value: [first, value])
     with pytest.raises(UserError, match=f"has other options than process 0.*{name.replace('__', '.')} is"):
         check_settings(own, ALONE)
-    copies = [parse_config(tiny_options(tmp_path / disk, tmp_path / "run", data__val_path=disk)) for disk in "ab"]
+    own = {"data__list": "x.txt", "data__val_list": "y.txt", "data__workers": 3}
+    copies = [
+        parse_config(tiny_options(tmp_path / disk, tmp_path / "run", data__val_path=disk, **more))
+        for disk, more in (("a", {}), ("b", own))
+    ]
     monkeypatch.setattr(Processes, "gather", lambda self, value: [copies[0], value])
     check_settings(copies[1], ALONE)
+
+
+@pytest.mark.parametrize(("world", "recorded", "noted"), [(2, False, True), (2, True, False), (1, False, False)])
+def test_a_run_begun_without_common_statistics_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture, world: int, recorded: bool, noted: bool
+) -> None:
+    config, folder = parse_config(tiny_options(tmp_path, tmp_path / "run")), RunFolder(tmp_path / "run")
+    folder.claim(config)
+    if not recorded:
+        folder.config.write_text(folder.config.read_text().replace("  sync_batchnorm: true\n", ""))
+    note_new_defaults(config, folder, replace(ALONE, world=world))
+    assert ("begun with BatchNorm statistics of each process alone" in capsys.readouterr().err) == noted
 
 
 def test_a_run_goes_on_with_its_images_elsewhere(

@@ -1,4 +1,4 @@
-"""Between logged steps the host never waits for the device.
+"""Between logged steps the host does not wait for the device: the step itself, seen on other devices than a GPU.
 
 The tensors are on torch's meta device, which stands for a GPU: they have no values, so that reading one, or a shape
 that depends on one, raises an error.

@@ -13,6 +13,7 @@ from tests.two_processes import on_two_processes
 from vicregl_fast.models.config import ModelConfig
 from vicregl_fast.models.network import VICRegLNetwork
 from vicregl_fast.models.passes import compile_backbone, recompute_activations
+from vicregl_fast.training.buffers import NetworkBuffers
 from vicregl_fast.training.passes import ChunkedPasses, WholePasses
 from vicregl_fast.training.precision import Precision
 from vicregl_fast.training.processes import join_processes
@@ -57,7 +58,7 @@ def test_chunks_have_the_gradient_of_their_batch() -> None:
     right, after = gradients(net), torch.rand(1)
     net.zero_grad()
     torch.manual_seed(2)
-    passes = ChunkedPasses(net, FP32, CHUNK)
+    passes = ChunkedPasses(net, FP32, NetworkBuffers(net), CHUNK)
     outputs = passes.forward(views)
     assert all(torch.equal(a, b) for a, b in zip(outputs.maps, kept.maps, strict=True))
     passes.backward(loss_of(outputs))
@@ -90,16 +91,16 @@ def kept_bytes(passes: WholePasses, views: list[torch.Tensor]) -> int:
 
 def test_the_chunk_decides_what_is_kept() -> None:
     net, views = network(), drawn_views()
-    whole = kept_bytes(WholePasses(net, FP32), views)
-    chunked = kept_bytes(ChunkedPasses(net, FP32, CHUNK), views)
-    one_chunk = kept_bytes(WholePasses(net, FP32), [view[:CHUNK] for view in views])
+    whole = kept_bytes(WholePasses(net, FP32, NetworkBuffers(net)), views)
+    chunked = kept_bytes(ChunkedPasses(net, FP32, NetworkBuffers(net), CHUNK), views)
+    one_chunk = kept_bytes(WholePasses(net, FP32, NetworkBuffers(net)), [view[:CHUNK] for view in views])
     assert chunked < 0.25 * whole and chunked < 1.3 * one_chunk
 
 
 def test_without_gradients_chunks_only_pass() -> None:
     net, views = network().eval(), drawn_views(samples=5)
     with torch.no_grad():
-        outputs, right = ChunkedPasses(net, FP32, 2).forward(views), net(views)
+        outputs, right = ChunkedPasses(net, FP32, NetworkBuffers(net), 2).forward(views), net(views)
     assert outputs.logits.shape == (5, 3) and not outputs.logits.requires_grad
     torch.testing.assert_close(outputs.embeddings, right.embeddings)
 
@@ -136,9 +137,9 @@ def test_activations_computed_again_are_the_same(backbone: str) -> None:
 
 def test_less_is_kept_where_activations_are_computed_again() -> None:
     net, views = network(), drawn_views()
-    kept = kept_bytes(WholePasses(net, FP32), views)
+    kept = kept_bytes(WholePasses(net, FP32, NetworkBuffers(net)), views)
     recompute_activations(net.backbone)
-    assert kept_bytes(WholePasses(net, FP32), views) < 0.5 * kept
+    assert kept_bytes(WholePasses(net, FP32, NetworkBuffers(net)), views) < 0.5 * kept
 
 
 def test_a_compiled_backbone_does_not_unroll_views(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ def _wait_longer_than_the_group_does(folder: Path) -> None:
     assert processes.world == 2 and processes.leads == (processes.rank == 0)
     if processes.leads:
         time.sleep(3 * SHORT.total_seconds())
-    processes.wait()
+    processes.agree(lambda: None)
     (folder / f"waited-{processes.rank}").touch()
     processes.leave()
 
@@ -61,7 +61,7 @@ def _one_of_them_fails(folder: Path) -> None:
 
 def _the_other_is_gone(folder: Path) -> None:
     processes = join_processes("cpu")
-    processes.wait()
+    processes.agree(lambda: None)
     if processes.leads:
         with pytest.raises(UserError, match="another process of this run has ended"), told_of_a_lost_process():
             processes.any(True)

@@ -1,5 +1,7 @@
 """Training steps on a GPU: every number format learns, overflow is skipped, compiled is as eager."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -15,7 +17,10 @@ from vicregl_fast.models.network import NetworkOutputs, VICRegLNetwork
 from vicregl_fast.models.passes import compile_backbone
 from vicregl_fast.optim.build import build_optimizer
 from vicregl_fast.optim.config import OptimConfig
+from vicregl_fast.training.failures import Failures
+from vicregl_fast.training.outcomes import StepOutcomes
 from vicregl_fast.training.precision import Precision
+from vicregl_fast.training.processes import Processes
 from vicregl_fast.training.step import TrainingStep
 
 pytestmark = pytest.mark.gpu
@@ -75,9 +80,25 @@ def test_an_overflow_is_skipped_and_lowers_the_scale(cuda: torch.device) -> None
     assert step.scaler.get_scale() == 2.0**59
 
 
+def test_between_logged_steps_nothing_waits(cuda: torch.device) -> None:
+    step, batch = prepared(cuda, "bf16" if torch.cuda.get_device_capability(cuda) >= (8, 0) else "fp16")
+    outcomes = StepOutcomes(Failures(patience=99), Processes(0, 1, cuda), Path("/dev/null"))
+    for number in range(1, 4):  # constants are made in the first ones
+        outcomes.expect(number, batch.indices, step(batch, RATE))
+    outcomes.settle()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for number in range(4, 7):
+            outcomes.expect(number, batch.indices, step(batch, RATE))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    outcomes.settle()
+    assert outcomes.last_finite
+
+
 def test_compiled_is_as_eager(cuda: torch.device) -> None:
     losses = []
     for compiled in (False, True):
         step, batch = prepared(cuda, "fp32", compiled)
-        losses.append([step(batch, RATE).loss for _ in range(3)])
+        losses.append([step(batch, RATE).loss.item() for _ in range(3)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-2)

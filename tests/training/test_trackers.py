@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -122,6 +123,50 @@ def test_one_that_hangs_is_left_behind(
         told.check()
     assert time.monotonic() - start < 20
     assert capsys.readouterr().err.count("mlflow has not taken the last rows") == 1
+
+
+def test_the_next_start_goes_on_after_the_rows_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or at the end of a log that a resumed run has shortened."""
+    monkeypatch.setattr(trackers, "_PROGRAM", "import sys; print(sys.argv[-1])")
+    folder = RunFolder(tmp_path / "run")
+    folder.trackers.mkdir(parents=True)
+    folder.metrics.write_text('{"step": 1}\n')
+    for taken, start in ((None, 0), ("5", 5), ("99", 12)):
+        if taken is not None:
+            (folder.trackers / "wandb.taken").write_text(taken)
+        with Trackers(("wandb",), folder):
+            pass
+        assert (folder.trackers / "wandb.log").read_text() == f"{start}\n"
+
+
+TRACKER = """
+import sys
+from vicregl_fast.training import tracker_process
+class Slow:
+    def __init__(self, *of): print("ready", flush=True)
+    def log(self, row): print(row["step"], flush=True)
+    def finish(self): pass
+tracker_process.RUNS["wandb"], tracker_process.FORSAKEN_AFTER = Slow, 1.0
+if sys.argv[4] == "hangs": Slow.finish = lambda self: tracker_process.time.sleep(600)
+tracker_process.track("wandb", *sys.argv[1:4], "0")
+"""
+
+
+@pytest.mark.parametrize(("how", "code"), [("ends", 0), ("hangs", 1)])
+def test_a_tracker_s_program_heeds_the_training_and_no_signals(tmp_path: Path, how: str, code: int) -> None:
+    metrics, config = tmp_path / "metrics.jsonl", tmp_path / "config.yaml"
+    metrics.write_text('{"step": 1}\n')
+    config.write_text("a: 1\n")
+    words = [sys.executable, "-c", TRACKER, str(tmp_path), str(metrics), str(config), how]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout.readline() == "ready\n" and program.stdout.readline() == "1\n"
+        for number in (signal.SIGTERM, signal.SIGINT):
+            program.send_signal(number)
+        with metrics.open("a") as file:
+            file.write('{"step": 2}\n')
+        assert program.stdout.readline() == "2\n"  # it lives
+        program.stdin.close()  # the training has ended, or was killed
+        assert program.wait(30) == code
 
 
 def test_rows_are_followed_as_they_are_written(tmp_path: Path) -> None:

@@ -28,6 +28,17 @@ def test_timm_s_convnext_keeps_what_its_layer_scale_does(tmp_path: Path, capsys:
 
 
 @torch.no_grad()
+def test_a_layer_scale_stays_where_the_network_has_one(tmp_path: Path) -> None:
+    """As those do whose names are no published ConvNeXt's: of their blocks it is a part."""
+    model = timm.create_model("test_convnext", num_classes=0).eval()
+    model.load_state_dict(made.drawn(model, 0))
+    torch.save(model.state_dict(), tmp_path / "timm.pth")
+    loaded = load_backbone(tmp_path / "timm.pth", "test_convnext")
+    assert torch.equal(loaded.model.stages[0].blocks[0].gamma, model.stages[0].blocks[0].gamma)
+    torch.testing.assert_close(loaded(IMAGES).map, model.forward_features(IMAGES), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
 def test_torchvision_s_convnext(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     model = torchvision.models.convnext_tiny(num_classes=3).eval()
     model.load_state_dict(made.drawn(model, 1))

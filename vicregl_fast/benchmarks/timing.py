@@ -5,13 +5,9 @@ from collections.abc import Callable, Mapping
 
 import torch
 
+from vicregl_fast.devices import synchronize
+
 WARM_UP_CALLS = 3
-
-
-def synchronize(device: torch.device) -> None:
-    """Waits until the device has finished all work that it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def time_calls(

@@ -19,7 +19,7 @@ class ViewBatch:
         views: one tensor [b, 3, S, S] for each view, normalised, channels_last, of the view maker's dtype.
         labels: int64 [b], or None where the store has none.
         matches: the location matches of every direction that the loss compares.
-        centre_crops: undistorted centre crops of the images, laid out like the first view; None unless asked for.
+        centre_crops: undistorted centre crops of the images, laid out like views; None unless asked for.
     """
 
     indices: np.ndarray

@@ -56,7 +56,7 @@ class GlobalBatches:
     @property
     def steps(self) -> int:
         """Global batches in an epoch."""
-        return self.samples // self.batch_size
+        return steps_an_epoch(self.samples, self.batch_size)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[np.ndarray]:
         """This rank's sample indices, int64 [batch_size / world], for every step of an epoch from ``start`` on."""
@@ -70,6 +70,11 @@ class GlobalBatches:
         if self.window is None:
             return permutation(self.seed, epoch, self.samples)
         return block_permutation(self.seed, epoch, self.samples, max(1, self.window // BLOCKS_A_WINDOW), self.window)
+
+
+def steps_an_epoch(samples: int, batch_size: int) -> int:
+    """Global batches in an epoch of a store of ``samples`` images; what fills none is left out."""
+    return samples // batch_size
 
 
 def validation_batches(samples: int, batch_size: int, rank: int = 0, world: int = 1) -> list[np.ndarray]:

@@ -32,7 +32,7 @@ class ViewMaker:
         backend: what makes the views: ``numba`` on the CPU, the others on ``device``.
         threads: how many the ``numba`` backend uses.
         dtype: of the views.
-        with_centre_crops: also make the centre crop of every image, for the validation of the online classifier.
+        centre: the recipe whose size undistorted centre crops of every image have, made besides; None for none.
     """
 
     recipes: Sequence[ViewRecipe]
@@ -44,7 +44,7 @@ class ViewMaker:
     backend: Backend = "torch"
     threads: int = 1
     dtype: torch.dtype = torch.float32
-    with_centre_crops: bool = False
+    centre: ViewRecipe | None = None
 
     def make(self, batch: DecodedBatch, epoch: int) -> ViewBatch:
         """Crops and distorts the images of a batch, and matches the cells of their views."""
@@ -53,8 +53,8 @@ class ViewMaker:
             batch = batch.to(self.device)
         views = tuple(self._view(*each, batch) for each in zip(self.recipes, drawn, strict=True))
         centre_crops = None
-        if self.with_centre_crops:
-            centre_crops = self._view(self.recipes[0], centre_parameters(batch.heights, batch.widths), batch)
+        if self.centre is not None:
+            centre_crops = self._view(self.centre, centre_parameters(batch.heights, batch.widths), batch)
         labels = known_labels(batch.labels)
         on_device = None if labels is None else self._to_device(labels)
         return ViewBatch(batch.indices, views, on_device, self._match(drawn), centre_crops)

@@ -6,6 +6,11 @@ from typing import Literal
 from dataprep.errors import UserError
 
 
+def architecture_name(name: str) -> str:
+    """A timm name without what follows a dot, which says whose weights timm offers for it."""
+    return name.partition(".")[0]
+
+
 @dataclass(frozen=True)
 class BackboneConfig:
     """Which backbone to build (docs/method.md, Network).

@@ -60,9 +60,7 @@ def knn_classify(train_nc: Tensor, labels_n: Tensor, test_mc: Tensor, k: int) ->
     return knn_answers(train_nc, labels_n, test_mc, [Vote(k)])[0]
 
 
-def knn_answers(
-    train_nc: Tensor, labels_n: Tensor, test_mc: Tensor, votes: Sequence[Vote], chunk: int | None = None
-) -> list[Tensor]:
+def knn_answers(train_nc: Tensor, labels_n: Tensor, test_mc: Tensor, votes: Sequence[Vote]) -> list[Tensor]:
     """Classifies each test feature by its training features of largest cosine, in one pass for several votes.
 
     Of classes with equal votes the lower one wins.
@@ -72,13 +70,12 @@ def knn_answers(
         labels_n: their classes, int64 [n].
         test_mc: test features, float32 [m, c].
         votes: how their neighbours vote; no k exceeds n.
-        chunk: test features worked on at a time; None for as many as keep the table of cosines below TABLE_BYTES.
 
     Returns:
         For each vote the classes, int64 [m].
     """
     train_nc = normalize(train_nc)
-    chunk = chunk or max(1, TABLE_BYTES // (4 * len(train_nc)))
+    chunk = max(1, TABLE_BYTES // (4 * len(train_nc)))
     classes, most = int(labels_n.max()) + 1, max(vote.k for vote in votes)
     answers: list[list[Tensor]] = [[] for _ in votes]
     for part_mc in normalize(test_mc).split(chunk):

@@ -5,6 +5,7 @@ import copy
 import torch
 from torch import nn
 
+from vicregl_fast.devices import shapes_only
 from vicregl_fast.models.network import VICRegLNetwork
 
 
@@ -29,8 +30,8 @@ def freeze_unreached(network: VICRegLNetwork, size: int) -> list[str]:
 
 def _on_meta(network: VICRegLNetwork) -> VICRegLNetwork:
     """A copy without values, for which no memory is needed."""
-    empty: dict[int, object] = {id(p): nn.Parameter(p.to("meta"), p.requires_grad) for p in network.parameters()}
-    empty |= {id(buffer): buffer.to("meta") for buffer in network.buffers()}
+    empty: dict[int, object] = {id(p): nn.Parameter(p.to(shapes_only()), p.requires_grad) for p in network.parameters()}
+    empty |= {id(buffer): buffer.to(shapes_only()) for buffer in network.buffers()}
     return copy.deepcopy(network, empty)
 
 

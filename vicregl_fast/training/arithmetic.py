@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from vicregl_fast.devices import synchronize
 from vicregl_fast.training.precision import Precision
 
 TRAINING_OVER_FORWARD = 3
@@ -90,13 +91,8 @@ def matrix_rate(device: torch.device, precision: Precision) -> float:
 
 
 def _seconds_of_product(a: torch.Tensor) -> float:
-    _wait(a.device)
+    synchronize(a.device)
     start = time.perf_counter()
     _ = a @ a
-    _wait(a.device)
+    synchronize(a.device)
     return time.perf_counter() - start
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

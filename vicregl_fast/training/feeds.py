@@ -124,7 +124,7 @@ def build_feeds(
             backend=backend,
             threads=max(1, workers),
             dtype=learner.step.precision.dtype,
-            with_centre_crops=validation,
+            centre=learner.recipes[0] if validation else None,
         )
         share = min(config.batch_size, len(of.store)) // processes.world
         return open_feed(of, maker, FeedOptions(share, workers, config.data.on_error))

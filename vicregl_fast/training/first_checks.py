@@ -13,6 +13,7 @@ from vicregl_fast.models.backbone import check_backbone
 from vicregl_fast.runs.folder import RunFolder, differences
 from vicregl_fast.runs.images import LearnedImages, other_images
 from vicregl_fast.training.feeds import Sources, check_buffers, check_validation, count_classes
+from vicregl_fast.training.passes import chunks_of
 from vicregl_fast.training.processes import Processes
 from vicregl_fast.training.trackers import check_trackers
 from vicregl_fast.weights.loading import check_start
@@ -40,7 +41,7 @@ def check_settings(config: RunConfig, processes: Processes) -> None:
     check_trackers(config.train.tracker_names)
     global_batches(config, config.batch_size, processes)  # as if there were just enough images
     share, chunk = config.batch_size // processes.world, config.train.chunk or config.batch_size
-    if share // -(-share // chunk) < 2:
+    if share // chunks_of(share, chunk) < 2:
         raise UserError(
             f"train.chunk {chunk} cuts a process's {share} images so that one is alone: choose a larger one"
         )

@@ -15,17 +15,22 @@ from vicregl_fast.training.generators import generator_states, set_generator_sta
 from vicregl_fast.training.precision import Precision
 
 
+def chunks_of(samples: int, chunk: int) -> int:
+    """How many chunks of at most ``chunk`` samples there are; they differ by one sample at most."""
+    return -(-samples // chunk)
+
+
 class WholePasses:
     """Passes a batch at once.
 
     Args:
         network: a ``VICRegLNetwork``, which may be wrapped in DistributedDataParallel.
         precision: the number format of the forward pass.
+        buffers: of the network.
     """
 
-    def __init__(self, network: nn.Module, precision: Precision):
-        self._network, self._precision = network, precision
-        self._buffers = NetworkBuffers(network)
+    def __init__(self, network: nn.Module, precision: Precision, buffers: NetworkBuffers):
+        self._network, self._precision, self._buffers = network, precision, buffers
         self._recomputes = recomputes_activations(network)
 
     def forward(self, views: Sequence[Tensor]) -> NetworkOutputs:
@@ -57,16 +62,17 @@ class ChunkedPasses(WholePasses):
     Args:
         network: a ``VICRegLNetwork``, which may be wrapped in DistributedDataParallel without a static graph.
         precision: the number format of the forward pass.
+        buffers: of the network.
         chunk: the most samples of this process in a chunk; chunks differ by one sample at most.
     """
 
-    def __init__(self, network: nn.Module, precision: Precision, chunk: int):
-        super().__init__(network, precision)
+    def __init__(self, network: nn.Module, precision: Precision, buffers: NetworkBuffers, chunk: int):
+        super().__init__(network, precision, buffers)
         self._chunk = chunk
         self._chunks: list[_Chunk] = []
 
     def forward(self, views: Sequence[Tensor]) -> NetworkOutputs:
-        count = -(-len(views[0]) // self._chunk)
+        count = chunks_of(len(views[0]), self._chunk)
         parts = [list(part) for part in zip(*(view.tensor_split(count) for view in views), strict=True)]
         learns = torch.is_grad_enabled()
         states, made = [], []

@@ -65,11 +65,6 @@ class Processes:
         dist.all_reduce(value, dist.ReduceOp.MAX)
         return bool(value.item())
 
-    def wait(self) -> None:
-        """Waits until every process has called this; another may take as long as ``PATIENCE``."""
-        if self.world > 1:
-            dist.barrier(self.patient)
-
     def first(self, action: Callable[[], Result]) -> Result | None:
         """Runs ``action`` on rank 0, while the other processes wait for as long as ``PATIENCE``.
 
@@ -116,6 +111,14 @@ class Processes:
         if self.world > 1:
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
+
+    def gather_on_first(self, value: object) -> list:
+        """Returns the values of all processes on rank 0, and nothing elsewhere; every process must call this."""
+        if self.world == 1:
+            return [value]
+        values: list | None = [None] * self.world if self.leads else None
+        dist.gather_object(value, values, group=self.patient)
+        return values or []
 
     def leave(self) -> None:
         """Ends this process's part in the group, if there is one."""

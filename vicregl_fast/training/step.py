@@ -83,11 +83,12 @@ class TrainingStep:
     ):
         self.network, self.criterion, self.optimizer = network, criterion, optimizer
         self.precision, self.scaler, self.clip_norm = precision, precision.scaler(), clip_norm
-        self._passes = ChunkedPasses(network, precision, chunk) if chunk else WholePasses(network, precision)
+        self._buffers = NetworkBuffers(network)
+        whole = network, precision, self._buffers
+        self._passes = ChunkedPasses(*whole, chunk) if chunk else WholePasses(*whole)
         self._online = [] if classifier is None else list(classifier.parameters())
         online = {id(parameter) for parameter in self._online}
         self._learning = [p for p in network.parameters() if id(p) not in online]
-        self._buffers = NetworkBuffers(network)
 
     def __call__(self, batch: ViewBatch, learning_rate: float, clock: Clock = UNWATCHED) -> StepResult:
         """Takes one step at this learning rate, and marks its parts: forward, loss, backward, optimizer.

@@ -266,9 +266,9 @@ class Trainer:
             self.finished_steps,
             self.failures.skipped,
             self._fingerprint,
-            self.processes.gather(generator_states(self.processes.device)),
+            self.processes.gather_on_first(generator_states(self.processes.device)),
             self.learner.state(),
-            None if self.bank is None else self.processes.gather(self.bank.state()),
+            None if self.bank is None else self.processes.gather_on_first(self.bank.state()),
         )
 
     def _claim(self, train: OpenedStore) -> None:

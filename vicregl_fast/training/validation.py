@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from dataprep.atomic import write_text
 from vicregl_fast.data.engine import BatchLoader
@@ -45,6 +46,7 @@ def _judge(learner: Learner, loader: BatchLoader, processes: Processes, bank: Fe
     network, step = learner.network, learner.step
     neighbours = None if bank is None else bank.neighbours()
     loss_sum = correct = correct_knn = 0.0
+    classified: list[tuple[Tensor, Tensor]] = []
     batches = images = 0
     with loader:
         for batch in loader:
@@ -56,9 +58,12 @@ def _judge(learner: Learner, loader: BatchLoader, processes: Processes, bank: Fe
                     pooled = network.backbone(batch.centre_crops).pooled
                     logits = network.classifier(pooled)
                 correct += float((logits.argmax(1) == batch.labels).sum())
-                if neighbours is not None:
-                    correct_knn += float((neighbours.classify(pooled) == batch.labels).sum())
                 images += len(batch.labels)
+                if neighbours is not None:
+                    classified.append((pooled, batch.labels))
+    if neighbours is not None and classified:
+        pooled, labels = (torch.cat(column) for column in zip(*classified, strict=True))
+        correct_knn = float((neighbours.classify(pooled) == labels).sum())
     gathered = processes.gather((loss_sum, batches, correct, correct_knn, images))
     loss_sum, batches, correct, correct_knn, images = (sum(column) for column in zip(*gathered, strict=True))
     values = {VALIDATION_LOSS: loss_sum / batches}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from vicregl_fast.weights.layer_scale import is_layer_scale
+from vicregl_fast.weights.convnext import is_layer_scale
 
 
 def filled(

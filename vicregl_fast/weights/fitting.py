@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from dataprep.errors import UserError
+from vicregl_fast.weights.convnext import last_norm_name, without_layer_scale
+from vicregl_fast.weights.names import BACKBONE, PART
 from vicregl_fast.weights.source import Weights
 
 _SHOWN = 5
@@ -37,23 +39,24 @@ def fit(weights: Weights, expected: Mapping[str, Tensor]) -> Fit:
     Raises:
         UserError: a tensor has another shape than the network's, or none of the backbone's has a place.
     """
-    common = [name for name in expected if name in weights.tensors]
-    taken = {name: _shaped(weights.tensors[name], expected[name].shape) for name in common}
+    places = {name: last_norm_name(name, expected) for name in weights.tensors}
+    keys = {place: weights.keys[name] for name, place in places.items()}
+    tensors = without_layer_scale({places[name]: value for name, value in weights.tensors.items()}, expected)
+    common = [name for name in expected if name in tensors]
+    taken = {name: _shaped(tensors[name], expected[name].shape) for name in common}
     wrong = [name for name in common if taken[name].shape != expected[name].shape]
     if wrong:
-        shapes = [
-            f"{weights.keys[name]} {tuple(taken[name].shape)} for {tuple(expected[name].shape)}" for name in wrong
-        ]
+        shapes = [f"{keys[name]} {tuple(taken[name].shape)} for {tuple(expected[name].shape)}" for name in wrong]
         raise UserError(
             f"{len(wrong)} tensors of {weights.path} have other shapes than the network's: {_first(shapes)}; take the "
             "backbone and the widths of heads that it was trained with"
         )
-    if not any(name.startswith("backbone.") for name in common):
+    if not any(name.startswith(PART) for name in common):
         raise UserError(
             f"nothing in {weights.path} fits the network: it holds {_first(sorted(weights.keys.values()))}, and the "
-            f"network {_first([name.removeprefix('backbone.model.') for name in expected])}"
+            f"network {_first([name.removeprefix(BACKBONE) for name in expected])}"
         )
-    no_place = [weights.keys[name] for name in weights.tensors if name not in expected]
+    no_place = [keys[name] for name in tensors if name not in expected]
     not_given = [name for name in expected if name not in taken and not name.endswith("num_batches_tracked")]
     return Fit(taken, no_place, not_given)
 

@@ -14,10 +14,8 @@ from vicregl_fast.models.backbone import Backbone, build_backbone
 from vicregl_fast.models.config import BackboneConfig, ModelConfig
 from vicregl_fast.models.network import VICRegLNetwork
 from vicregl_fast.weights.fitting import Fit, fit, in_groups
-from vicregl_fast.weights.names import BACKBONE
+from vicregl_fast.weights.names import BACKBONE, PART
 from vicregl_fast.weights.source import Weights, read_weights, same_model
-
-_PART = "backbone."
 
 
 def load_backbone(path: Path, backbone: str | None = None, output_stride: int | None = None) -> Backbone:
@@ -41,13 +39,13 @@ def trained_backbone(weights: Weights, output_stride: int | None = None) -> Back
         UserError: a tensor is missing or has another shape, or the architecture has no such output stride.
     """
     backbone = drawn_backbone(weights.architecture, 0, output_stride)
-    fitted = fit(weights, {f"{_PART}{name}": value for name, value in backbone.state_dict().items()})
+    fitted = fit(weights, {f"{PART}{name}": value for name, value in backbone.state_dict().items()})
     if fitted.not_given:
         lacking = in_groups(
             *([name.removeprefix(BACKBONE) for name in names] for names in (fitted.not_given, fitted.taken))
         )
         raise UserError(f"{weights.path} lacks {len(fitted.not_given)} tensors of a {backbone.name}: {lacking}")
-    of_backbone = {key for name, key in weights.keys.items() if name.startswith(_PART)}
+    of_backbone = {key for name, key in weights.keys.items() if name.startswith(PART)}
     left = [key for key in fitted.no_place if key in of_backbone]
     if left:
         note(f"a {backbone.name} has no place for {in_groups(left, weights.keys.values())} of {weights.path}")
@@ -119,4 +117,4 @@ def _learned(network: VICRegLNetwork) -> Mapping[str, Tensor]:
 
 
 def _without_prefix(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(_PART): value for name, value in tensors.items()}
+    return {name.removeprefix(PART): value for name, value in tensors.items()}

@@ -6,7 +6,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from vicregl_fast.augment.normalisation import MEAN, STD
+from vicregl_fast.augment.recipe import view_recipes
 from vicregl_fast.config import RunConfig, dump_config
+from vicregl_fast.data.order import steps_an_epoch
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.runs.folder import RunFolder
 from vicregl_fast.runs.images import LearnedImages
@@ -51,8 +53,8 @@ def model_card(weights: Weights, backbone: Backbone, file: str, usage: str) -> s
 def _sizes(config: RunConfig | None) -> str:
     if config is None:
         return ""
-    small = f" and {config.views.small_size}" if config.views.recipe == "multicrop" else ""
-    return f" Trained on views of {config.views.large_size}{small} pixels a side."
+    sizes = dict.fromkeys(recipe.size for recipe in view_recipes(config.views))  # each once, the large one first
+    return f" Trained on views of {' and '.join(map(str, sizes))} pixels a side."
 
 
 def _training(run: RunFolder, config: RunConfig, step: int | None) -> str:
@@ -72,7 +74,7 @@ def _training(run: RunFolder, config: RunConfig, step: int | None) -> str:
 def _epoch(images: LearnedImages | None, config: RunConfig, step: int) -> str:
     if images is None or images.count < config.batch_size:
         return ""
-    return f" (at epoch {step / (images.count // config.batch_size):.3g})"
+    return f" (at epoch {step / steps_an_epoch(images.count, config.batch_size):.3g})"
 
 
 def _figures(run: RunFolder, step: int | None) -> list[str]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable
 
-from vicregl_fast.weights import released, timm_models, torchvision_models
+from vicregl_fast.weights import released, torchvision_models
 
-BACKBONE = "backbone.model."
+PART = "backbone."
+"""What comes before the name of a backbone's tensor in our network."""
+BACKBONE = f"{PART}model."
 """What comes before timm's name of a backbone's tensor."""
 _WRAPPERS = ("_orig_mod.", "module.", "_orig_mod.")  # of torch.compile and DistributedDataParallel, in either order
 
@@ -14,7 +16,7 @@ def network_names(keys: Iterable[str]) -> dict[str, str]:
     plain = {key: _unwrapped(key) for key in keys}
     if any(key.startswith(BACKBONE) for key in plain.values()):  # of this package
         return plain
-    if any(key.startswith("backbone.") for key in plain.values()):
+    if any(key.startswith(PART) for key in plain.values()):
         parts = {key: released.part_of(name) for key, name in plain.items()}
         rename = _backbone_names([rest for part, rest in parts.values() if not part])
         return {key: f"{part}.{rest}" if part else BACKBONE + rename(rest) for key, (part, rest) in parts.items()}
@@ -29,8 +31,6 @@ def _backbone_names(keys: Iterable[str]) -> Callable[[str], str]:
         return released.convnext_name
     if "features.0.0.weight" in keys and "features.1.0.layer_scale" in keys:
         return torchvision_models.convnext_name
-    if "stages.0.blocks.0.conv_dw.weight" in keys:
-        return timm_models.convnext_name
     return str
 
 

@@ -56,7 +56,7 @@ def write_onnx(backbone: Backbone, path: Path, size: int | None) -> str:
 def _check_packages() -> None:
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
     if missing:
-        raise UserError(f"--to onnx needs {', '.join(missing)}: pip install 'vicregl_fast[export]'")
+        raise UserError(f"--to onnx needs {', '.join(missing)}: pip install '.[export]'")
 
 
 def _export(backbone: Backbone, path: Path, images: Tensor, free: dict[int, str]) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 from torch import Tensor
 
 from dataprep.errors import UserError
-from vicregl_fast.models.config import BackboneConfig
+from vicregl_fast.models.config import BackboneConfig, architecture_name
 from vicregl_fast.runs.folder import RunFolder
 from vicregl_fast.runs.networks import check_finite, saved_state
-from vicregl_fast.weights.layer_scale import without_layer_scale
 from vicregl_fast.weights.names import network_names
 from vicregl_fast.weights.safetensors_files import read_safetensors
 from vicregl_fast.weights.torch_files import read_torch_file
@@ -70,8 +69,8 @@ def read_weights(path: Path, backbone: str | None = None) -> Weights:
 
 
 def same_model(name: str, other: str) -> bool:
-    """Whether two timm names are of one architecture; what follows a dot says which weights timm offers for it."""
-    return name.partition(".")[0] == other.partition(".")[0]
+    """Whether two timm names are of one architecture."""
+    return architecture_name(name) == architecture_name(other)
 
 
 def _is_run(path: Path) -> bool:
@@ -98,5 +97,5 @@ def _of_file(path: Path) -> Weights:
         stored, stated = read_torch_file(path), None
     check_finite(stored, f"in {path}", "take a sound file")
     keys = {name: key for key, name in network_names(stored).items()}
-    tensors = without_layer_scale({name: stored[key] for name, key in keys.items()})
+    tensors = {name: stored[key] for name, key in keys.items()}
     return Weights(path, tensors, keys, stated)

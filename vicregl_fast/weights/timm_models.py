@@ -1,4 +1,4 @@
-"""timm's names, which are ours with the last norm of a ConvNeXt before pooling, and files that timm loads."""
+"""Files that timm loads. Its names are ours."""
 
 from dataclasses import replace
 
@@ -9,11 +9,6 @@ from vicregl_fast.devices import shapes_only
 from vicregl_fast.models.backbone import Backbone, timm_options
 from vicregl_fast.models.config import BackboneConfig
 from vicregl_fast.weights.filling import filled
-
-
-def convnext_name(key: str) -> str:
-    """The name, with the last norm before pooling, of a ConvNeXt's key in timm, which has it behind by default."""
-    return "norm_pre." + key.removeprefix("head.norm.") if key.startswith("head.norm.") else key
 
 
 def timm_tensors(backbone: Backbone, architecture: BackboneConfig, classes: int) -> tuple[dict[str, Tensor], str]:

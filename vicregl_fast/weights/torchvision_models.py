@@ -9,7 +9,7 @@ from dataprep.errors import UserError
 from dataprep.notes import note
 from vicregl_fast.devices import shapes_only
 from vicregl_fast.models.backbone import Backbone
-from vicregl_fast.models.config import BackboneConfig
+from vicregl_fast.models.config import BackboneConfig, architecture_name
 from vicregl_fast.weights.filling import filled
 
 MODELS = (
@@ -62,25 +62,26 @@ def torchvision_tensors(
     Raises:
         UserError: torchvision has no such model.
     """
-    name = architecture.name.partition(".")[0]
+    name = architecture_name(architecture.name)
     if name not in MODELS:
         raise UserError(f"torchvision has no {name} with timm's layers, but {', '.join(MODELS)}: take --to timm")
     convnext = architecture.is_convnext
     with shapes_only():
         expected = torchvision.models.get_model(name, num_classes=classes).state_dict()
     lines = [
-        f"model = torchvision.models.{name}(num_classes={classes}{_dilation(name, architecture.output_stride)})",
+        f"model = torchvision.models.{name}(num_classes={classes}{_dilation(name, architecture)})",
         "model.load_state_dict(torch.load(FILE, weights_only=True))",
         *(_CONVNEXT_USE if convnext else _RESNET_USE),
     ]
     return filled(expected, backbone.model.state_dict(), convnext_name if convnext else str), lines
 
 
-def _dilation(name: str, output_stride: int) -> str:
+def _dilation(name: str, architecture: BackboneConfig) -> str:
     """The option that reaches this output stride, where torchvision has it: not in small ResNets and ConvNeXts."""
+    output_stride = architecture.output_stride
     if output_stride == 32:
         return ""
-    if name in ("resnet18", "resnet34") or name.startswith("convnext"):
+    if name in ("resnet18", "resnet34") or architecture.is_convnext:
         note(f"torchvision's {name} has an output stride of 32 only, and the weights were trained at {output_stride}")
         return ""
     return f", replace_stride_with_dilation=[False, {output_stride == 8}, True]"

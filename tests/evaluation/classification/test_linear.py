@@ -1,6 +1,8 @@
 """Linear classification: the heads against torch's own optimiser, and the whole way from images to an accuracy."""
 
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,11 @@ from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
 from tests.evaluation.classification.test_knn import write_class_folders
 from tests.evaluation.stand_in import MeanColour
+from vicregl_fast.augment.normalisation import MEAN, STD
 from vicregl_fast.data.engine_table import OpenedStore
 from vicregl_fast.evaluation.candidates import Candidate
 from vicregl_fast.evaluation.classification.config import LinearConfig, rates
-from vicregl_fast.evaluation.classification.crop_feed import Crops, open_labelled
+from vicregl_fast.evaluation.classification.crop_feed import CropFeeds, open_labelled
 from vicregl_fast.evaluation.classification.feature_epochs import FeatureEpochs
 from vicregl_fast.evaluation.classification.linear import LinearJudge
 from vicregl_fast.evaluation.classification.linear_heads import LinearHeads
@@ -111,7 +114,7 @@ def test_epochs_after_the_computed_ones_take_their_features_again(tmp_path: Path
     labels = torch.tensor([0] * 4 + [1] * 3)
     backbone, passes = MeanColour().eval(), []
     backbone.register_forward_hook(lambda *of: passes.append(len(of[1][0])))
-    crops = Crops.of(train, 8, 0, 3, 0, CPU)
+    crops = CropFeeds(size=8, seed=0, batch_size=3, workers=0, device=CPU).random(train)
 
     def features_of(epochs: FeatureEpochs, number: int) -> dict[tuple[float, ...], int]:
         batches = list(epochs.epoch(number))
@@ -129,6 +132,38 @@ def test_epochs_after_the_computed_ones_take_their_features_again(tmp_path: Path
     published = FeatureEpochs(backbone, crops, chosen, labels, small(epochs=3, computed_epochs=3, batch_size=3))
     assert [features_of(published, number) == first for number in range(3)] == [True, False, False]
     assert passes == [3] * 10
+
+
+def test_crops_are_not_distorted_and_a_centre_feed_makes_no_others(tmp_path: Path) -> None:
+    store = colours(tmp_path / "images", True, red=3)
+    feeds = CropFeeds(size=8, seed=0, batch_size=3, workers=1, device=CPU)
+    ((indices, crops),) = feeds.random(store).batches(np.array([2, 0, 1]), 0)
+    assert indices.tolist() == [2, 0, 1] and crops.shape == (3, 3, 8, 8)
+    means = (crops.mean((0, 2, 3)) * torch.tensor(STD) + torch.tensor(MEAN)) * 255
+    assert (means - torch.tensor([230.0, 5.0, 5.0])).abs().max() < 15  # neither jittered nor grey
+    centre = feeds.centre(store)
+    with centre.feed.loader([np.array([0])], 0) as loader:
+        (batch,) = loader
+    assert batch.views == () and batch.centre_crops.shape == (1, 3, 8, 8)
+
+
+def test_the_test_images_have_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their labels are the wrong ones, so that the rate which learns nothing would be the best on them."""
+    train = colours(tmp_path / "train", False, red=20, blue=20)
+    test = colours(tmp_path / "test", False, red=4, blue=4)
+    swapped = OpenedStore(test.engine, replace(test.store, labels=1 - test.store.labels))
+    learned: list[int] = []
+    computed = FeatureEpochs.epoch
+
+    def noting(self: FeatureEpochs, number: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        learned.extend(self._chosen.tolist())
+        return computed(self, number)
+
+    monkeypatch.setattr(FeatureEpochs, "epoch", noting)
+    judge = LinearJudge(train, swapped, small(lr=(1e-6, 3.0)))
+    assert judge.figures(MeanColour().eval()) == {"accuracy": 0.0}
+    held_out = set(judge._held_out.tolist())
+    assert len(held_out) == 4 and set(learned) == set(range(40)) - held_out
 
 
 def test_what_cannot_be_judged_is_one_sentence(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ class ViewDataset:
             tuple(_views(images, recipe, each) for recipe, each in zip(maker.recipes, drawn, strict=True)),
             None if labels is None else torch.from_numpy(labels[indices]),
             {direction: kept.map(torch.from_numpy) for direction, kept in matches.items()},
-            _views(images, maker.recipes[0], centre_parameters(heights, widths)) if maker.with_centre_crops else None,
+            None if maker.centre is None else _views(images, maker.centre, centre_parameters(heights, widths)),
         )
 
 

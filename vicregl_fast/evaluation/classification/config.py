@@ -1,10 +1,11 @@
-"""The settings of ``evaluate knn``."""
+"""The settings of ``evaluate knn`` and ``evaluate linear``."""
 
 import argparse
 import math
 from dataclasses import dataclass
 
 from vicregl_fast.evaluation.options import check_at_least, default_workers, option
+from vicregl_fast.models.config import BackboneConfig
 from vicregl_fast.seeds import check_seed
 
 VOTES = ("weighted", "plain", "both")
@@ -82,4 +83,4 @@ class LinearConfig:
 
     def rates(self, backbone: str) -> tuple[float, ...]:
         """The learning rates for a backbone of this name."""
-        return self.lr or (0.3 if backbone.startswith("convnext") else 0.02,)
+        return self.lr or (0.3 if BackboneConfig(backbone).is_convnext else 0.02,)

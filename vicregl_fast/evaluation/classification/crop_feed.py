@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,6 @@ from vicregl_fast.augment.recipe import ViewRecipe
 from vicregl_fast.data.engine import Feed
 from vicregl_fast.data.engine_table import FeedOptions, OpenedStore, open_feed, open_store
 from vicregl_fast.data.source import Source, is_store
-from vicregl_fast.data.store import Store
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.evaluation.loading import chunks
 from vicregl_fast.geometry.crop_rule import CropRule
@@ -34,62 +34,94 @@ def open_labelled(path: Path, list_file: Path | None, labels: str = AUTO) -> Ope
 
 
 @dataclass(frozen=True)
-class Crops:
-    """Square crops of a store's images.
+class RandomCropFeed:
+    """Random crops of images, flipped half of the time.
 
     Attributes:
-        store: the images.
-        random: feeds random crops, flipped half of the time.
-        centre: feeds centre crops, of 224 pixels where the short side has 256.
+        feed: makes them.
+        batch_size: the most in a batch.
     """
 
-    store: Store
-    random: Feed
-    centre: Feed
+    feed: Feed
+    batch_size: int
 
-    @classmethod
-    def of(
-        cls, opened: OpenedStore, size: int, seed: int, batch_size: int, workers: int, device: torch.device
-    ) -> "Crops":
-        """Crops of side ``size`` in pixels, normalised float32 on ``device``; the random ones follow from ``seed``."""
-        whole = ViewRecipe(size, CropRule(SCALE), 0.0, 0.0, jitter_probability=0.0, grey_probability=0.0)
-
-        def feed(centre: bool) -> Feed:
-            maker = ViewMaker(
-                recipes=(whole,),
-                grids=(1,),
-                directions=(),
-                mirror_flips=True,
-                seed=seed,
-                device=device,
-                backend=choose_backend("auto", device),
-                threads=max(1, workers),
-                with_centre_crops=centre,
-            )
-            return open_feed(opened, maker, FeedOptions(min(batch_size, len(opened.store)), workers))
-
-        return cls(opened.store, feed(False), feed(True))
-
-    def random_batches(self, order: np.ndarray, batch_size: int, epoch: int) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """Sample indices int64 [b] with their random crops [b, 3, S, S], in the order int64 [n]; each epoch has others.
+    def batches(self, order: np.ndarray, epoch: int) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """Sample indices int64 [b] with their crops [b, 3, S, S], in the order int64 [n]; each epoch has others.
 
         Raises:
             UserError: an image does not decode.
         """
-        with self.random.loader(_cut(order, batch_size), epoch) as loader:
+        with self.feed.loader(_cut(order, self.batch_size), epoch) as loader:
             for batch in loader:
                 yield batch.indices, batch.views[0]
 
-    def centre_batches(self, order: np.ndarray, batch_size: int) -> Iterator[Tensor]:
-        """Centre crops [b, 3, S, S] in the order int64 [n].
+
+@dataclass(frozen=True)
+class CentreCropFeed:
+    """Centre crops of images, of 224 pixels where the short side has 256.
+
+    Attributes:
+        feed: makes them.
+        batch_size: the most in a batch.
+    """
+
+    feed: Feed
+    batch_size: int
+
+    def batches(self, order: np.ndarray) -> Iterator[Tensor]:
+        """Crops [b, 3, S, S] in the order int64 [n].
 
         Raises:
             UserError: an image does not decode.
         """
-        with self.centre.loader(_cut(order, batch_size), 0) as loader:
+        with self.feed.loader(_cut(order, self.batch_size), 0) as loader:
             for batch in loader:
                 assert batch.centre_crops is not None
                 yield batch.centre_crops
+
+
+@dataclass(frozen=True)
+class CropFeeds:
+    """Makes feeds of square crops, normalised float32 [b, 3, S, S].
+
+    Attributes:
+        size: side S of the crops in pixels.
+        seed: of the random ones.
+        batch_size: the most in a batch.
+        workers: threads or processes that decode.
+        device: where the crops are needed.
+    """
+
+    size: int
+    seed: int
+    batch_size: int
+    workers: int
+    device: torch.device
+
+    def random(self, opened: OpenedStore) -> RandomCropFeed:
+        """A feed of random crops of a store's images."""
+        return RandomCropFeed(self._open(opened, recipes=(self._undistorted,), grids=(1,)), self.batch_size)
+
+    def centre(self, opened: OpenedStore) -> CentreCropFeed:
+        """A feed of centre crops of a store's images."""
+        return CentreCropFeed(self._open(opened, recipes=(), grids=(), centre=self._undistorted), self.batch_size)
+
+    @property
+    def _undistorted(self) -> ViewRecipe:
+        return ViewRecipe(self.size, CropRule(SCALE), 0.0, 0.0, jitter_probability=0.0, grey_probability=0.0)
+
+    def _open(self, opened: OpenedStore, **crops: Any) -> Feed:
+        backend = choose_backend("auto", self.device)
+        maker = ViewMaker(
+            directions=(),
+            mirror_flips=True,
+            seed=self.seed,
+            device=self.device,
+            backend=backend,
+            threads=max(1, self.workers),
+            **crops,
+        )
+        return open_feed(opened, maker, FeedOptions(min(self.batch_size, len(opened.store)), self.workers))
 
 
 def _cut(order: np.ndarray, size: int) -> Sequence[np.ndarray]:

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from vicregl_fast.evaluation.classification.config import LinearConfig
-from vicregl_fast.evaluation.classification.crop_feed import Crops
-from vicregl_fast.models.backbone import Backbone, checked_maps
+from vicregl_fast.evaluation.classification.crop_feed import RandomCropFeed
+from vicregl_fast.evaluation.classification.features import pooled_of
+from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.philox import permutation
 
 FeatureBatch = tuple[Tensor, Tensor]
@@ -29,7 +30,9 @@ class FeatureEpochs:
         config: how many epochs are computed, the size of batches, and the seed of orders.
     """
 
-    def __init__(self, backbone: Backbone, crops: Crops, chosen: np.ndarray, labels: Tensor, config: LinearConfig):
+    def __init__(
+        self, backbone: Backbone, crops: RandomCropFeed, chosen: np.ndarray, labels: Tensor, config: LinearConfig
+    ):
         self._backbone, self._crops, self._chosen, self._labels = backbone, crops, chosen, labels
         self._config = config
         self._kept: list[FeatureBatch] = []
@@ -56,6 +59,6 @@ class FeatureEpochs:
 
     @torch.no_grad()
     def _computed(self, order: np.ndarray, number: int) -> Iterator[FeatureBatch]:
-        for indices, images in self._crops.random_batches(self._chosen[order], self._config.batch_size, number):
+        for indices, images in self._crops.batches(self._chosen[order], number):
             labels_b = self._labels[torch.from_numpy(indices)].to(images.device)
-            yield checked_maps(self._backbone, images, needs_cells=False).pooled.float(), labels_b
+            yield pooled_of(self._backbone, images), labels_b

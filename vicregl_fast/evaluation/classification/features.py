@@ -59,5 +59,13 @@ def pooled_features(
     device = next(backbone.parameters()).device
     batches = chunks(order, batch_size)
     progress = progress_bar(read_batches(crops, batches, workers), desc="features", total=len(batches), leave=False)
-    features = (checked_maps(backbone, images.to(device), needs_cells=False).pooled for images in progress)
-    return torch.cat([pooled.float().cpu() for pooled in features])
+    return torch.cat([pooled_of(backbone, images.to(device)).cpu() for images in progress])
+
+
+def pooled_of(backbone: Backbone, images: Tensor) -> Tensor:
+    """Pooled features, float32 [b, c], of normalised images [b, 3, size, size] on the backbone's device.
+
+    Raises:
+        UserError: the backbone accepts no image of this size.
+    """
+    return checked_maps(backbone, images, needs_cells=False).pooled.float()

@@ -11,14 +11,10 @@ from dataprep.errors import UserError
 from vicregl_fast.data.store import Images
 from vicregl_fast.evaluation.classification.config import KnnConfig
 from vicregl_fast.evaluation.classification.features import CentreCrops, pooled_features
-from vicregl_fast.evaluation.classification.labels import matched_labels
+from vicregl_fast.evaluation.classification.labels import batchnorm_sample, majority_accuracy, matched_labels, percent
 from vicregl_fast.evaluation.loading import chunks, read_batches
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.models.neighbours import Standardisation, Vote, knn_answers
-from vicregl_fast.philox import permutation
-
-BATCHNORM_IMAGES = 256
-"""Number of training images, at most, on which an untrained network's BatchNorm statistics are re-estimated."""
 
 
 class KnnJudge:
@@ -45,7 +41,7 @@ class KnnJudge:
     def training_images(self) -> Iterator[Tensor]:
         """Centre crops of at most ``BATCHNORM_IMAGES`` training images, float32 [batch, 3, size, size] at a time."""
         config = self._config
-        sample = permutation(config.seed, 0, len(self._train))[:BATCHNORM_IMAGES].tolist()
+        sample = batchnorm_sample(config.seed, len(self._train)).tolist()
         return read_batches(self._train, chunks(sample, config.batch_size), config.workers)
 
     def figures(self, backbone: Backbone) -> dict[str, float]:
@@ -57,19 +53,15 @@ class KnnJudge:
         )
         standardise = Standardisation.of(train_nc)
         answers = knn_answers(standardise(train_nc), self._train_labels, standardise(test_mc), self._votes)
-        return self._named([_percent(each == self._test_labels) for each in answers])
+        return self._named([percent(each == self._test_labels) for each in answers])
 
     def majority_figures(self) -> dict[str, float]:
         """The accuracy in percent of always answering the commonest training class."""
-        commonest = self._train_labels.bincount().argmax()
-        return self._named([_percent(self._test_labels == commonest)] * len(self._votes))
+        accuracy = majority_accuracy(self._train_labels, self._test_labels)
+        return self._named([accuracy] * len(self._votes))
 
     def _named(self, accuracies: list[float]) -> dict[str, float]:
         if len(self._votes) == 1:
             return {"accuracy": accuracies[0]}
         names = [f"k {vote.k}" if vote.weighted else f"k {vote.k} plain" for vote in self._votes]
         return dict(zip(names, accuracies, strict=True))
-
-
-def _percent(correct_m: Tensor) -> float:
-    return 100 * correct_m.double().mean().item()

@@ -6,6 +6,25 @@ from torch import Tensor, from_numpy
 from dataprep.errors import UserError
 from dataprep.notes import note
 from vicregl_fast.data.store import Store
+from vicregl_fast.philox import permutation
+
+BATCHNORM_IMAGES = 256
+"""Number of training images, at most, on which an untrained network's BatchNorm statistics are re-estimated."""
+
+
+def batchnorm_sample(seed: int, images: int) -> np.ndarray:
+    """The training images, of so many, on which they are re-estimated: int64 [n]."""
+    return permutation(seed, 0, images)[:BATCHNORM_IMAGES]
+
+
+def percent(correct_m: Tensor) -> float:
+    """The share of answers that are right, bool [m], in percent."""
+    return 100 * correct_m.double().mean().item()
+
+
+def majority_accuracy(train_n: Tensor, test_m: Tensor) -> float:
+    """The accuracy in percent of always answering the commonest training class."""
+    return percent(test_m == train_n.bincount().argmax())
 
 
 def matched_labels(train: Store, test: Store) -> tuple[Tensor, Tensor]:

@@ -43,10 +43,8 @@ class LinearHeads:
 
     def logits(self, features_bc: Tensor) -> Tensor:
         """The logits of every head, [l, b, k]."""
-        return torch.baddbmm(self._bias_lk[:, None], features_bc.expand(len(self._rates_l), -1, -1), self._columns())
-
-    def _columns(self) -> Tensor:
-        return self._weight_lkc.transpose(1, 2)
+        weight_lck = self._weight_lkc.transpose(1, 2)
+        return torch.baddbmm(self._bias_lk[:, None], features_bc.expand(len(self._rates_l), -1, -1), weight_lck)
 
     def step(self, features_bc: Tensor, labels_b: Tensor, epoch: int) -> None:
         """Takes a step with every head on features of ``epoch``, counted from 0."""
