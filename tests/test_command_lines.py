@@ -64,7 +64,7 @@ def test_every_command_takes_both_spellings() -> None:
     for size in ("--batch-size=8", "--batch_size=8"):
         assert parse_config([size, "--data.val-path", "x-y"]).batch_size == 8
     for parser, words in (
-        (evaluate._parser(), "knn --run r --train a --test b --train{0}list l --batch{0}size 8"),
+        (evaluate.evaluate_parser(), "knn --run r --train a --test b --train{0}list l --batch{0}size 8"),
         (bench_parser(None), "step --precisions fp32 --batch 4"),
         (dataprep_parser(), "ffcv a b.beton --max{0}side 100 --on{0}error skip"),
     ):
@@ -79,7 +79,7 @@ def subparsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]
 
 def test_helps_show_one_spelling() -> None:
     made = [parser(None) for parser in (visualize_parser, bench_parser, export_parser)]
-    programs = (evaluate._parser(), dataprep_parser(), config_parser(), *made)
+    programs = (evaluate.evaluate_parser(), dataprep_parser(), config_parser(), *made)
     shown = [
         option
         for program in programs

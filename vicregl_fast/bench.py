@@ -32,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _measure(options: argparse.Namespace, given: Sequence[str]) -> None:
-    from vicregl_fast.benchmarks.environment import describe_environment
     from vicregl_fast.devices import choose_device
+    from vicregl_fast.environment import describe_environment
     from vicregl_fast.training.precision import choose_kernels
 
     options.device = choose_device(options.device)
@@ -43,7 +43,9 @@ def _measure(options: argparse.Namespace, given: Sequence[str]) -> None:
         measured.append(measurement)
         print(format_measurements([measurement]), flush=True)
         if options.json is not None:
-            write_measurements(options.json, describe_environment(options.device, given), measured)
+            write_measurements(
+                options.json, describe_environment(options.device, "vicregl_fast.bench", given), measured
+            )
 
 
 if __name__ == "__main__":

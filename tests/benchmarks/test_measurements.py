@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from dataprep.errors import UserError
-from vicregl_fast.benchmarks.environment import describe_environment
 from vicregl_fast.benchmarks.measurements import (
     Measurement,
     format_measurements,
     read_measurements,
     write_measurements,
 )
+from vicregl_fast.environment import describe_environment
 
 
 def test_median_rate_and_ratio() -> None:
@@ -26,7 +26,9 @@ def test_median_rate_and_ratio() -> None:
 def test_what_the_file_of_measurements_holds(tmp_path: Path) -> None:
     rows = [Measurement.of("loss.global", [0.25, 0.75], "s"), Measurement.ratio("loss.global_speedup", 3, 2)]
     path = tmp_path / "loss.json"
-    write_measurements(path, describe_environment(torch.device("cpu"), ["loss", "--json", "a b"]), rows)
+    write_measurements(
+        path, describe_environment(torch.device("cpu"), "vicregl_fast.bench", ["loss", "--json", "a b"]), rows
+    )
     content = json.loads(path.read_text())
     assert content["results"][0] == {
         "name": "loss.global", "value": 0.5, "unit": "s", "n": 2, "min": 0.25, "max": 0.75

@@ -20,3 +20,8 @@ class MeanColour(nn.Module):
     def forward(self, images: Tensor) -> FeatureMaps:
         cells = self.norm(avg_pool2d(images, self.stride))
         return FeatureMaps(cells, cells.mean((2, 3)))
+
+
+def mean_colour(seed: int) -> MeanColour:
+    """Builds it in eval mode; nothing of it is drawn."""
+    return MeanColour().eval()

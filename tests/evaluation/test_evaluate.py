@@ -49,6 +49,18 @@ def test_knn_prints_and_writes_three_rows(run: Path, tmp_path: Path, capsys: pyt
     assert written["settings"]["k"] == [3] and written["settings"]["train"] == str(train)
 
 
+def test_several_runs_and_seeds_are_one_table(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    images = write_class_folders(tmp_path / "images", {"red": 4, "green": 6})
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    options = ["--size", "32", "--resize", "32", "--k", "3", "--workers", "0", "--random_init", "--seeds", "2"]
+    runs = ["--run", str(run), "--run", str(other)]
+    evaluate.main(["knn", *runs, "--train", str(images), "--test", str(images), *options, "--seed", "5"])
+    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines] == ["knn", run.name, "other", "random", "majority class"]
+    assert [line[-1].strip() for line in lines[1:]] == ["100.0 ±0.0"] * 3 + ["60.0"]
+
+
 def test_linear_learns_from_the_training_images(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     train = write_class_folders(tmp_path / "train", {"red": 4, "green": 6, "blue": 5})
     test = write_class_folders(tmp_path / "test", {"red": 3, "green": 1})  # which has no blue to learn from

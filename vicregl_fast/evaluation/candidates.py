@@ -1,12 +1,14 @@
-"""The backbones that an evaluation compares: the trained one, and the same architecture untrained."""
+"""The backbones that an evaluation compares: trained ones, and the same architectures untrained."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from vicregl_fast.devices import choose_device
 from vicregl_fast.models.backbone import Backbone
+from vicregl_fast.models.config import BackboneConfig
 from vicregl_fast.weights.loading import drawn_backbone, trained_backbone
 from vicregl_fast.weights.source import Weights
 
@@ -17,35 +19,56 @@ class Candidate:
 
     Attributes:
         name: its name in the table of results.
-        backbone: in eval mode, on the device where it is judged.
+        build: builds it in eval mode, on the device where it is judged; given a seed, which draws an untrained one.
         trained: whether it was trained; if not, its BatchNorm statistics are re-estimated before it is judged.
+        architecture: timm's name of it, by which published figures are found; None for none.
     """
 
     name: str
-    backbone: Backbone
+    build: Callable[[int], Backbone]
     trained: bool = True
+    architecture: str | None = None
 
 
-def load_candidates(
-    weights: Weights, random_init: bool, seed: int, output_stride: int | None = None
-) -> Iterator[Candidate]:
-    """Yields the trained backbone, and after it an untrained one if that is asked for.
+def candidates_of(runs: Iterable[Weights], random_init: bool, output_stride: int | None = None) -> Iterator[Candidate]:
+    """Yields the trained backbones, and after them, if that is asked for, an untrained one of each architecture.
 
-    Each is built only when its turn comes, on the GPU where there is one.
+    A single one is called ``trained`` and ``random``; of several, each has the name of its file or folder.
 
     Args:
-        weights: of the trained one, which say what it is.
-        random_init: whether to yield the same architecture with weights drawn from ``seed``, too.
-        seed: of these weights.
+        runs: weights of the trained ones, which say what they are.
+        random_init: whether to yield the same architectures with drawn weights, too.
         output_stride: pixels per cell of the feature map, if other than in training.
-
-    Raises:
-        UserError: the weights do not fit the backbone, or it has no such output stride.
     """
-    yield Candidate("trained", _placed(trained_backbone(weights, output_stride)))
-    if random_init:
-        untrained = drawn_backbone(weights.architecture, seed, output_stride)
-        yield Candidate("random", _placed(untrained), trained=False)
+    runs = list(runs)
+    names = distinct_names([str(weights.path) for weights in runs]) if len(runs) > 1 else ["trained"]
+    for name, weights in zip(names, runs, strict=True):
+        yield Candidate(name, partial(_trained, weights, output_stride), True, weights.architecture.name)
+    architectures = list(dict.fromkeys(weights.architecture for weights in runs)) if random_init else []
+    for architecture in architectures:
+        name = "random" if len(architectures) == 1 else f"random {architecture.name}"
+        yield Candidate(name, partial(_drawn, architecture, output_stride), False, architecture.name)
+
+
+def distinct_names(paths: list[str]) -> list[str]:
+    """The shortest ends of these paths that differ from each other; the same paths keep their number apart.
+
+    ``["runs/a", "runs/b"]`` become a and b; ``["x/run", "y/run"]`` x/run and y/run.
+    """
+    parts = [path.rstrip("/").split("/") for path in paths]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(each[-length:]) for each in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{path} ({number})" for number, path in enumerate(paths, 1)]
+
+
+def _trained(weights: Weights, output_stride: int | None, seed: int) -> Backbone:
+    return _placed(trained_backbone(weights, output_stride))
+
+
+def _drawn(architecture: BackboneConfig, output_stride: int | None, seed: int) -> Backbone:
+    return _placed(drawn_backbone(architecture, seed, output_stride))
 
 
 def _placed(backbone: Backbone) -> Backbone:

@@ -1,25 +1,37 @@
 """Judges several backbones by the same method."""
 
-from collections.abc import Iterable, Mapping
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from torch import Tensor
 
 from vicregl_fast.evaluation.batchnorm import reestimate_batchnorm
-from vicregl_fast.evaluation.candidates import Candidate
-from vicregl_fast.evaluation.report import Row
-from vicregl_fast.models.backbone import Backbone
+from vicregl_fast.evaluation.candidates import Candidate, candidates_of
+from vicregl_fast.evaluation.paper import Task, published_rows
+from vicregl_fast.evaluation.report import Row, format_table, write_json
+from vicregl_fast.models.backbone import Backbone, check_backbone
+from vicregl_fast.seeds import check_seed
+from vicregl_fast.weights.source import read_weights
 
 
 class Judge(Protocol):
     """A method to judge a backbone, with the images that it needs."""
 
-    def training_images(self) -> Iterable[Tensor]:
-        """Normalised images, float32 [n, 3, H, W] a batch, to estimate an untrained network's BatchNorm statistics."""
+    @property
+    def task(self) -> Task | None:
+        """The column of the paper's tables that this is; None if it is none."""
         ...
 
-    def figures(self, backbone: Backbone) -> Mapping[str, float]:
-        """The backbone's results in percent, by the name of the measure."""
+    def training_images(self, seed: int) -> Iterable[Tensor]:
+        """Normalised images, float32 [n, 3, H, W] a batch, to estimate an untrained network's BatchNorm statistics.
+
+        ``seed`` draws which.
+        """
+        ...
+
+    def figures(self, backbone: Backbone, seed: int) -> Mapping[str, float]:
+        """The backbone's results in percent, by the name of the measure; ``seed`` decides all that is drawn."""
         ...
 
     def majority_figures(self) -> Mapping[str, float]:
@@ -27,18 +39,50 @@ class Judge(Protocol):
         ...
 
 
-def compare(candidates: Iterable[Candidate], judge: Judge) -> list[Row]:
-    """Judges every candidate.
+def compare(candidates: Iterable[Candidate], judge: Judge, seeds: Sequence[int] = (0,)) -> list[Row]:
+    """Judges every candidate with every seed.
 
     Returns:
-        One row for each candidate, and a last row for always answering the commonest training class.
+        One row for each candidate; one for always answering the commonest training class; and the paper's rows of the
+        same task and architectures, where there are such.
 
     Raises:
         UserError: what loading or judging a candidate raises.
     """
-    rows = []
+    rows, architectures = [], []
     for candidate in candidates:
-        if not candidate.trained:
-            reestimate_batchnorm(candidate.backbone, judge.training_images())
-        rows.append(Row(candidate.name, judge.figures(candidate.backbone)))
-    return [*rows, Row("majority class", judge.majority_figures())]
+        figures: dict[str, list[float]] = {}
+        for seed in seeds:
+            backbone = candidate.build(seed)
+            if not candidate.trained:
+                reestimate_batchnorm(backbone, judge.training_images(seed))
+            for name, value in judge.figures(backbone, seed).items():
+                figures.setdefault(name, []).append(value)
+        rows.append(Row(candidate.name, figures))
+        architectures.append(candidate.architecture)
+    rows.append(Row("majority class", {name: [value] for name, value in judge.majority_figures().items()}))
+    return [*rows, *published_rows(judge.task, architectures)]
+
+
+def run_judge(options: Namespace, open_judge: Callable[[], Judge]) -> None:
+    """Compares what the options of ``command.add_comparison`` name; prints the table, and writes it for ``--json``.
+
+    Args:
+        options: parsed; ``arguments`` is the command line.
+        open_judge: opens the images; is called once the weights have been found good.
+
+    Raises:
+        UserError: weights or images are bad.
+    """
+    check_seed(options.seed + options.seeds - 1)
+    check_seed(options.seed)
+    runs = [read_weights(path, options.backbone) for path in options.run]
+    for weights in runs:
+        check_backbone(weights.architecture.name)
+    judge = open_judge()
+    candidates = candidates_of(runs, options.random_init, getattr(options, "output_stride", None))
+    rows = compare(candidates, judge, range(options.seed, options.seed + options.seeds))
+    print(format_table(options.command, rows))
+    if options.json is not None:
+        settings = {name: value for name, value in vars(options).items() if name != "arguments"}
+        write_json(options.json, options.command, settings, rows, options.arguments)

@@ -1,12 +1,15 @@
 """The results of an evaluation: a table for people and a JSON file for programs."""
 
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dataprep.atomic import write_text
+from vicregl_fast.devices import choose_device
+from vicregl_fast.environment import describe_environment
 
 
 @dataclass(frozen=True)
@@ -15,37 +18,63 @@ class Row:
 
     Attributes:
         name: what was judged.
-        figures: its results in percent, by the name of the measure.
+        figures: its results in percent, one for each seed, by the name of the measure.
     """
 
     name: str
-    figures: Mapping[str, float]
+    figures: Mapping[str, Sequence[float]]
 
 
 def format_table(title: str, rows: Sequence[Row]) -> str:
-    """Formats rows as a table, one column for each figure, with one decimal; all rows must have the same figures."""
+    """Formats rows as a table: a column for each figure of the first row, with one decimal.
+
+    Of several seeds it shows the mean and the standard deviation. A figure that a row lacks is a dash.
+    """
     columns = list(rows[0].figures)
-    left = max(len(title), *(len(row.name) for row in rows))
-    lines = ["  ".join([title.ljust(left), *columns])]
-    for row in rows:
-        cells = [f"{row.figures[column]:.1f}".rjust(len(column)) for column in columns]
-        lines.append("  ".join([row.name.ljust(left), *cells]))
-    return "\n".join(lines)
+    lines = [[title, *columns], *([row.name, *(_cell(row.figures.get(name)) for name in columns)] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join([name.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]) for name, *cells in lines)
 
 
-def write_json(path: Path, evaluation: str, settings: Mapping[str, Any], rows: Sequence[Row]) -> None:
-    """Writes the settings and the results as JSON.
+def spread(values: Sequence[float]) -> float:
+    """The standard deviation of these figures, divided by n - 1; of one, zero."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def write_json(
+    path: Path, evaluation: str, settings: Mapping[str, Any], rows: Sequence[Row], arguments: Sequence[str]
+) -> None:
+    """Writes the settings, hardware and versions, and the results as JSON.
 
     Each figure becomes a result such as ``{"name": "knn.trained.accuracy", "value": 5.0, "unit": "%"}``, whose name
-    begins with ``evaluation``.
+    begins with ``evaluation``. Of several seeds, the value is the mean; ``spread`` and ``values`` are there as well.
 
     Raises:
         UserError: the file cannot be written.
     """
-    results = [
-        {"name": f"{evaluation}.{row.name}.{figure}".replace(" ", "_"), "value": value, "unit": "%"}
-        for row in rows
-        for figure, value in row.figures.items()
-    ]
-    settings = {key: str(value) if isinstance(value, Path) else value for key, value in settings.items()}
-    write_text(path, json.dumps({"settings": settings, "results": results}, indent=2) + "\n")
+    results = []
+    for row in rows:
+        for figure, values in row.figures.items():
+            name = f"{evaluation}.{row.name}.{figure}".replace(" ", "_")
+            result = {"name": name, "value": statistics.mean(values), "unit": "%"}
+            results.append(result | ({"spread": spread(values), "values": list(values)} if len(values) > 1 else {}))
+    written = {
+        "settings": {key: plain(value) for key, value in settings.items()},
+        "environment": describe_environment(choose_device(), "vicregl_fast.evaluate", arguments),
+        "results": results,
+    }
+    write_text(path, json.dumps(written, indent=2) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """The same value as JSON takes it: paths as text, in lists too."""
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _cell(values: Sequence[float] | None) -> str:
+    if values is None:
+        return "-"
+    mean = f"{statistics.mean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ±{spread(values):.1f}"

@@ -12,7 +12,7 @@ from PIL import Image
 from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
-from tests.evaluation.stand_in import MeanColour
+from tests.evaluation.stand_in import MeanColour, mean_colour
 from vicregl_fast.data.open_images import open_images
 from vicregl_fast.evaluation.candidates import Candidate
 from vicregl_fast.evaluation.classification.config import KnnConfig, counts
@@ -65,11 +65,11 @@ def test_pooled_features_come_in_order(tmp_path: Path) -> None:
 def test_colour_classes_are_told_apart_and_the_majority_class_is_shown(tmp_path: Path) -> None:
     train = open_images(write_class_folders(tmp_path / "train", {"red": 5, "green": 4, "blue": 3}))
     test = open_images(write_class_folders(tmp_path / "test", {"red": 1, "green": 2, "blue": 1}))
-    candidates = [Candidate("trained", MeanColour().eval()), Candidate("random", MeanColour().eval(), False)]
+    candidates = [Candidate("trained", mean_colour), Candidate("random", mean_colour, False)]
     assert compare(candidates, KnnJudge(train, test, small())) == [
-        Row("trained", {"accuracy": 100.0}),
-        Row("random", {"accuracy": 100.0}),
-        Row("majority class", {"accuracy": 25.0}),
+        Row("trained", {"accuracy": [100.0]}),
+        Row("random", {"accuracy": [100.0]}),
+        Row("majority class", {"accuracy": [25.0]}),
     ]
 
 
@@ -78,9 +78,9 @@ def test_each_k_and_each_vote_has_a_figure(tmp_path: Path) -> None:
     train = open_images(write_class_folders(tmp_path / "train", {"red": 5, "blue": 10}))
     test = open_images(write_class_folders(tmp_path / "test", {"red": 3, "blue": 1}))
     judge = KnnJudge(train, test, small(k=(1, 15), vote="both"))
-    assert compare([Candidate("trained", MeanColour().eval())], judge) == [
-        Row("trained", {"k 1": 100.0, "k 15": 100.0, "k 1 plain": 100.0, "k 15 plain": 25.0}),
-        Row("majority class", {"k 1": 25.0, "k 15": 25.0, "k 1 plain": 25.0, "k 15 plain": 25.0}),
+    assert compare([Candidate("trained", mean_colour)], judge) == [
+        Row("trained", {"k 1": [100.0], "k 15": [100.0], "k 1 plain": [100.0], "k 15 plain": [25.0]}),
+        Row("majority class", {"k 1": [25.0], "k 15": [25.0], "k 1 plain": [25.0], "k 15 plain": [25.0]}),
     ]
 
 
@@ -94,7 +94,10 @@ def test_wrong_numbers_of_neighbours_are_refused(text: str) -> None:
 def test_only_the_untrained_network_is_re_estimated(tmp_path: Path) -> None:
     images = open_images(write_class_folders(tmp_path, {"red": 4, "blue": 4}))
     trained, untrained = MeanColour().eval(), MeanColour().eval()
-    compare([Candidate("a", trained), Candidate("b", untrained, trained=False)], KnnJudge(images, images, small()))
+    compare(
+        [Candidate("a", lambda _: trained), Candidate("b", lambda _: untrained, trained=False)],
+        KnnJudge(images, images, small()),
+    )
     assert trained.norm.running_mean.tolist() == [0, 0, 0]
     # Half the images are red (230), half are not (0), in normalised units.
     expected = ((230 + 6) / 2 / 255 - 0.485) / 0.229
@@ -115,7 +118,7 @@ def test_a_store_gives_what_its_folder_gives(tmp_path: Path) -> None:
 def test_wrong_inputs_end_in_a_sentence(tmp_path: Path) -> None:
     train = write_class_folders(tmp_path / "train", {"red": 2, "green": 2})
     other = write_class_folders(tmp_path / "other", {"red": 2, "blue": 2})
-    candidates = [Candidate("trained", MeanColour().eval())]
+    candidates = [Candidate("trained", mean_colour)]
     with pytest.raises(UserError, match=r"other has the class 'blue', which .*train lacks"):
         compare(candidates, KnnJudge(open_images(train), open_images(other), small()))
     with pytest.raises(UserError, match=r"--k is 9, but there are only 4 training images"):
@@ -132,6 +135,6 @@ def test_a_broken_image_is_named_without_a_traceback(tmp_path: Path, workers: in
     (folder / "green" / "1.jpg").write_bytes(b"no image")
     images = open_images(folder)
     with pytest.raises(UserError) as raised:
-        compare([Candidate("trained", MeanColour().eval())], KnnJudge(images, images, small(workers=workers)))
+        compare([Candidate("trained", mean_colour)], KnnJudge(images, images, small(workers=workers)))
     assert "green/1.jpg" in str(raised.value)
     assert "\n" not in str(raised.value)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from vicregl_fast.evaluation.options import check_at_least, default_workers, option
 from vicregl_fast.models.config import BackboneConfig
-from vicregl_fast.seeds import check_seed
 
 VOTES = ("weighted", "plain", "both")
 
@@ -29,13 +28,11 @@ class KnnConfig:
     resize: int = option(128, "pixels of the short side before the centre crop")
     size: int = option(112, "pixels of a side of the centre crop")
     batch_size: int = option(128, "images a forward pass")
-    seed: int = option(0, "seed of the untrained network, and of which images set its BatchNorm statistics")
     workers: int = option(default_workers(), "processes that decode images")
 
     def __post_init__(self) -> None:
         check_at_least("--batch_size", self.batch_size, 1)
         check_at_least("--workers", self.workers, 0)
-        check_seed(self.seed)
 
 
 def rates(text: str) -> tuple[float, ...]:
@@ -65,7 +62,6 @@ class LinearConfig:
     computed_epochs: int = option(2, "how many of them have crops of their own")
     size: int = option(224, "pixels of a side of the crops")
     batch_size: int = option(256, "images a step")
-    seed: int = option(0, "seed of the crops, order, heads and the untrained network")
     workers: int = option(default_workers(), "threads or processes that decode images")
 
     def __post_init__(self) -> None:
@@ -74,7 +70,6 @@ class LinearConfig:
         check_at_least("--size", self.size, 1)
         check_at_least("--batch_size", self.batch_size, 1)
         check_at_least("--workers", self.workers, 0)
-        check_seed(self.seed)
 
     @property
     def keeps(self) -> bool:

@@ -86,36 +86,34 @@ class CropFeeds:
 
     Attributes:
         size: side S of the crops in pixels.
-        seed: of the random ones.
         batch_size: the most in a batch.
         workers: threads or processes that decode.
         device: where the crops are needed.
     """
 
     size: int
-    seed: int
     batch_size: int
     workers: int
     device: torch.device
 
-    def random(self, opened: OpenedStore) -> RandomCropFeed:
-        """A feed of random crops of a store's images."""
-        return RandomCropFeed(self._open(opened, recipes=(self._undistorted,), grids=(1,)), self.batch_size)
+    def random(self, opened: OpenedStore, seed: int) -> RandomCropFeed:
+        """A feed of random crops, drawn from ``seed``, of a store's images."""
+        return RandomCropFeed(self._open(opened, seed, recipes=(self._undistorted,), grids=(1,)), self.batch_size)
 
     def centre(self, opened: OpenedStore) -> CentreCropFeed:
         """A feed of centre crops of a store's images."""
-        return CentreCropFeed(self._open(opened, recipes=(), grids=(), centre=self._undistorted), self.batch_size)
+        return CentreCropFeed(self._open(opened, 0, recipes=(), grids=(), centre=self._undistorted), self.batch_size)
 
     @property
     def _undistorted(self) -> ViewRecipe:
         return ViewRecipe(self.size, CropRule(SCALE), 0.0, 0.0, jitter_probability=0.0, grey_probability=0.0)
 
-    def _open(self, opened: OpenedStore, **crops: Any) -> Feed:
+    def _open(self, opened: OpenedStore, seed: int, **crops: Any) -> Feed:
         backend = choose_backend("auto", self.device)
         maker = ViewMaker(
             directions=(),
             mirror_flips=True,
-            seed=self.seed,
+            seed=seed,
             device=self.device,
             backend=backend,
             threads=max(1, self.workers),

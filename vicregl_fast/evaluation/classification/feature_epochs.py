@@ -27,14 +27,21 @@ class FeatureEpochs:
         crops: of the images.
         chosen: the samples to use, int64 [n].
         labels: of all samples of the store, int64.
-        config: how many epochs are computed, the size of batches, and the seed of orders.
+        config: how many epochs are computed, and the size of batches.
+        seed: of orders.
     """
 
     def __init__(
-        self, backbone: Backbone, crops: RandomCropFeed, chosen: np.ndarray, labels: Tensor, config: LinearConfig
+        self,
+        backbone: Backbone,
+        crops: RandomCropFeed,
+        chosen: np.ndarray,
+        labels: Tensor,
+        config: LinearConfig,
+        seed: int,
     ):
         self._backbone, self._crops, self._chosen, self._labels = backbone, crops, chosen, labels
-        self._config = config
+        self._config, self._seed = config, seed
         self._kept: list[FeatureBatch] = []
 
     def epoch(self, number: int) -> Iterator[FeatureBatch]:
@@ -43,7 +50,7 @@ class FeatureEpochs:
         Raises:
             UserError: an image does not decode, or the backbone takes none of this size.
         """
-        order = permutation(self._config.seed, number, len(self._chosen))
+        order = permutation(self._seed, number, len(self._chosen))
         if number >= self._config.computed_epochs:
             yield from self._again(order, *self._kept[number % self._config.computed_epochs])
         elif self._config.keeps:

@@ -38,13 +38,18 @@ class KnnJudge:
         ways = {"weighted": (True,), "plain": (False,), "both": (True, False)}[config.vote]
         self._votes = [Vote(k, weighted) for weighted in ways for k in config.k]
 
-    def training_images(self) -> Iterator[Tensor]:
+    @property
+    def task(self) -> None:
+        """The paper has no figures of k-NN."""
+        return None
+
+    def training_images(self, seed: int) -> Iterator[Tensor]:
         """Centre crops of at most ``BATCHNORM_IMAGES`` training images, float32 [batch, 3, size, size] at a time."""
         config = self._config
-        sample = batchnorm_sample(config.seed, len(self._train)).tolist()
+        sample = batchnorm_sample(seed, len(self._train)).tolist()
         return read_batches(self._train, chunks(sample, config.batch_size), config.workers)
 
-    def figures(self, backbone: Backbone) -> dict[str, float]:
+    def figures(self, backbone: Backbone, seed: int) -> dict[str, float]:
         """The accuracies on the test images in percent."""
         config = self._config
         train_nc, test_mc = (

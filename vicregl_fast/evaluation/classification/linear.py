@@ -18,11 +18,13 @@ from vicregl_fast.evaluation.classification.feature_epochs import FeatureEpochs
 from vicregl_fast.evaluation.classification.features import pooled_of
 from vicregl_fast.evaluation.classification.labels import batchnorm_sample, majority_accuracy, matched_labels
 from vicregl_fast.evaluation.classification.linear_heads import LinearHeads
+from vicregl_fast.evaluation.paper import Task
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.philox import permutation
 
 HELD_OUT = 0.1
 """Share of the training images on which a learning rate is chosen."""
+IMAGENET_CLASSES = 1000
 
 
 class LinearJudge:
@@ -42,49 +44,57 @@ class LinearJudge:
     def __init__(self, train: OpenedStore, test: OpenedStore, config: LinearConfig):
         self._train_labels, self._test_labels = matched_labels(train.store, test.store)
         self._config, self._device = config, choose_device()
-        order = permutation(config.seed, HOLDING_OUT_EPOCH, len(train.store))
-        held = int(len(order) * HELD_OUT) if len(config.lr) > 1 else 0
-        if len(config.lr) > 1 and held == 0:
+        self._held_count = int(len(train.store) * HELD_OUT) if len(config.lr) > 1 else 0
+        if len(config.lr) > 1 and self._held_count == 0:
             raise UserError(f"{train.store.path} has too few images to hold some out: give one --lr")
-        self._held_out, self._learned = order[:held], np.sort(order[held:])
-        feeds = CropFeeds(config.size, config.seed, config.batch_size, config.workers, self._device)
-        self._random, self._train, self._test = feeds.random(train), feeds.centre(train), feeds.centre(test)
+        self._feeds = CropFeeds(config.size, config.batch_size, config.workers, self._device)
+        self._opened = train
+        self._train, self._test = self._feeds.centre(train), self._feeds.centre(test)
 
-    def training_images(self) -> Iterator[Tensor]:
+    @property
+    def task(self) -> Task | None:
+        """ImageNet, by its number of classes."""
+        return "imagenet" if int(self._train_labels.max()) + 1 == IMAGENET_CLASSES else None
+
+    def training_images(self, seed: int) -> Iterator[Tensor]:
         """Centre crops of at most ``BATCHNORM_IMAGES`` training images, float32 [batch, 3, size, size] at a time."""
-        order = batchnorm_sample(self._config.seed, len(self._train_labels))
+        order = batchnorm_sample(seed, len(self._train_labels))
         return self._train.batches(order)
 
-    def figures(self, backbone: Backbone) -> dict[str, float]:
+    def figures(self, backbone: Backbone, seed: int) -> dict[str, float]:
         """The accuracy on the test images in percent."""
-        heads = self._fit(backbone)
+        order = permutation(seed, HOLDING_OUT_EPOCH, len(self._train_labels))
+        held_out, learned = order[: self._held_count], np.sort(order[self._held_count :])
+        heads = self._fit(backbone, learned, seed)
         right_l = self._right(backbone, heads, self._test, np.arange(len(self._test_labels)), self._test_labels)
-        chosen = self._choose(backbone, heads)
+        chosen = self._choose(backbone, heads, held_out)
         return {"accuracy": 100 * right_l[chosen].item() / len(self._test_labels)}
 
     def majority_figures(self) -> dict[str, float]:
         """The accuracy in percent of always answering the commonest training class."""
         return {"accuracy": majority_accuracy(self._train_labels, self._test_labels)}
 
-    def _fit(self, backbone: Backbone) -> LinearHeads:
+    def _fit(self, backbone: Backbone, learned: np.ndarray, seed: int) -> LinearHeads:
         config, classes = self._config, int(self._train_labels.max()) + 1
         rates = config.rates(backbone.name)
-        heads = LinearHeads(backbone.channels, classes, rates, config.epochs, self._device, config.seed)
-        features = FeatureEpochs(backbone, self._random, self._learned, self._train_labels, config)
+        heads = LinearHeads(backbone.channels, classes, rates, config.epochs, self._device, seed)
+        features = FeatureEpochs(
+            backbone, self._feeds.random(self._opened, seed), learned, self._train_labels, config, seed
+        )
         for epoch in progress_bar(range(config.epochs), desc="linear", unit="epoch", leave=False):
             for features_bc, labels_b in features.epoch(epoch):
                 heads.step(features_bc, labels_b, epoch)
         return heads
 
-    def _choose(self, backbone: Backbone, heads: LinearHeads) -> int:
+    def _choose(self, backbone: Backbone, heads: LinearHeads, held_out: np.ndarray) -> int:
         """The number of the head that is best on the images held out."""
-        if len(self._held_out) == 0:
+        if len(held_out) == 0:
             return 0
-        right_l = self._right(backbone, heads, self._train, self._held_out, self._train_labels[self._held_out])
+        right_l = self._right(backbone, heads, self._train, held_out, self._train_labels[held_out])
         chosen = int(right_l.argmax())
         note(
             f"of {len(right_l)} learning rates {self._config.rates(backbone.name)[chosen]:g} is taken, the best on "
-            f"{len(self._held_out)} training images held out ({right_l[chosen].item() / len(self._held_out):.1%})"
+            f"{len(held_out)} training images held out ({right_l[chosen].item() / len(held_out):.1%})"
         )
         return chosen
 

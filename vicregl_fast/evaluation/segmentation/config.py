@@ -5,7 +5,6 @@ from typing import Literal, get_args
 
 from dataprep.errors import UserError
 from vicregl_fast.evaluation.options import check_at_least, default_workers, option
-from vicregl_fast.seeds import check_seed
 
 MaskOrientation = Literal["ask", "stored", "upright"]
 MASK_ORIENTATIONS: tuple[MaskOrientation, ...] = get_args(MaskOrientation)
@@ -75,7 +74,6 @@ class SegmentationConfig:
     batch_size: int = option(16, "images a step")
     lr: float = option(0.1, "learning rate at the start; the published 0.01 wants 40,000 steps")
     crop: int = option(256, "pixels of a side of the crops of the augmented protocol")
-    seed: int = option(0, "seed of the order, crops, head, dropout and the untrained network")
     workers: int = option(default_workers(), "processes that decode images")
 
     def __post_init__(self) -> None:
@@ -83,6 +81,5 @@ class SegmentationConfig:
         check_at_least("--batch_size", self.batch_size, 1)
         check_at_least("--crop", self.crop, 1)
         check_at_least("--workers", self.workers, 0)
-        check_seed(self.seed)
         if not self.lr > 0:
             raise UserError(f"--lr is {self.lr}, but must be above 0")

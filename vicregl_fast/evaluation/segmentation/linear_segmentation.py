@@ -42,17 +42,22 @@ class SegmentationJudge:
         self._train, self._val, self._config = train, val, config
         self._train_pixels, self._val_pixels = (class_pixels(data, config.workers) for data in (train, val))
 
-    def training_images(self) -> Iterator[Tensor]:
+    @property
+    def task(self) -> None:
+        """No column of the paper's tables."""
+        return None
+
+    def training_images(self, seed: int) -> Iterator[Tensor]:
         """At most ``BATCHNORM_IMAGES`` whole training images, float32 [b, 3, H, W], in batches of one size."""
         config = self._config
-        chosen = permutation(config.seed, 0, len(self._train))[:BATCHNORM_IMAGES].tolist()
+        chosen = permutation(seed, 0, len(self._train))[:BATCHNORM_IMAGES].tolist()
         images = [item.pixels for item in whole_images(self._train, config.workers, chosen)]
         for batch in same_size_batches([image.shape for image in images], 8, range(len(images))):
             yield normalise_bytes(torch.stack([images[index] for index in batch]))
 
-    def figures(self, backbone: Backbone) -> dict[str, float]:
+    def figures(self, backbone: Backbone, seed: int) -> dict[str, float]:
         """mIoU and pixel accuracy on the validation images, in percent."""
-        head = fit_head(backbone, self._train, self._config)
+        head = fit_head(backbone, self._train, self._config, seed)
         return score_head(backbone, head, self._val, self._config.workers)
 
     def majority_figures(self) -> dict[str, float]:
@@ -60,16 +65,16 @@ class SegmentationJudge:
         return majority_figures(self._train_pixels, self._val_pixels)
 
 
-def fit_head(backbone: Backbone, train: MaskedImages, config: SegmentationConfig) -> LinearHead:
+def fit_head(backbone: Backbone, train: MaskedImages, config: SegmentationConfig, seed: int) -> LinearHead:
     """Trains a head on the backbone's maps by the protocol of ``config``; returns it in eval mode on that device."""
     if config.protocol == "cached":
         maps = CachedMaps(backbone, train, config.workers)
-        batches: Iterator[Batch] = maps.batches(config.batch_size, config.iterations, config.seed)
+        batches: Iterator[Batch] = maps.batches(config.batch_size, config.iterations, seed)
     else:
-        augmentation = SegmentationAugmentation(config.crop, train.labels.ignored, config.seed)
+        augmentation = SegmentationAugmentation(config.crop, train.labels.ignored, seed)
         batches = augmented_batches(backbone, train, augmentation, config.batch_size, config.iterations, config.workers)
     with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
+        torch.manual_seed(seed)
         head = LinearHead(backbone.channels, train.labels.classes)
         head.to(next(backbone.parameters()).device)
         train_head(head, batches, config.iterations, config.lr, train.labels.ignored)

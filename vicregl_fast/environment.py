@@ -12,14 +12,17 @@ import torch
 
 PACKAGES = (
     "vicregl_fast", "torch", "torchvision", "timm", "triton", "numpy", "numba", "numba-cuda", "ffcv", "pillow",
-    "nvidia-dali-cuda130", "nvidia-dali-cuda120",
+    "torchmetrics", "nvidia-dali-cuda130", "nvidia-dali-cuda120",
 )  # fmt: skip
 
 
-def describe_environment(device: torch.device, arguments: Sequence[str]) -> dict[str, Any]:
+def describe_environment(device: torch.device, program: str, arguments: Sequence[str]) -> dict[str, Any]:
     """Describes the processor, the cores that this process may use, the device, library versions and the command.
 
-    ``device`` is the one that was measured; ``arguments`` are those of ``vicregl_fast.bench``.
+    Args:
+        device: where the work was done.
+        program: the entry point, such as ``vicregl_fast.bench``.
+        arguments: of its command line.
     """
     described: dict[str, Any] = {
         "processor": _processor(),
@@ -27,7 +30,7 @@ def describe_environment(device: torch.device, arguments: Sequence[str]) -> dict
         "device": device.type,
         "python": platform.python_version(),
         "versions": _versions(),
-        "command": shlex.join(["python", "-m", "vicregl_fast.bench", *arguments]),
+        "command": shlex.join(["python", "-m", program, *arguments]),
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)

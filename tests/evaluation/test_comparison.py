@@ -1,0 +1,79 @@
+"""Several backbones, seeds and the paper's rows in one table."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.evaluation.stand_in import MeanColour
+from vicregl_fast.evaluation.candidates import Candidate, distinct_names
+from vicregl_fast.evaluation.comparison import compare
+from vicregl_fast.evaluation.paper import Task, published_rows
+from vicregl_fast.evaluation.report import Row
+
+
+class SeedJudge:
+    """Its figure is the seed that it was given, and its training images are of that many levels."""
+
+    def __init__(self, task: Task | None = None):
+        self.task = task
+
+    def training_images(self, seed: int) -> Iterator[Tensor]:
+        yield torch.full((2, 3, 8, 8), float(seed))
+
+    def figures(self, backbone: MeanColour, seed: int) -> dict[str, float]:
+        return {"accuracy": 10.0 * seed, "mean": backbone.norm.running_mean[0].item()}
+
+    def majority_figures(self) -> dict[str, float]:
+        return {"accuracy": 5.0, "mean": 0.0}
+
+
+def test_every_seed_draws_and_judges_anew() -> None:
+    drawn: list[int] = []
+
+    def build(seed: int) -> MeanColour:
+        drawn.append(seed)
+        return MeanColour().eval()
+
+    rows = compare([Candidate("trained", build), Candidate("random", build, trained=False)], SeedJudge(), (3, 4))
+    assert drawn == [3, 4, 3, 4]
+    assert rows == [
+        Row("trained", {"accuracy": [30.0, 40.0], "mean": [0.0, 0.0]}),
+        Row("random", {"accuracy": [30.0, 40.0], "mean": [3.0, 4.0]}),  # its statistics are of each seed's images
+        Row("majority class", {"accuracy": [5.0], "mean": [0.0]}),
+    ]
+
+
+def test_the_paper_s_rows_are_those_of_the_task_and_architecture() -> None:
+    candidate = Candidate("trained", lambda _: MeanColour().eval(), architecture="resnet50.a1_in1k")
+    rows = compare([candidate], SeedJudge("voc12aug"))
+    assert [(row.name, row.figures) for row in rows[2:]] == [
+        ("paper: resnet50, VICReg, 300 epochs", {"mIoU": [47.8]}),
+        ("paper: resnet50, VICRegL α 0.9, 300 epochs", {"mIoU": [54.0]}),
+        ("paper: resnet50, VICRegL α 0.75, 300 epochs", {"mIoU": [55.9]}),
+    ]
+    assert len(compare([candidate], SeedJudge(None))) == len(compare([candidate], SeedJudge("ade20k"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("task", "architecture", "figures"),
+    [
+        ("imagenet", "resnet50", [71.5, 71.2, 70.4]),
+        ("cityscapes", "resnet50", [23.5, 25.1, 25.2]),
+        ("voc12aug fine-tuned", "convnext_small", [77.8, 80.0, 80.6]),
+        ("ade20k", "convnext_base", [32.7, 33.5, 35.3]),
+        ("ade20k", "convnext_xlarge", [43.2]),
+        ("cityscapes", "convnext_base", []),
+        ("imagenet", "resnet18", []),
+    ],
+)
+def test_published_figures(task: Task, architecture: str, figures: list[float]) -> None:
+    rows = published_rows(task, [architecture, architecture, None])
+    assert [value for row in rows for values in row.figures.values() for value in values] == figures
+
+
+def test_runs_are_called_by_the_shortest_ends_of_their_paths_that_differ() -> None:
+    assert distinct_names(["runs/a", "runs/b/"]) == ["a", "b"]
+    assert distinct_names(["x/run", "y/run", "other"]) == ["x/run", "y/run", "other"]
+    assert distinct_names(["a", "a"]) == ["a (1)", "a (2)"]

@@ -1,0 +1,46 @@
+"""The command ``evaluate linear-seg``."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from vicregl_fast.evaluation.command import Command, add_comparison
+from vicregl_fast.evaluation.segmentation.config import MASK_ORIENTATIONS, Labels, SegmentationConfig, ignore_index_of
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    for side in ("train", "val"):
+        parser.add_argument(f"--{side}_images", type=Path, required=True, help="folder of images")
+        parser.add_argument(f"--{side}_masks", type=Path, required=True, help="folder of masks with the same names")
+    parser.add_argument("--classes", type=int, required=True, help="mask values 0 to CLASSES - 1 are classes")
+    parser.add_argument("--ignore_index", metavar="VALUE|none", help="mask value of pixels that are left out (255)")
+    parser.add_argument("--foreground", type=int, metavar="VALUE", help="mask value that is class 1, such as 255")
+    parser.add_argument(
+        "--mask_orientation",
+        choices=MASK_ORIENTATIONS,
+        default="ask",
+        help="masks of images that EXIF turns lie as the stored pixels do, or upright; ask where it is unclear (ask)",
+    )
+    parser.add_argument("--output_stride", type=int, help="pixels per cell, by dilation (default: as trained)")
+    add_comparison(parser)
+
+
+def _linear_seg(options: Namespace, config: SegmentationConfig) -> None:
+    from vicregl_fast.evaluation.comparison import run_judge
+    from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge
+    from vicregl_fast.evaluation.segmentation.masks import MaskedImages
+
+    def judge() -> SegmentationJudge:
+        ignore_index = ignore_index_of(options.ignore_index, options.foreground)
+        labels = Labels(options.classes, ignore_index, options.foreground)
+        train = MaskedImages(options.train_images, options.train_masks, labels, options.mask_orientation)
+        val = MaskedImages(options.val_images, options.val_masks, labels, options.mask_orientation)
+        return SegmentationJudge(train, val, config)
+
+    run_judge(options, judge)
+
+
+COMMANDS = {
+    "linear-seg": Command(
+        "linear segmentation of frozen feature maps", SegmentationConfig, _add_arguments, _linear_seg
+    ),
+}
