@@ -39,6 +39,10 @@ def option(
 def add_options(parser: ArgumentParser, settings: type[Any]) -> None:
     """Adds an option ``--field_name`` for every field of the dataclass ``settings``; all were made by ``option``."""
     for each in fields(settings):
+        if isinstance(each.default, bool):
+            assert not each.default
+            parser.add_argument(f"--{each.name}", action="store_true", help=each.metadata["help"])
+            continue
         parser.add_argument(
             f"--{each.name}",
             type=each.metadata["read"],

@@ -20,10 +20,13 @@ from vicregl_fast.evaluation.candidates import Candidate
 from vicregl_fast.evaluation.classification.config import LinearConfig, rates
 from vicregl_fast.evaluation.classification.crop_feed import CropFeeds, open_labelled
 from vicregl_fast.evaluation.classification.feature_epochs import FeatureEpochs
+from vicregl_fast.evaluation.classification.fine_tuning import FineTuning
 from vicregl_fast.evaluation.classification.linear import LinearJudge
-from vicregl_fast.evaluation.classification.linear_heads import LinearHeads
+from vicregl_fast.evaluation.classification.linear_heads import LinearHeads, drawn_weight
 from vicregl_fast.evaluation.comparison import compare
 from vicregl_fast.evaluation.report import Row
+from vicregl_fast.models.config import BackboneConfig
+from vicregl_fast.weights.loading import drawn_backbone
 
 CPU = torch.device("cpu")
 
@@ -186,3 +189,57 @@ def test_rates_are_read_or_those_of_the_backbone() -> None:
     for text in ("", "0", "1,1", "-1", "nan", "a"):
         with pytest.raises(Exception, match="above 0"):
             rates(text)
+
+
+def test_fine_tuning_is_torch_s_sgd_on_both_parts() -> None:
+    """Beside the same modules trained by an optimiser each, whose rates are set by hand."""
+    tuned, plain = (drawn_backbone(BackboneConfig("test_resnet"), 0) for _ in range(2))
+    batches = [(torch.randn(4, 3, 32, 32), torch.tensor([0, 1, 2, 0])) for _ in range(2)]
+    tuning = FineTuning(tuned, 3, 0.5, 0.05, epochs=2, seed=4)
+    head = torch.nn.Linear(plain.channels, 3)
+    head.load_state_dict({"weight": drawn_weight(plain.channels, 3, 4), "bias": torch.zeros(3)})
+    parts = [(0.5, head), (0.05, plain)]
+    optimisers = [torch.optim.SGD(part.parameters(), rate, momentum=0.9, weight_decay=1e-6) for rate, part in parts]
+    for epoch in range(2):
+        tuning.epoch(batches, epoch)
+        plain.train()
+        for images, labels in batches:
+            torch.nn.functional.cross_entropy(head(plain(images).pooled), labels).backward()
+            for optimiser, (rate, _) in zip(optimisers, parts, strict=True):
+                optimiser.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * epoch / 2))
+                optimiser.step()
+                optimiser.zero_grad()
+    assert not tuned.training
+    start = drawn_backbone(BackboneConfig("test_resnet"), 0).state_dict()
+    assert any((value - start[name]).abs().max() > 1e-3 for name, value in tuned.named_parameters())
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(tuned.state_dict()[name], value)
+    with torch.no_grad():
+        images, labels = batches[0]
+        logits = head(plain.eval()(images).pooled)
+        torch.testing.assert_close(tuning.logits(images), logits)
+        assert tuning.correct(tuned(images).pooled, labels).tolist() == [(logits.argmax(1) == labels).sum().item()]
+
+
+def test_fine_tuning_changes_the_backbone_and_frozen_does_not(tmp_path: Path) -> None:
+    train = colours(tmp_path / "train", False, red=6, blue=6)
+    judge, frozen = (LinearJudge(train, train, small(finetune=each)) for each in (True, False))
+    backbone = MeanColour().eval()
+    assert frozen.figures(backbone, 0) == {"accuracy": 100.0}
+    assert backbone.norm.weight.tolist() == [1, 1, 1] and backbone.norm.num_batches_tracked == 0
+    assert judge.figures(backbone, 0) == {"accuracy": 100.0}
+    assert backbone.norm.weight.tolist() != [1, 1, 1] and backbone.norm.num_batches_tracked == 2 * 30
+    assert not backbone.training
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"lr": (1.0, 2.0)}, "trains one network: give one --lr"),
+        ({"computed_epochs": 3}, "leave --computed_epochs out"),
+        ({"backbone_lr": 0.0}, "must be above 0"),
+    ],
+)
+def test_what_fine_tuning_cannot_do_is_one_sentence(changes: dict, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        small(**{"finetune": True, **changes})

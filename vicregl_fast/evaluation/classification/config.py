@@ -4,10 +4,13 @@ import argparse
 import math
 from dataclasses import dataclass
 
+from dataprep.errors import UserError
 from vicregl_fast.evaluation.options import check_at_least, default_workers, option
 from vicregl_fast.models.config import BackboneConfig
 
 VOTES = ("weighted", "plain", "both")
+KEPT_EPOCHS = 2
+"""Epochs whose features are computed and kept, if nothing else is asked for."""
 
 
 def counts(text: str) -> tuple[int, ...]:
@@ -52,29 +55,47 @@ class LinearConfig:
 
     The defaults are the published protocol but for ``computed_epochs``: the backbone's features of so many epochs, each
     with crops of its own, are computed once, and the classifiers go through them again and again. With as many as
-    ``epochs`` it is the published protocol, which keeps none. Crops are resized bicubically, as in pretraining.
+    ``epochs`` it is the published protocol, which keeps none. Crops are resized bicubically, as in pretraining. With
+    ``finetune`` the backbone is trained along with the head, at a rate of its own, which the paper does not tell.
     """
 
     lr: tuple[float, ...] = option(
         (), "learning rates, with commas between, trained at once", None, rates, "0.3 for a ConvNeXt, else 0.02"
     )
     epochs: int = option(100, "passes over the training images")
-    computed_epochs: int = option(2, "how many of them have crops of their own")
+    computed_epochs: int | None = option(
+        None, "how many of them have crops of their own", None, int, f"{KEPT_EPOCHS}; all with --finetune"
+    )
+    finetune: bool = option(False, "train the backbone, too")
+    backbone_lr: float = option(0.01, "learning rate of the backbone with --finetune")
     size: int = option(224, "pixels of a side of the crops")
     batch_size: int = option(256, "images a step")
     workers: int = option(default_workers(), "threads or processes that decode images")
 
     def __post_init__(self) -> None:
         check_at_least("--epochs", self.epochs, 1)
-        check_at_least("--computed_epochs", self.computed_epochs, 1)
+        check_at_least("--computed_epochs", self.computed, 1)
         check_at_least("--size", self.size, 1)
         check_at_least("--batch_size", self.batch_size, 1)
         check_at_least("--workers", self.workers, 0)
+        if not 0 < self.backbone_lr < math.inf:
+            raise UserError(f"--backbone_lr is {self.backbone_lr}, but must be above 0")
+        if self.finetune and self.keeps:
+            raise UserError("--finetune computes the features of every epoch: leave --computed_epochs out")
+        if self.finetune and len(self.lr) > 1:
+            raise UserError("--finetune trains one network: give one --lr, and another in a run of its own")
+
+    @property
+    def computed(self) -> int:
+        """How many epochs have crops of their own."""
+        if self.computed_epochs is not None:
+            return self.computed_epochs
+        return self.epochs if self.finetune else KEPT_EPOCHS
 
     @property
     def keeps(self) -> bool:
         """Whether features are kept for later epochs."""
-        return self.computed_epochs < self.epochs
+        return self.computed < self.epochs
 
     def rates(self, backbone: str) -> tuple[float, ...]:
         """The learning rates for a backbone of this name."""

@@ -51,8 +51,8 @@ class FeatureEpochs:
             UserError: an image does not decode, or the backbone takes none of this size.
         """
         order = permutation(self._seed, number, len(self._chosen))
-        if number >= self._config.computed_epochs:
-            yield from self._again(order, *self._kept[number % self._config.computed_epochs])
+        if number >= self._config.computed:
+            yield from self._again(order, *self._kept[number % self._config.computed])
         elif self._config.keeps:
             batches = list(self._computed(order, number))
             self._kept.append((torch.cat([each for each, _ in batches]), torch.cat([each for _, each in batches])))
@@ -66,6 +66,23 @@ class FeatureEpochs:
 
     @torch.no_grad()
     def _computed(self, order: np.ndarray, number: int) -> Iterator[FeatureBatch]:
-        for indices, images in self._crops.batches(self._chosen[order], number):
-            labels_b = self._labels[torch.from_numpy(indices)].to(images.device)
+        for images, labels_b in labelled_crops(self._crops, self._chosen[order], self._labels, number):
             yield pooled_of(self._backbone, images), labels_b
+
+
+def labelled_crops(
+    crops: RandomCropFeed, order: np.ndarray, labels: Tensor, epoch: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Random crops [b, 3, S, S] of an epoch with their labels int64 [b], on the crops' device.
+
+    Args:
+        crops: of the images.
+        order: which samples, int64 [n].
+        labels: of all samples of the store, int64.
+        epoch: which crops.
+
+    Raises:
+        UserError: an image does not decode.
+    """
+    for indices, images in crops.batches(order, epoch):
+        yield images, labels[torch.from_numpy(indices)].to(images.device)

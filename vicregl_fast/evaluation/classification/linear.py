@@ -1,6 +1,7 @@
 """Linear classification of frozen features: how the paper judges pooled features (docs/method.md, Evaluation)."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,8 +15,9 @@ from vicregl_fast.devices import choose_device
 from vicregl_fast.draws import HOLDING_OUT_EPOCH
 from vicregl_fast.evaluation.classification.config import LinearConfig
 from vicregl_fast.evaluation.classification.crop_feed import CentreCropFeed, CropFeeds
-from vicregl_fast.evaluation.classification.feature_epochs import FeatureEpochs
+from vicregl_fast.evaluation.classification.feature_epochs import FeatureEpochs, labelled_crops
 from vicregl_fast.evaluation.classification.features import pooled_of
+from vicregl_fast.evaluation.classification.fine_tuning import FineTuning
 from vicregl_fast.evaluation.classification.labels import batchnorm_sample, majority_accuracy, matched_labels
 from vicregl_fast.evaluation.classification.linear_heads import LinearHeads
 from vicregl_fast.evaluation.paper import Task
@@ -25,6 +27,14 @@ from vicregl_fast.philox import permutation
 HELD_OUT = 0.1
 """Share of the training images on which a learning rate is chosen."""
 IMAGENET_CLASSES = 1000
+
+
+class Classifier(Protocol):
+    """One or several classifiers of pooled features."""
+
+    def correct(self, features_bc: Tensor, labels_b: Tensor) -> Tensor:
+        """How many of these samples each gets right, int64 [l]."""
+        ...
 
 
 class LinearJudge:
@@ -43,6 +53,7 @@ class LinearJudge:
 
     def __init__(self, train: OpenedStore, test: OpenedStore, config: LinearConfig):
         self._train_labels, self._test_labels = matched_labels(train.store, test.store)
+        self._classes = int(self._train_labels.max()) + 1
         self._config, self._device = config, choose_device()
         self._held_count = int(len(train.store) * HELD_OUT) if len(config.lr) > 1 else 0
         if len(config.lr) > 1 and self._held_count == 0:
@@ -53,8 +64,8 @@ class LinearJudge:
 
     @property
     def task(self) -> Task | None:
-        """ImageNet, by its number of classes."""
-        return "imagenet" if int(self._train_labels.max()) + 1 == IMAGENET_CLASSES else None
+        """ImageNet, by its number of classes; the paper tells of frozen backbones only."""
+        return "imagenet" if self._classes == IMAGENET_CLASSES and not self._config.finetune else None
 
     def training_images(self, seed: int) -> Iterator[Tensor]:
         """Centre crops of at most ``BATCHNORM_IMAGES`` training images, float32 [batch, 3, size, size] at a time."""
@@ -65,7 +76,7 @@ class LinearJudge:
         """The accuracy on the test images in percent."""
         order = permutation(seed, HOLDING_OUT_EPOCH, len(self._train_labels))
         held_out, learned = order[: self._held_count], np.sort(order[self._held_count :])
-        heads = self._fit(backbone, learned, seed)
+        heads = (self._fine_tune if self._config.finetune else self._fit)(backbone, learned, seed)
         right_l = self._right(backbone, heads, self._test, np.arange(len(self._test_labels)), self._test_labels)
         chosen = self._choose(backbone, heads, held_out)
         return {"accuracy": 100 * right_l[chosen].item() / len(self._test_labels)}
@@ -74,10 +85,9 @@ class LinearJudge:
         """The accuracy in percent of always answering the commonest training class."""
         return {"accuracy": majority_accuracy(self._train_labels, self._test_labels)}
 
-    def _fit(self, backbone: Backbone, learned: np.ndarray, seed: int) -> LinearHeads:
-        config, classes = self._config, int(self._train_labels.max()) + 1
-        rates = config.rates(backbone.name)
-        heads = LinearHeads(backbone.channels, classes, rates, config.epochs, self._device, seed)
+    def _fit(self, backbone: Backbone, learned: np.ndarray, seed: int) -> Classifier:
+        config, rates = self._config, self._config.rates(backbone.name)
+        heads = LinearHeads(backbone.channels, self._classes, rates, config.epochs, self._device, seed)
         features = FeatureEpochs(
             backbone, self._feeds.random(self._opened, seed), learned, self._train_labels, config, seed
         )
@@ -86,7 +96,16 @@ class LinearJudge:
                 heads.step(features_bc, labels_b, epoch)
         return heads
 
-    def _choose(self, backbone: Backbone, heads: LinearHeads, held_out: np.ndarray) -> int:
+    def _fine_tune(self, backbone: Backbone, learned: np.ndarray, seed: int) -> Classifier:
+        config, crops = self._config, self._feeds.random(self._opened, seed)
+        (rate,) = config.rates(backbone.name)
+        tuning = FineTuning(backbone, self._classes, rate, config.backbone_lr, config.epochs, seed)
+        for epoch in progress_bar(range(config.epochs), desc="fine-tuning", unit="epoch", leave=False):
+            order = learned[permutation(seed, epoch, len(learned))]
+            tuning.epoch(labelled_crops(crops, order, self._train_labels, epoch), epoch)
+        return tuning
+
+    def _choose(self, backbone: Backbone, heads: Classifier, held_out: np.ndarray) -> int:
         """The number of the head that is best on the images held out."""
         if len(held_out) == 0:
             return 0
@@ -100,7 +119,7 @@ class LinearJudge:
 
     @torch.inference_mode()
     def _right(
-        self, backbone: Backbone, heads: LinearHeads, crops: CentreCropFeed, order: np.ndarray, labels_n: Tensor
+        self, backbone: Backbone, heads: Classifier, crops: CentreCropFeed, order: np.ndarray, labels_n: Tensor
     ) -> Tensor:
         right, first = [], 0
         for images in crops.batches(order):

@@ -13,10 +13,15 @@ MOMENTUM, WEIGHT_DECAY = 0.9, 1e-6
 """Of the published protocol (docs/method.md, Evaluation)."""
 
 
+def drawn_weight(channels: int, classes: int, seed: int) -> Tensor:
+    """The weights that a head starts with, float32 [k, c], from N(0, 0.01²)."""
+    return torch.randn(classes, channels, generator=torch.Generator().manual_seed(seed)) * 0.01
+
+
 class LinearHeads:
     """Heads of k classes for features of c channels, each trained by SGD at its own learning rate on the same batches.
 
-    All start with the same weights, drawn from N(0, 0.01²), and biases of zero.
+    All start with the same weights (``drawn_weight``), and biases of zero.
 
     Args:
         channels: c.
@@ -30,8 +35,8 @@ class LinearHeads:
     def __init__(
         self, channels: int, classes: int, rates: Sequence[float], epochs: int, device: torch.device, seed: int
     ):
-        start = torch.randn(classes, channels, generator=torch.Generator().manual_seed(seed)) * 0.01
-        self._weight_lkc = nn.Parameter(start.repeat(len(rates), 1, 1).to(device))
+        start_kc = drawn_weight(channels, classes, seed)
+        self._weight_lkc = nn.Parameter(start_kc.repeat(len(rates), 1, 1).to(device))
         self._bias_lk = nn.Parameter(torch.zeros(len(rates), classes, device=device))
         self._epochs = epochs
         self._rates_l = torch.tensor(rates, device=device)
