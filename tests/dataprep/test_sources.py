@@ -111,9 +111,7 @@ def test_what_is_no_regular_file_is_passed_over_and_said(tmp_path: Path) -> None
     said = "is no regular file but a pipe, a socket or a device, and was passed over, like 2 more"
     assert source.remarks[1:] == (f"ant/2.jpg in {folder} {said}",)
     (tmp_path / "list.txt").write_text("bee/1.jpg\nant/2.jpg")
-    with pytest.raises(
-        UserError, match=r"list\.txt names ant/2\.jpg, which is no regular file but .*: leave it"
-    ):
+    with pytest.raises(UserError, match=r"list\.txt names ant/2\.jpg, which is no regular file but .*: leave it"):
         list_images(folder, tmp_path / "list.txt")
     for file in source.files:
         (folder / file).unlink()
