@@ -1,6 +1,7 @@
 """WebDataset shards of other programs are checked, and get an index and a manifest."""
 
 import json
+import os
 import tarfile
 from pathlib import Path
 from unittest import mock
@@ -197,6 +198,16 @@ def test_what_holds_no_shards_is_said(tmp_path: Path) -> None:
         adopt_store(tmp_path / "s", workers=1)
     with pytest.raises(UserError, match="is a single shard; give the folder"):
         adopt_store(tmp_path / "s" / "0.tar")
+
+
+@pytest.mark.timeout(60)
+def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    for name in ("a.beton", "shards/a.tar", "shards/b.tar"):
+        (tmp_path / "shards").mkdir(exist_ok=True)
+        os.mkfifo(tmp_path / name)
+    for store, says in (("a.beton", r"a\.beton is no"), ("shards", r"the shard .*a\.tar is no")):
+        with pytest.raises(UserError, match=f"{says} regular file but a pipe, a socket or a device; "):
+            adopt_store(tmp_path / store, workers=1)
 
 
 def test_shards_are_not_taken_for_images(tmp_path: Path) -> None:
