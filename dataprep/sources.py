@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from dataprep.errors import UserError
 from dataprep.formats import IMAGE_EXTENSIONS
+from dataprep.image_lists import SPECIAL, read_list
 from dataprep.labels import AUTO, check_all_labelled, class_names, label_images
 from dataprep.notes import note
 
@@ -16,8 +17,6 @@ SYSTEM_FOLDERS = frozenset(
     | {"system volume information", "__pycache__"}
 )
 """Folders, in lower case, that file servers and operating systems make: with thumbnails, and with what was deleted."""
-SPECIAL = "but a pipe, a socket or a device"
-"""What sentences say of a file that is no regular one: reading it may never end."""
 SHARD_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
@@ -67,12 +66,11 @@ def list_images(folder: Path, list_file: Path | None = None, labels: str = AUTO)
 
     Args:
         folder: of the images.
-        list_file: text file with one path a line, relative to ``folder``.
+        list_file: text file that names an image a line (``image_lists.read_list``).
         labels: where labels come from: ``auto``, ``folders``, ``none``, or a file of labels (``labels.label_images``).
 
     Raises:
-        UserError: the folder is missing or has no images; the list cannot be read, is empty, names an image twice, or
-            names a file that is not an image in the folder; or ``label_images`` raises it.
+        UserError: the folder is missing or has no images; or ``read_list`` or ``label_images`` raises it.
     """
     if not folder.is_dir():
         raise UserError(f"the image folder {folder} does not exist or is no folder; give one with images in it")
@@ -90,7 +88,7 @@ def list_images(folder: Path, list_file: Path | None = None, labels: str = AUTO)
     left_out = frozenset(labelled.left_out)
     known = tuple(file for file in found.images if file not in left_out)
     remarks = tuple(remark for remark in (*found.remarks(folder), labelled.remark) if remark)
-    files = known if list_file is None else _read_list(list_file, folder, frozenset(known), found.special)
+    files = known if list_file is None else read_list(list_file, folder, known, found.special)
     if labelled.classes is None:
         return ImageSource(folder, files, None, None, list_file, labels, found.passed_over, remarks)
     check_all_labelled(labelled.classes, files, folder, labels)
@@ -205,26 +203,3 @@ def _counted(endings: Counter[str]) -> str:
     """Such as ``8 files (5 .heic, 3 .txt)``."""
     kinds = ", ".join(f"{count} {ending}" for ending, count in endings.most_common())
     return f"{endings.total()} file{'s' * (endings.total() > 1)} ({kinds})"
-
-
-def _read_list(list_file: Path, folder: Path, known: frozenset[str], special: tuple[str, ...]) -> tuple[str, ...]:
-    try:
-        lines = list_file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError as error:
-        raise UserError(f"the list {list_file} cannot be read: {error.strerror}") from error
-    files = tuple(str(PurePosixPath(line.strip())) for line in lines if line.strip())
-    if not files:
-        raise UserError(f"the list {list_file} names no images; write one path a line, relative to {folder}")
-    for file in special:
-        if file in files:
-            raise UserError(f"the list {list_file} names {file}, which is no regular file {SPECIAL}: leave it out")
-    missing = [file for file in files if file not in known]
-    if missing:
-        raise UserError(
-            f"{len(missing)} of the {len(files)} entries of {list_file} are no images in {folder}, "
-            f"the first being {missing[0]}; paths must be relative to that folder"
-        )
-    if len(set(files)) != len(files):
-        twice = Counter(files).most_common(1)[0][0]
-        raise UserError(f"the list {list_file} names {twice} twice; leave one of them out")
-    return files

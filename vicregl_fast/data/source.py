@@ -167,7 +167,10 @@ def is_store(path: Path) -> bool:
 def refuse_for_store(path: Path, list_file: Path | None, labels: str, taken: ValueRange | None = None) -> None:
     """Raises UserError if there is a list, a choice of labels or a range, which only folders of images take."""
     if list_file is not None:
-        raise UserError(f"a list of files goes with a folder of images, and {path} is a store: leave the list out")
+        raise UserError(
+            f"a list of files goes with a folder of images, and {path} is a store: leave the list out, or make a store "
+            "with it (python -m dataprep ffcv FOLDER STORE.beton --list FILE)"
+        )
     if labels != AUTO:
         raise UserError(f"a choice of labels goes with a folder of images, and {path} has its own: leave it at auto")
     if taken is not None:

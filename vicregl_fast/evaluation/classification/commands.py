@@ -10,7 +10,9 @@ from vicregl_fast.evaluation.command import Command, add_comparison
 def _add_arguments(parser: ArgumentParser) -> None:
     for side in ("train", "test"):
         parser.add_argument(f"--{side}", type=Path, required=True, help="folder of class folders, or a store")
-        parser.add_argument(f"--{side}_list", type=Path, help="which files of the folder, one path a line")
+        parser.add_argument(
+            f"--{side}_list", type=Path, help="which images of the folder, one a line, such as 1%% of them"
+        )
         parser.add_argument(
             f"--{side}_labels", default="auto", metavar="auto|folders|FILE", help="where its labels come from (auto)"
         )
