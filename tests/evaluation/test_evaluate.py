@@ -33,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_knn_prints_and_writes_three_rows(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     train = write_class_folders(tmp_path / "train", {"red": 4, "green": 6})
     test = write_class_folders(tmp_path / "test", {"red": 3, "green": 1})
-    options = ["--size", "32", "--resize", "32", "--k", "3", "--workers", "0", "--random_init"]
+    options = ["--size", "32", "--k", "3", "--workers", "0", "--random_init"]
     out = ["--json", str(tmp_path / "knn.json")]
     evaluate.main(["knn", "--run", str(run), "--train", str(train), "--test", str(test), *options, *out])
     names = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
@@ -53,7 +53,7 @@ def test_several_runs_and_seeds_are_one_table(run: Path, tmp_path: Path, capsys:
     images = write_class_folders(tmp_path / "images", {"red": 4, "green": 6})
     other = tmp_path / "other"
     shutil.copytree(run, other)
-    options = ["--size", "32", "--resize", "32", "--k", "3", "--workers", "0", "--random_init", "--seeds", "2"]
+    options = ["--size", "32", "--k", "3", "--workers", "0", "--random_init", "--seeds", "2"]
     runs = ["--run", str(run), "--run", str(other)]
     evaluate.main(["knn", *runs, "--train", str(images), "--test", str(images), *options, "--seed", "5"])
     lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
@@ -92,7 +92,7 @@ def test_a_file_of_weights_is_judged_by_its_backbone_s_name(
         with pytest.raises(SystemExit):
             evaluate.main([*given, *(["--backbone", name] if name else [])])
         assert words in capsys.readouterr().err
-    small = ["--size", "32", "--resize", "32", "--k", "3", "--workers", "0", "--random_init"]
+    small = ["--size", "32", "--k", "3", "--workers", "0", "--random_init"]
     evaluate.main([*given, "--backbone", "resnet18", *small])
     names = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
     assert names == ["knn", "trained", "random", "majority class"]

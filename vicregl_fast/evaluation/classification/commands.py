@@ -20,13 +20,13 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _knn(options: Namespace, config: KnnConfig) -> None:
-    from vicregl_fast.data.open_images import open_images
+    from vicregl_fast.evaluation.classification.crop_feed import open_labelled
     from vicregl_fast.evaluation.classification.knn import KnnJudge
     from vicregl_fast.evaluation.comparison import run_judge
 
     def judge() -> KnnJudge:
-        train = open_images(options.train, options.train_list, options.train_labels)
-        test = open_images(options.test, options.test_list, options.test_labels)
+        train = open_labelled(options.train, options.train_list, options.train_labels)
+        test = open_labelled(options.test, options.test_list, options.test_labels)
         return KnnJudge(train, test, config)
 
     run_judge(options, judge)
