@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from dataprep.atomic import put_in_place, sync, unfinished
+from dataprep.atomic import put_all_in_place, unfinished
 from dataprep.beton import write_beton
 from dataprep.conversion import check_options, describe, for_source, write_converted
 from dataprep.errors import OnError, UserError
@@ -62,17 +62,15 @@ def write_store(
     _check_out(out, overwrite)
     options = for_source(options, asked, source, out, workers)
     page_size = _page_size(max_side)
-    with unfinished(out) as partial_store:
+    with unfinished(out) as partial_store, unfinished(manifest_path(out)) as partial_manifest:
         write = partial(write_beton, partial_store, capacity=len(source), page_size=page_size)
         record = write_converted(write, source, options, workers, largest=page_size)
         size, digest = partial_store.stat().st_size, sha256_of(partial_store)
         manifest = describe(source, options, record, kind="ffcv", size_bytes=size, sha256=digest)
+        partial_manifest.write_text(manifest.text(), encoding="utf-8")
         # The store comes last, so that none is ever without a manifest. An interruption in between leaves the manifest
-        # alone, or with ``overwrite`` beside the old store, which then fails the manifest's check. What takes long, to
-        # have the store on the disk, is therefore done before.
-        sync(partial_store)
-        manifest.write(manifest_path(out))
-        put_in_place(partial_store, out)
+        # alone, or with ``overwrite`` beside the old store, which then fails the manifest's check.
+        put_all_in_place({manifest_path(out): partial_manifest, out: partial_store})
     return manifest
 
 

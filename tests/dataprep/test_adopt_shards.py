@@ -8,6 +8,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dataprep.adopt import adopt_store
 from dataprep.errors import UserError
@@ -187,6 +188,15 @@ def test_grey_jpegs_are_read_as_they_are(tmp_path: Path) -> None:
     write_tar(tmp_path / "s" / "0.tar", {"a.jpg": jpeg(0, "L"), "b.jpg": jpeg(1)})
     assert adopt_store(tmp_path / "s", workers=1).count == 2
     assert verify_store(tmp_path / "s", workers=1) == 0
+
+
+def test_what_is_adopted_verifies(tmp_path: Path) -> None:
+    """Also a JPEG with a second picture behind it, as cameras write them: engines read the first."""
+    second = Image.fromarray(picture(2))
+    two = encoded(1, "MPO", save_all=True, append_images=[second])
+    folder = shards_of(tmp_path / "s", [{"0.jpg": jpeg(0)}, {"1.jpg": two}, {"2.jpg": jpeg(2, "L")}])
+    assert adopt_store(folder, workers=1).count == 3
+    verify_store(folder, workers=1)
 
 
 def test_what_holds_no_shards_is_said(tmp_path: Path) -> None:
