@@ -114,6 +114,20 @@ def test_linear_seg_at_another_stride_from_a_checkpoint(
     assert float(trained.split()[1]) > 2 * float(majority.split()[2])
 
 
+def test_knn_seg_needs_no_training(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    arguments = ["knn-seg", "--run", str(run), "--random_init"]
+    for side, seed in (("train", 0), ("val", 1)):
+        write_masked(tmp_path / side, 4, seed)
+        for kind in ("images", "masks"):
+            arguments += [f"--{side}_{kind}", str(tmp_path / side / kind)]
+    arguments += ["--classes", "3", "--ignore_index", str(IGNORED), "--output_stride", "8", "--workers", "0"]
+    evaluate.main([*arguments, "--k", "5"])
+    header, trained, random, majority = capsys.readouterr().out.splitlines()
+    assert header.split() == ["knn-seg", "mIoU", "pixel", "accuracy"]
+    # Even the cells of an untrained network tell colours apart.
+    assert min(float(row.split()[1]) for row in (trained, random)) > 1.5 * float(majority.split()[2])
+
+
 def test_matches_are_drawn_into_the_run_folder(run: Path, tmp_path: Path) -> None:
     Image.fromarray(np.full((60, 80, 3), 120, np.uint8)).save(tmp_path / "flat.png")
     visualize.main(["matches", "--run", str(run), "--images", str(tmp_path), "--count", "2", "--gamma", "3"])

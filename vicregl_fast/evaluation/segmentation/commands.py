@@ -1,10 +1,15 @@
-"""The command ``evaluate linear-seg``."""
+"""The commands ``evaluate linear-seg`` and ``evaluate knn-seg``."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vicregl_fast.evaluation.command import Command, add_comparison
 from vicregl_fast.evaluation.segmentation.config import MASK_ORIENTATIONS, Labels, SegmentationConfig, ignore_index_of
+from vicregl_fast.evaluation.segmentation.nearest_patches.config import NearestPatchesConfig
+
+if TYPE_CHECKING:
+    from vicregl_fast.evaluation.segmentation.masks import MaskedImages
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -24,23 +29,38 @@ def _add_arguments(parser: ArgumentParser) -> None:
     add_comparison(parser)
 
 
+def _opened(options: Namespace) -> "tuple[MaskedImages, MaskedImages]":
+    """The training and the validation images."""
+    from vicregl_fast.evaluation.segmentation.masks import MaskedImages
+
+    ignore_index = ignore_index_of(options.ignore_index, options.foreground)
+    labels = Labels(options.classes, ignore_index, options.foreground)
+    train = MaskedImages(options.train_images, options.train_masks, labels, options.mask_orientation)
+    return train, MaskedImages(options.val_images, options.val_masks, labels, options.mask_orientation)
+
+
 def _linear_seg(options: Namespace, config: SegmentationConfig) -> None:
     from vicregl_fast.evaluation.comparison import run_judge
     from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge
-    from vicregl_fast.evaluation.segmentation.masks import MaskedImages
 
-    def judge() -> SegmentationJudge:
-        ignore_index = ignore_index_of(options.ignore_index, options.foreground)
-        labels = Labels(options.classes, ignore_index, options.foreground)
-        train = MaskedImages(options.train_images, options.train_masks, labels, options.mask_orientation)
-        val = MaskedImages(options.val_images, options.val_masks, labels, options.mask_orientation)
-        return SegmentationJudge(train, val, config)
+    run_judge(options, lambda: SegmentationJudge(*_opened(options), config))
 
-    run_judge(options, judge)
+
+def _knn_seg(options: Namespace, config: NearestPatchesConfig) -> None:
+    from vicregl_fast.evaluation.comparison import run_judge
+    from vicregl_fast.evaluation.segmentation.nearest_patches.judge import NearestPatchesJudge
+
+    run_judge(options, lambda: NearestPatchesJudge(*_opened(options), config))
 
 
 COMMANDS = {
     "linear-seg": Command(
         "linear segmentation of frozen feature maps", SegmentationConfig, _add_arguments, _linear_seg
+    ),
+    "knn-seg": Command(
+        "segmentation by the nearest cells of training images, without training",
+        NearestPatchesConfig,
+        _add_arguments,
+        _knn_seg,
     ),
 }
