@@ -128,6 +128,23 @@ def test_knn_seg_needs_no_training(run: Path, tmp_path: Path, capsys: pytest.Cap
     assert min(float(row.split()[1]) for row in (trained, random)) > 1.5 * float(majority.split()[2])
 
 
+def test_embed_writes_features_and_a_picture(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    images = write_class_folders(tmp_path / "images", {"red": 3, "green": 2})
+    out = tmp_path / "out"
+    given = ["embed", "--run", str(run), "--images", str(images), "--out", str(out), "--size", "64", "--workers", "0"]
+    evaluate.main([*given, "--maps", "--picture", "pca"])
+    names = ["features.npy", "maps.npy", "paths.csv", "picture.png"]
+    assert capsys.readouterr().out.split() == [str(out / name) for name in names]
+    features, maps = np.load(out / "features.npy"), np.load(out / "maps.npy")
+    assert features.shape == (5, 512) and maps.shape == (5, 512, 4, 4)  # at the stride of 16 that the run says
+    assert np.allclose(maps.astype(np.float32).mean((2, 3)), features, atol=2e-3 * np.abs(features).max())
+    with pytest.raises(SystemExit):
+        evaluate.main(given)
+    assert "give --overwrite to replace them" in capsys.readouterr().err
+    evaluate.main([*given, "--overwrite", "--picture", "none"])
+    assert sorted(path.name for path in out.iterdir()) == ["features.npy", "paths.csv"]
+
+
 def test_matches_are_drawn_into_the_run_folder(run: Path, tmp_path: Path) -> None:
     Image.fromarray(np.full((60, 80, 3), 120, np.uint8)).save(tmp_path / "flat.png")
     visualize.main(["matches", "--run", str(run), "--images", str(tmp_path), "--count", "2", "--gamma", "3"])
