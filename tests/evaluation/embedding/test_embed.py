@@ -13,6 +13,7 @@ from PIL import Image
 from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
+from tests.data.shards import write_small_shards
 from tests.evaluation.stand_in import MeanColour
 from vicregl_fast.evaluation.classification.crop_feed import open_labelled
 from vicregl_fast.evaluation.embedding.config import EmbedConfig
@@ -73,6 +74,15 @@ def test_a_store_gives_the_features_of_its_folder(tmp_path: Path) -> None:
     assert np.abs(folder - store).max() < 0.02
     assert rows_of(tmp_path / "store")[5] == ["4", "", "1", "odd, or not"]
     assert not (tmp_path / "store" / "maps.npy").exists()
+
+
+def test_shards_give_the_features_of_their_folder(tmp_path: Path) -> None:
+    """Several batches of an engine that decodes into the same memory again and again."""
+    pytest.importorskip("nvidia.dali")
+    colours = write_halves(tmp_path / "images")
+    write_small_shards(list_images(tmp_path / "images"), tmp_path / "shards", 1)
+    embed(MeanColour().eval(), open_labelled(tmp_path / "shards", None), tmp_path / "out", SMALL, maps=False)
+    assert np.allclose(np.load(tmp_path / "out" / "features.npy"), normalised(colours).mean(1), atol=0.1)
 
 
 def test_images_without_classes_have_empty_columns(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def embed(backbone: Backbone, opened: OpenedStore, out: Path, config: EmbedConfi
     return [out / name for name in (*shapes, PATHS)]
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode, in which engines could not use their buffers again
 def _fill(arrays: dict[str, np.memmap], backbone: Backbone, opened: OpenedStore, config: EmbedConfig) -> None:
     device = next(backbone.parameters()).device
     count, maps = len(opened.store), arrays.get(MAPS)
