@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from vicregl_fast.evaluation.segmentation.masks import MaskedImages
 
 
-def _add_arguments(parser: ArgumentParser) -> None:
+def add_masked_images(parser: ArgumentParser) -> None:
+    """Adds the options that name images with masks, and say what the masks mean."""
     for side in ("train", "val"):
         parser.add_argument(f"--{side}_images", type=Path, required=True, help="folder of images")
         parser.add_argument(f"--{side}_masks", type=Path, required=True, help="folder of masks with the same names")
@@ -25,12 +26,20 @@ def _add_arguments(parser: ArgumentParser) -> None:
         default="ask",
         help="masks of images that EXIF turns lie as the stored pixels do, or upright; ask where it is unclear (ask)",
     )
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    add_masked_images(parser)
     parser.add_argument("--output_stride", type=int, help="pixels per cell, by dilation (default: as trained)")
     add_comparison(parser)
 
 
-def _opened(options: Namespace) -> "tuple[MaskedImages, MaskedImages]":
-    """The training and the validation images."""
+def open_masked_images(options: Namespace) -> "tuple[MaskedImages, MaskedImages]":
+    """Opens the training and the validation images that the options of ``add_masked_images`` name.
+
+    Raises:
+        UserError: an option is wrong, or a folder is missing or has no images, or an image has no mask.
+    """
     from vicregl_fast.evaluation.segmentation.masks import MaskedImages
 
     ignore_index = ignore_index_of(options.ignore_index, options.foreground)
@@ -43,14 +52,14 @@ def _linear_seg(options: Namespace, config: SegmentationConfig) -> None:
     from vicregl_fast.evaluation.comparison import run_judge
     from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge
 
-    run_judge(options, lambda: SegmentationJudge(*_opened(options), config))
+    run_judge(options, lambda: SegmentationJudge(*open_masked_images(options), config))
 
 
 def _knn_seg(options: Namespace, config: NearestPatchesConfig) -> None:
     from vicregl_fast.evaluation.comparison import run_judge
     from vicregl_fast.evaluation.segmentation.nearest_patches.judge import NearestPatchesJudge
 
-    run_judge(options, lambda: NearestPatchesJudge(*_opened(options), config))
+    run_judge(options, lambda: NearestPatchesJudge(*open_masked_images(options), config))
 
 
 COMMANDS = {
