@@ -26,7 +26,7 @@ def _knn(options: Namespace, config: KnnConfig) -> None:
 
     def judge() -> KnnJudge:
         train = open_labelled(options.train, options.train_list, options.train_labels)
-        test = open_labelled(options.test, options.test_list, options.test_labels)
+        test = open_labelled(options.test, options.test_list, options.test_labels, like=train)
         return KnnJudge(train, test, config)
 
     run_judge(options, judge)
@@ -39,7 +39,7 @@ def _linear(options: Namespace, config: LinearConfig) -> None:
 
     def judge() -> LinearJudge:
         train = open_labelled(options.train, options.train_list, options.train_labels)
-        test = open_labelled(options.test, options.test_list, options.test_labels)
+        test = open_labelled(options.test, options.test_list, options.test_labels, like=train)
         return LinearJudge(train, test, config)
 
     run_judge(options, judge)
