@@ -38,14 +38,13 @@ def _measure(options: argparse.Namespace, given: Sequence[str]) -> None:
 
     options.device = choose_device(options.device)
     choose_kernels(deterministic=False)  # as training does
+    environment = describe_environment(options.device, "vicregl_fast.bench", given) | {"warm_up": options.warm_up}
     measured: list[Measurement] = []
     for measurement in options.benchmark(options):
         measured.append(measurement)
         print(format_measurements([measurement]), flush=True)
         if options.json is not None:
-            write_measurements(
-                options.json, describe_environment(options.device, "vicregl_fast.bench", given), measured
-            )
+            write_measurements(options.json, environment, measured)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import time
 
 import torch
 
+from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.timing import WARM_UP_CALLS, time_calls, time_side_by_side
 
 
@@ -31,3 +32,13 @@ def test_calls_take_turns_and_their_first_is_not_counted() -> None:
     assert done == ["a", "b"] * 4
     assert all(len(durations) == 3 and max(durations) < 0.4 for durations in seconds.values())
     assert min(seconds["a"]) >= 0.01 and min(seconds["b"]) >= 0.1 > min(seconds["a"])
+
+
+def test_what_takes_10_ms_is_said_to_take_10_ms() -> None:
+    cpu = torch.device("cpu")
+    alone = time_calls(lambda: time.sleep(0.01), cpu, repeats=9)
+    in_turns = time_side_by_side({"sleep": lambda: time.sleep(0.01)}, cpu, repeats=9)["sleep"]
+    for seconds in (alone, in_turns):
+        row = Measurement.of("sleep", seconds, "s")
+        assert (row.n, row.unit) == (9, "s") and 0.01 <= row.min <= row.value < 0.0125
+        assert 80 < Measurement.rate("sleep", 1, seconds, "calls/s").value <= 100
