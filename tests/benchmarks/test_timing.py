@@ -40,5 +40,5 @@ def test_what_takes_10_ms_is_said_to_take_10_ms() -> None:
     in_turns = time_side_by_side({"sleep": lambda: time.sleep(0.01)}, cpu, repeats=9)["sleep"]
     for seconds in (alone, in_turns):
         row = Measurement.of("sleep", seconds, "s")
-        assert (row.n, row.unit) == (9, "s") and 0.01 <= row.min <= row.value < 0.0125
-        assert 80 < Measurement.rate("sleep", 1, seconds, "calls/s").value <= 100
+        assert (row.n, row.unit) == (9, "s") and 0.01 <= row.min <= row.value < 0.015
+        assert 60 < Measurement.rate("sleep", 1, seconds, "calls/s").value <= 100

@@ -107,3 +107,8 @@ def _add_training(commands: Any) -> None:
     loops.add_argument("--path", type=Path, required=True, help="a store or a folder of images")
     loops.add_argument("--steps", type=count, default=30, help="steps timed in each turn (30)")
     loops.add_argument("--workers", type=count, help="threads or processes that load (one a core)")
+    scalings = commands.add_parser("scaling", help="training steps of 1, 2, 4 and more processes of this machine")
+    _add_measuring(scalings, parts.scaling, f"{CALLS} of --steps steps", repeats=5)
+    _add_recipe(scalings)
+    scalings.add_argument("--processes", type=count, nargs="+", help="how many (1 2 4 ... up to the GPUs, or cores)")
+    scalings.add_argument("--steps", type=count, default=5, help="steps in a row for each duration (5)")

@@ -112,3 +112,19 @@ def train(options: argparse.Namespace) -> Iterator[Measurement]:
 
     own = {"data.path": options.path, "data.workers": options.workers, "batch_size": options.batch}
     return bench_training(chosen_recipe(options, own), options.device, options.steps, options.repeats)
+
+
+def scaling(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Measures steps of several processes."""
+    import os
+
+    import torch
+
+    from vicregl_fast.benchmarks.recipes import chosen_recipe
+    from vicregl_fast.benchmarks.scaling import ScalingBench, bench_scaling, counts_here
+
+    on_gpus = options.device.type == "cuda"
+    here = torch.cuda.device_count() if on_gpus else len(os.sched_getaffinity(0))
+    config = chosen_recipe(options, {"batch_size": options.batch})
+    counts = options.processes or counts_here(here)
+    return bench_scaling(ScalingBench(config, options.device.type, counts, options.steps, options.repeats))
