@@ -47,6 +47,7 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     _add_loading(loaders)
     _add_sizes(losses, optimizers, steps)
     _add_training(commands)
+    _add_projection(commands)
     return parser
 
 
@@ -79,6 +80,7 @@ def _add_sizes(
         command.add_argument("--projector", type=count, default=512, help="width of the local projector (512)")
     optimizers.add_argument("--backbone", default="resnet50", help="a timm model (resnet50)")
     _add_recipe(steps)
+    _add_batch(steps)
     steps.add_argument("--views", choices=RECIPES, help="views of an image (the recipe's)")
     steps.add_argument("--size", type=count, help="pixels of a side of the large views (the recipe's)")
     steps.add_argument("--backbone", help="a timm model (the recipe's)")
@@ -92,10 +94,14 @@ def _add_sizes(
     )
 
 
-def _add_recipe(command: argparse.ArgumentParser) -> None:
-    """``--config``, ``--batch``, and what stands behind ``--``: which recipe is measured."""
-    command.add_argument("--config", type=Path, help="a recipe, as training takes it (else training's defaults)")
+def _add_batch(command: argparse.ArgumentParser) -> None:
+    """A recipe's own batch is that of all processes together, and seldom fits one device."""
     command.add_argument("--batch", type=count, default=256, help="images of one process, whatever the recipe (256)")
+
+
+def _add_recipe(command: argparse.ArgumentParser) -> None:
+    """``--config``, and what stands behind ``--``: which recipe is measured."""
+    command.add_argument("--config", type=Path, help="a recipe, as training takes it (else training's defaults)")
     command.add_argument("training", nargs="*", metavar="-- OPTION", help="options of training, such as --seed 1")
 
 
@@ -104,11 +110,32 @@ def _add_training(commands: Any) -> None:
     loops = commands.add_parser("train", help="the training loop on a store, without loading, and with torchvision")
     _add_measuring(loops, parts.train, f"{TURN}, and the first 3 steps of each turn", repeats=5)
     _add_recipe(loops)
+    _add_batch(loops)
     loops.add_argument("--path", type=Path, required=True, help="a store or a folder of images")
     loops.add_argument("--steps", type=count, default=30, help="steps timed in each turn (30)")
     loops.add_argument("--workers", type=count, help="threads or processes that load (one a core)")
     scalings = commands.add_parser("scaling", help="training steps of 1, 2, 4 and more processes of this machine")
     _add_measuring(scalings, parts.scaling, f"{CALLS} of --steps steps", repeats=5)
     _add_recipe(scalings)
+    _add_batch(scalings)
     scalings.add_argument("--processes", type=count, nargs="+", help="how many (1 2 4 ... up to the GPUs, or cores)")
     scalings.add_argument("--steps", type=count, default=5, help="steps in a row for each duration (5)")
+
+
+def _add_projection(commands: Any) -> None:
+    projections = commands.add_parser("projection", help="a model of training on more GPUs, from measured parts")
+    projections.set_defaults(benchmark=parts.projection, device="cpu", warm_up="nothing is measured here")
+    projections.add_argument("--json", type=output_file, help="write the figures to this file, too")
+    projections.add_argument(
+        "--measured", type=Path, nargs="+", required=True, help="--json files of bench step and, if there is one, train"
+    )
+    _add_recipe(projections)
+    projections.add_argument("--gpus", type=count, nargs="+", default=[8, 16, 32], help="how many (8 16 32)")
+    projections.add_argument("--images", type=count, default=1281167, help="in an epoch (1281167: ImageNet-1k)")
+    projections.add_argument("--gpus_per_node", type=count, default=8, help="of one machine (8)")
+    projections.add_argument(
+        "--inside", type=float, default=300.0, help="GB/s of a GPU to its machine's (300: NVLink 3)"
+    )
+    projections.add_argument(
+        "--between", type=float, default=25.0, help="GB/s of a GPU to another machine (25: InfiniBand HDR, one a GPU)"
+    )

@@ -114,6 +114,28 @@ def train(options: argparse.Namespace) -> Iterator[Measurement]:
     return bench_training(chosen_recipe(options, own), options.device, options.steps, options.repeats)
 
 
+def projection(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Projects measured parts onto more GPUs."""
+    from dataprep.notes import note
+    from vicregl_fast.benchmarks.measurements import read_measurements
+    from vicregl_fast.benchmarks.projection import Cluster, Run, assumptions, measured_parts, project
+    from vicregl_fast.benchmarks.recipes import chosen_recipe
+    from vicregl_fast.benchmarks.scaling_bytes import RecipeBytes
+
+    note(
+        "none of these figures is measured: vicregl_fast/benchmarks/projection.py has the model and what it leaves out"
+    )
+    config = chosen_recipe(options, {})
+    sent = RecipeBytes.of(config)
+    rows = {row.name: row for file in options.measured for row in read_measurements(file)}
+    parts = measured_parts(rows, sent.parameters)
+    cluster = Cluster(options.gpus_per_node, options.inside, options.between)
+    run = Run(options.images, config.epochs, config.batch_size)
+    yield from assumptions(parts, sent, cluster, run)
+    for gpus in options.gpus:
+        yield from project(parts, sent, cluster, run, gpus)
+
+
 def scaling(options: argparse.Namespace) -> Iterator[Measurement]:
     """Measures steps of several processes."""
     import os

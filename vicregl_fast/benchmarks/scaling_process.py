@@ -8,6 +8,7 @@ from pathlib import Path
 from dataprep.errors import exit_on_user_error
 from vicregl_fast.benchmarks.memory import PeakMemory
 from vicregl_fast.benchmarks.prepared_step import RATE, drawn_view_batch
+from vicregl_fast.benchmarks.scaling_bytes import BYTES_OF_A_GRADIENT
 from vicregl_fast.benchmarks.timing import time_calls
 from vicregl_fast.choices import DEVICE_CHOICES
 from vicregl_fast.config import RunConfig, load_config
@@ -17,8 +18,6 @@ from vicregl_fast.training.learner import Learner, build_learner
 from vicregl_fast.training.precision import choose_kernels
 from vicregl_fast.training.processes import Processes, join_processes
 from vicregl_fast.training.stopwatch import Clock
-
-BYTES_OF_A_GRADIENT = {"fp32": 4, "bf16": 2}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

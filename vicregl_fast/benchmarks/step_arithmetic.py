@@ -16,7 +16,7 @@ def bench_arithmetic(
 
     ``step.flops`` are the floating-point operations of a step (``training.arithmetic`` says what counts), and
     ``step.forward_flops_per_image`` those of the forward pass of all views of an image. ``step.flop_utilisation`` is
-    what the step uses of ``step.matrix_rate``. ``step.parameters`` is how many numbers are learned.
+    what the step uses of ``step.matrix_rate``. ``step.parameters`` is their number in the network.
 
     Args:
         prepared: the step.
@@ -30,10 +30,10 @@ def bench_arithmetic(
     rates = [matrix_rate(device, learner.step.precision) for _ in range(repeats)]
     rate = Measurement.of("step.matrix_rate", rates, "FLOP/s")
     used = Arithmetic(of_an_image, rate.value).used(images_per_second)
-    learned = sum(parameter.numel() for parameter in learner.network.parameters() if parameter.requires_grad)
+    parameters = sum(parameter.numel() for parameter in learner.network.parameters())
     yield Measurement.of("step.forward_flops_per_image", [forward], "FLOP")
     yield Measurement.of("step.flops", [of_an_image * len(prepared.batch.indices)], "FLOP")
     yield rate
     yield Measurement.of("step.tflops", [used["tflops"]], "TFLOP/s")
     yield Measurement.of("step.flop_utilisation", [used["flop_utilisation"]], "x")
-    yield Measurement.of("step.parameters", [learned], "")
+    yield Measurement.of("step.parameters", [parameters], "")
