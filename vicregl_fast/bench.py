@@ -16,7 +16,7 @@ from vicregl_fast.benchmarks.options import bench_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures one part, or shows saved figures.
+    """Measures one part, or shows or reports saved figures.
 
     Each figure is printed, and added to the file of ``--json``, as soon as it has been measured.
 
@@ -28,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options = bench_parser(__doc__).parse_args(given)
         if options.command == "show":
             print(format_measurements([row for file in options.files for row in read_measurements(file)]))
+        elif options.command == "report":
+            from vicregl_fast.benchmarks.report.writing import write_report
+
+            print(write_report(options.folder, options.out or options.folder))
         else:
             _measure(options, given)
 

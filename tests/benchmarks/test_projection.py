@@ -124,6 +124,7 @@ def test_the_command_says_what_it_assumes(tmp_path: Path, capsys: pytest.Capture
     ("parameters", "options", "reason"),
     [
         (5, "", "the measured network has 5 parameters"),
+        (None, "--between 0", "--between 0 are GB/s, and must be above 0"),
         (None, "--gpus 48", "48 GPUs cannot share a batch of 64"),
         (None, "--measured missing.json", "missing.json does not hold measurements"),
     ],

@@ -18,12 +18,16 @@ CALLS, TURN = "3 calls", "the first turn"
 def bench_parser(description: str | None) -> argparse.ArgumentParser:
     """The parser of the command line.
 
-    Parsed options hold, as ``benchmark``, the function of ``parts`` that measures the chosen part; ``show`` has none.
+    Parsed options hold, as ``benchmark``, the function of ``parts`` that measures the chosen part; ``show`` and
+    ``report`` have none.
     """
     parser = SentenceParser(prog="python -m vicregl_fast.bench", description=description)
     commands = parser.add_subparsers(dest="command", required=True)
     shown = commands.add_parser("show", help="print what --json files hold")
     shown.add_argument("files", type=Path, nargs="+")
+    reports = commands.add_parser("report", help="a page of tables and pictures of what --json files hold")
+    reports.add_argument("folder", type=Path, metavar="FOLDER", help="has the --json files")
+    reports.add_argument("--out", type=Path, help="folder for report.md and its pictures (FOLDER)")
     views = commands.add_parser("augment", help="cropping and distorting, in every backend")
     copies = commands.add_parser("copy", help="memory bandwidth")
     loaders = commands.add_parser("loader", help="decoding and views of every engine")
@@ -134,7 +138,7 @@ def _add_projection(commands: Any) -> None:
     projections.add_argument("--images", type=count, default=1281167, help="in an epoch (1281167: ImageNet-1k)")
     projections.add_argument("--gpus_per_node", type=count, default=8, help="of one machine (8)")
     projections.add_argument(
-        "--inside", type=float, default=300.0, help="GB/s of a GPU to its machine's (300: NVLink 3)"
+        "--inside", type=float, default=300.0, help="GB/s of a GPU inside a machine (300: NVLink 3)"
     )
     projections.add_argument(
         "--between", type=float, default=25.0, help="GB/s of a GPU to another machine (25: InfiniBand HDR, one a GPU)"

@@ -31,11 +31,18 @@ class Cluster:
         gpus_per_node: of one machine.
         inside: GB/s that a GPU sends to another in its machine.
         between: GB/s that a GPU sends to another machine.
+
+    Raises:
+        UserError: a bandwidth is not above 0.
     """
 
     gpus_per_node: int
     inside: float
     between: float
+
+    def __post_init__(self) -> None:
+        if not min(self.inside, self.between) > 0:
+            raise UserError(f"--inside {self.inside:g} and --between {self.between:g} are GB/s, and must be above 0")
 
     def bytes_per_second(self, gpus: int) -> float:
         """Of the slowest link of a ring of so many GPUs."""
