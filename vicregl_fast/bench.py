@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with exit_on_user_error():
         options = bench_parser(__doc__).parse_args(given)
         if options.command == "show":
-            print(format_measurements([row for file in options.files for row in read_measurements(file)]))
+            rows = [row for file in options.files for row in read_measurements(file)]
+            print(format_measurements([row for row in rows if row.name.startswith(options.only)]))
         elif options.command == "report":
             from vicregl_fast.benchmarks.report.writing import write_report
 

@@ -131,6 +131,9 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
     printed = capsys.readouterr().out
     main(["show", str(path)])
     assert printed.split() == capsys.readouterr().out.split()
+    main(["show", str(path), "--only", "matching."])
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) == 3 and all(line.startswith("matching.") for line in shown)
 
 
 @pytest.mark.parametrize(

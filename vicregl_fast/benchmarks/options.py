@@ -25,6 +25,7 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     shown = commands.add_parser("show", help="print what --json files hold")
     shown.add_argument("files", type=Path, nargs="+")
+    shown.add_argument("--only", default="", metavar="START", help="rows whose names begin so (all)")
     reports = commands.add_parser("report", help="a page of tables and pictures of what --json files hold")
     reports.add_argument("folder", type=Path, metavar="FOLDER", help="has the --json files")
     reports.add_argument("--out", type=Path, help="folder for report.md and its pictures (FOLDER)")

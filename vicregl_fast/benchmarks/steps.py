@@ -34,24 +34,23 @@ def bench_steps(
     Raises:
         UserError: no step of a variant has finite gradients.
     """
-    fastest: tuple[Measurement, PreparedStep] | None = None
-    first = 0.0
+    rates: list[Measurement] = []
     for variant in variants:
+        prepared = None  # the last one's memory is needed
         with PeakMemory(device) as peaks:
             prepared = prepare_step(config, variant, device)
             seconds = time_calls(prepared, device, repeats)
         rate = Measurement.rate(f"step.{variant.name}.images_per_second", config.batch_size, seconds, "images/s")
+        rates.append(rate)
         yield rate
-        if fastest is None:
-            first = rate.value
-        else:
-            yield Measurement.ratio(f"step.{variant.name}_over_{variants[0].name}", rate.value, first)
+        if len(rates) > 1:
+            yield Measurement.ratio(f"step.{variant.name}_over_{variants[0].name}", rate.value, rates[0].value)
         yield from peaks.rows(f"step.{variant.name}")
-        if fastest is None or rate.value > fastest[0].value:
-            fastest = rate, prepared
-        del prepared  # its memory is needed for the next one
-    assert fastest is not None
-    rate, prepared = fastest
+    rate, fastest = max(zip(rates, variants, strict=True), key=lambda each: each[0].value)
+    if fastest != variants[-1]:
+        prepared = None
+        prepared = prepare_step(config, fastest, device)
+    assert prepared is not None
     yield replace(rate, name="step.images_per_second")
     yield from bench_parts(prepared, device, repeats)
     yield from bench_arithmetic(prepared, rate.value, device, repeats)
