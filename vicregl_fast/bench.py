@@ -38,13 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _measure(options: argparse.Namespace, given: Sequence[str]) -> None:
+    import torch
+
     from vicregl_fast.devices import choose_device
     from vicregl_fast.environment import describe_environment
     from vicregl_fast.training.precision import choose_kernels
 
     options.device = choose_device(options.device)
     choose_kernels(deterministic=False)  # as training does
-    environment = describe_environment(options.device, "vicregl_fast.bench", given) | {"warm_up": options.warm_up}
+    environment = describe_environment(options.device, "vicregl_fast.bench", given)
+    environment |= {"threads": torch.get_num_threads(), "warm_up": options.warm_up}
     if options.command == "projection":
         environment["measured"] = [read_environment(file) for file in options.measured]
     measured: list[Measurement] = []

@@ -110,7 +110,7 @@ def test_operations_and_their_share(prepared: PreparedStep, monkeypatch: pytest.
 
 
 def test_a_resnet50_takes_4_1_giga_multiply_adds() -> None:
-    """Two views of 224 pixels; heads of one channel add nothing that counts."""
+    """Of one view of 224 pixels; heads of one channel add nothing that counts."""
     config = parse_config(["--model.expander=1", "--model.projector=1", "--batch_size=2", "--views.large_size=64"])
     network = prepare_step(config, PLAIN, CPU).learner.network
     assert forward_flops(network, [224]) / 2 == pytest.approx(4.1e9, rel=0.01)

@@ -18,8 +18,8 @@ CALLS, TURN = "3 calls", "the first turn"
 def bench_parser(description: str | None) -> argparse.ArgumentParser:
     """The parser of the command line.
 
-    Parsed options hold, as ``benchmark``, the function of ``parts`` that measures the chosen part; ``show`` and
-    ``report`` have none.
+    Parsed options hold, as ``benchmark``, the function of ``parts`` that measures the chosen part, and as ``warm_up``
+    what it does before and does not measure; ``show`` and ``report`` have neither.
     """
     parser = SentenceParser(prog="python -m vicregl_fast.bench", description=description)
     commands = parser.add_subparsers(dest="command", required=True)

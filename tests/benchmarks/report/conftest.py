@@ -8,8 +8,9 @@ import pytest
 from vicregl_fast.benchmarks.measurements import Measurement, write_measurements
 
 CPU = {
-    "processor": "Some CPU", "cores": 2, "device": "cpu", "python": "3.11.7", "versions": {"torch": "2.15.0"},
-    "command": "python -m vicregl_fast.bench loader --path x", "warm_up": "the first turn",
+    "processor": "Some CPU", "cores": 2, "threads": 1, "device": "cpu", "python": "3.11.7",
+    "versions": {"torch": "2.15.0"}, "command": "python -m vicregl_fast.bench loader --path x",
+    "warm_up": "the first turn",
 }  # fmt: skip
 GPU = {
     **CPU, "device": "Some GPU", "device_memory_gib": 79.1, "cuda": "13.2",

@@ -47,7 +47,7 @@ def test_each_file_says_where_its_figures_come_from(made_up: Path) -> None:
     page = format_page(read_folder(made_up), {})
     loader = page.split("## loader\n")[1].split("\n## ")[0]
     assert "- command: `python -m vicregl_fast.bench loader --path x`" in loader
-    assert "- processor: Some CPU, 2 cores" in loader and "- device: cpu\n" in loader
+    assert "- processor: Some CPU, 2 cores, 1 threads of torch" in loader and "- device: cpu\n" in loader
     assert "torch 2.15.0" in loader and "done before, and not measured: the first turn" in loader
     steps = page.split("## steps\n")[1].split("\n## ")[0]
     assert "- device: Some GPU, 79.1 GiB, CUDA 13.2" in steps and "3 calls" in steps

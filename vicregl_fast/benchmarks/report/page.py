@@ -47,7 +47,10 @@ def _section(file: MeasuredFile) -> str:
 
 def _described(environment: Mapping) -> Iterator[str]:
     yield f"command: `{environment.get('command', 'not recorded')}`"
-    yield f"processor: {environment.get('processor', 'not recorded')}, {environment.get('cores', '?')} cores"
+    yield (
+        f"processor: {environment.get('processor', 'not recorded')}, {environment.get('cores', '?')} cores, "
+        f"{environment.get('threads', '?')} threads of torch"
+    )
     device = f"device: {environment.get('device', 'not recorded')}"
     if "device_memory_gib" in environment:
         device += f", {environment['device_memory_gib']} GiB, CUDA {environment.get('cuda')}"
