@@ -83,39 +83,55 @@ gpu_tests() {  # NAME SECONDS FILES...
 
 # The most informative parts come first. Their seconds add up to the limit, so that none uses the time of another. The
 # last part, compiled, gets all the time that is left.
+project() { "$python" -m vicregl_fast.bench projection --json "$out/projection.json" "$@"; }
+export -f project
 if [ $device = cuda ]; then
     formats="bf16 fp16 fp32"
     "$python" -c 'import sys, torch; sys.exit(torch.cuda.get_device_capability() < (8, 0))' || formats="fp16 fp32"
+    gpus=$("$python" -c 'import torch; print(torch.cuda.device_count())')
     gpu_tests kernels 80 "${kernel_tests[@]}"
     part copy 15 "" bash -c 'bench copy copy'
-    part augment 40 "$base numba_cuda" bash -c 'bench augment augment --batch 256'
+    part augment 35 "$base numba_cuda" bash -c 'bench augment augment --batch 256'
     part loss 35 "timm numba" bash -c 'bench loss loss --batch 256'
-    part optimizer 25 "timm" bash -c 'bench optimizer optimizer'
-    part steps 60 "$base" bash -c "bench steps step --batch 128 --precisions $formats"
-    part train 60 "$whole" bash -c 'train 2400 3 --model.backbone resnet50 --batch_size 256'
-    part loader 40 "$base ffcv" bash -c 'bench loader loader --path "$work/train.beton" --batch 256 --repeats 5'
-    part multicrop 25 "$base numba_cuda" bash -c 'bench multicrop augment --batch 256 --views multicrop --repeats 5'
-    gpu_tests training 40 "${training_tests[@]}"
-    part compiled 60 "$base" bash -c "bench compiled step --batch 128 --precisions ${formats%% *} --compile only"
+    part optimizer 20 "timm" bash -c 'bench optimizer optimizer'
+    part steps 60 "$base" bash -c "bench steps step --batch 128 --repeats 5 --precisions $formats"
+    part train 50 "$whole" bash -c 'train 2400 3 --model.backbone resnet50 --batch_size 256'
+    part loop 45 "$whole" bash -c \
+        'bench loop train --path "$work/train.beton" --batch 128 --steps 8 --repeats 2'
+    part projection 10 "$base" bash -c 'project --measured "$out/steps.json"'
+    part loader 35 "$base ffcv" bash -c 'bench loader loader --path "$work/train.beton" --batch 256 --repeats 5'
+    if [ "$gpus" -gt 1 ]; then
+        part scaling 20 "$base" bash -c "bench scaling scaling --processes 1 $gpus --batch 128 --repeats 2"
+    else
+        note scaling "skipped: there is one GPU"
+    fi
+    part multicrop 20 "$base numba_cuda" bash -c 'bench multicrop augment --batch 256 --views multicrop --repeats 5'
+    gpu_tests training 30 "${training_tests[@]}"
+    part compiled 25 "$base" bash -c "bench compiled step --batch 128 --precisions ${formats%% *} --compile only"
 else
     heads="--expander 16 --projector 8 --repeats 2"
+    echo '{model: {backbone: test_resnet, expander: 16, projector: 8}, views: {large_size: 64}}' > "$work/tiny.yaml"
     export TORCH_COMPILE_DISABLE=1  # a CPU would compile for minutes, so that the part compiled runs eagerly here
-    gpu_tests kernels 40 "${kernel_tests[@]}"
-    part copy 20 "" bash -c 'bench copy copy --mib 1 --repeats 2'
-    part augment 40 "$base" bash -c 'bench augment augment --batch 2 --repeats 2'
-    part loss 40 "timm numba" bash -c "bench loss loss --batch 4 $heads"
-    part optimizer 40 "timm" bash -c "bench optimizer optimizer --backbone test_resnet $heads"
-    tiny="step --backbone test_resnet --size 64 --batch 4 --precisions fp32 $heads"
-    part steps 60 "$base" bash -c "bench steps $tiny"
-    part train 90 "$whole" bash -c 'train 48 1 --model.backbone test_resnet --batch_size 8'
-    part loader 50 "$base ffcv" bash -c 'bench loader loader --path "$work/train.beton" --batch 8 --repeats 1'
-    gpu_tests training 40 "${training_tests[@]}"
-    part compiled 60 "$base" bash -c "bench compiled $tiny --compile only"
+    gpu_tests kernels 35 "${kernel_tests[@]}"
+    part copy 15 "" bash -c 'bench copy copy --mib 1 --repeats 2'
+    part augment 35 "$base" bash -c 'bench augment augment --batch 2 --repeats 2'
+    part loss 35 "timm numba" bash -c "bench loss loss --batch 4 $heads"
+    part optimizer 30 "timm" bash -c "bench optimizer optimizer --backbone test_resnet $heads"
+    tiny='--config "$work/tiny.yaml" --batch 4 --repeats 1'
+    part steps 45 "$base" bash -c "bench steps step $tiny --precisions fp32"
+    part train 75 "$whole" bash -c 'train 48 1 --model.backbone test_resnet --batch_size 8'
+    part loop 45 "$whole" bash -c "bench loop train $tiny --path \"\$work/train.beton\" --steps 2 --workers 1"
+    part projection 15 "$base" bash -c 'project --measured "$out/steps.json" "$out/loop.json" --config "$work/tiny.yaml"'
+    part loader 40 "$base ffcv" bash -c 'bench loader loader --path "$work/train.beton" --batch 8 --repeats 1'
+    part scaling 45 "$base" bash -c "bench scaling scaling $tiny --processes 1 2 --steps 1"
+    gpu_tests training 30 "${training_tests[@]}"
+    part compiled 35 "$base" bash -c "bench compiled step $tiny --precisions fp32 --compile only"
 fi
 
 echo
 if [ ${#results[@]} -gt 0 ]; then
     { cat "$out/parts.txt"; echo; "$python" -m vicregl_fast.bench show "${results[@]}"; } > "$out/summary.txt"
     tail -n +$(($(wc -l < "$out/parts.txt") + 2)) "$out/summary.txt"
+    "$python" -m vicregl_fast.bench report "$out" > /dev/null && say "$out/report.md has tables and pictures"
 fi
 exit $failed

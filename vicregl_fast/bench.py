@@ -8,6 +8,7 @@ from dataprep.errors import exit_on_user_error
 from vicregl_fast.benchmarks.measurements import (
     Measurement,
     format_measurements,
+    read_environment,
     read_measurements,
     write_measurements,
 )
@@ -15,7 +16,7 @@ from vicregl_fast.benchmarks.options import bench_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures one part, or shows saved figures.
+    """Measures one part, or shows or reports saved figures.
 
     Each figure is printed, and added to the file of ``--json``, as soon as it has been measured.
 
@@ -26,26 +27,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with exit_on_user_error():
         options = bench_parser(__doc__).parse_args(given)
         if options.command == "show":
-            print(format_measurements([row for file in options.files for row in read_measurements(file)]))
+            rows = [row for file in options.files for row in read_measurements(file)]
+            print(format_measurements([row for row in rows if row.name.startswith(options.only)]))
+        elif options.command == "report":
+            from vicregl_fast.benchmarks.report.writing import write_report
+
+            print(write_report(options.folder, options.out or options.folder))
         else:
             _measure(options, given)
 
 
 def _measure(options: argparse.Namespace, given: Sequence[str]) -> None:
+    import torch
+
     from vicregl_fast.devices import choose_device
     from vicregl_fast.environment import describe_environment
     from vicregl_fast.training.precision import choose_kernels
 
     options.device = choose_device(options.device)
     choose_kernels(deterministic=False)  # as training does
+    environment = describe_environment(options.device, "vicregl_fast.bench", given)
+    environment |= {"threads": torch.get_num_threads(), "warm_up": options.warm_up}
+    if options.command == "projection":
+        environment["measured"] = [read_environment(file) for file in options.measured]
     measured: list[Measurement] = []
     for measurement in options.benchmark(options):
         measured.append(measurement)
         print(format_measurements([measurement]), flush=True)
         if options.json is not None:
-            write_measurements(
-                options.json, describe_environment(options.device, "vicregl_fast.bench", given), measured
-            )
+            write_measurements(options.json, environment, measured)
 
 
 if __name__ == "__main__":

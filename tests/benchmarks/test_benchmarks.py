@@ -21,7 +21,6 @@ from vicregl_fast.benchmarks.matching import bench_matching, match_by_brute_forc
 from vicregl_fast.benchmarks.measurements import read_measurements
 from vicregl_fast.benchmarks.optimizers import bench_optimizer
 from vicregl_fast.benchmarks.overhead import bench_overhead
-from vicregl_fast.benchmarks.steps import StepVariant, all_variants, bench_steps
 from vicregl_fast.geometry.matching import match_cells
 from vicregl_fast.models.config import ModelConfig
 
@@ -115,19 +114,6 @@ def test_rows_of_the_optimizer_and_of_copying() -> None:
     assert row.name == "copy.device" and row.n == 2 and 0 < row.min <= row.value <= row.max
 
 
-def test_rows_of_steps() -> None:
-    variants = all_variants(["fp32", "bf16"], compiled="also")
-    assert [variant.name for variant in variants] == [
-        "fp32", "fp32.channels_last", "bf16", "bf16.channels_last", "fp32.channels_last.compiled",
-        "bf16.channels_last.compiled",
-    ]  # fmt: skip
-    two = [StepVariant("fp32", False, False), StepVariant("fp32", True, False)]
-    rows = {row.name: row for row in bench_steps(CPU, TINY, ViewsConfig(large_size=64), 4, two, repeats=2)}
-    plain, last = (rows[f"step.{variant.name}.images_per_second"] for variant in two)
-    assert rows["step.fp32.channels_last_over_fp32"].value == last.value / plain.value
-    assert rows["step.images_per_second"].value == max(last.value, plain.value)
-
-
 def test_rows_of_the_engine() -> None:
     bare, engine, overhead = bench_overhead(CPU, ModelConfig("test_resnet", 16, expander=8, projector=8), repeats=3)
     assert [row.name for row in (bare, engine, overhead)] == ["engine.bare", "engine.engine", "engine.overhead"]
@@ -145,6 +131,9 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
     printed = capsys.readouterr().out
     main(["show", str(path)])
     assert printed.split() == capsys.readouterr().out.split()
+    main(["show", str(path), "--only", "matching."])
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) == 3 and all(line.startswith("matching.") for line in shown)
 
 
 @pytest.mark.parametrize(

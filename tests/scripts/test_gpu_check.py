@@ -30,14 +30,18 @@ def test_every_part_runs_and_writes(tmp_path: Path) -> None:
     done = check(str(tmp_path), "--device", "cpu")
     assert done.returncode == 0, done.stdout + done.stderr
     states = dict(line.split(maxsplit=1) for line in (tmp_path / "parts.txt").read_text().splitlines())
-    measuring = ("copy", "augment", "loss", "optimizer", "steps", "train", "loader", "compiled")
+    measuring = (
+        "copy", "augment", "loss", "optimizer", "steps", "train", "loop", "projection", "loader", "scaling", "compiled",
+    )  # fmt: skip
     assert list(states) == ["kernels", *measuring[:-1], "training", "compiled"]
     assert all(state.startswith("ok, ") for state in states.values()), states
     for part in measuring:
         rows = read_measurements(tmp_path / f"{part}.json")
         assert rows and all(row.name in done.stdout for row in rows)
     assert "step.fp32.channels_last.compiled.images_per_second" in done.stdout
-    assert "run.images_per_second" in done.stdout
+    assert "run.images_per_second" in done.stdout and "train.real_over_synthetic" in done.stdout
+    page = (tmp_path / "report.md").read_text()
+    assert "| bench scaling | `scaling.2.efficiency` |" in page and "](loader_engines.png)" in page
 
 
 @pytest.mark.slow
@@ -55,7 +59,7 @@ def test_a_failing_part_and_a_missing_package_stop_nothing(tmp_path: Path) -> No
     done = check(str(out), "--device", "cpu", PYTHONPATH=str(stubs))
     states = dict(line.split(maxsplit=1) for line in (out / "parts.txt").read_text().splitlines())
     assert states["kernels"] == states["training"] == "skipped: pytest is not installed"
-    assert states["train"] == "skipped: ffcv is not installed"
+    assert states["train"] == states["loop"] == "skipped: ffcv is not installed"
     assert states["steps"].startswith("failed with 1") and "broken on purpose" in states["steps"]
     assert all(states[part].startswith("ok, ") for part in ("copy", "loss", "optimizer")), states
     assert done.returncode == 1 and "loss.global" in done.stdout
@@ -66,7 +70,7 @@ def test_the_parts_share_the_time_that_there_is(device: str) -> None:
     text = SCRIPT.read_text()
     limit = int(re.search(r"^limit=(\d+)", text, re.MULTILINE)[1])
     on_gpu, on_cpu = text.split("\nif [ $device = cuda ]; then\n")[-1].split("\nelse\n")
-    seconds = re.findall(r"^ {4}(?:part|gpu_tests) \w+ (\d+) ", on_gpu if device == "cuda" else on_cpu, re.MULTILINE)
+    seconds = re.findall(r"^ +(?:part|gpu_tests) \w+ (\d+) ", on_gpu if device == "cuda" else on_cpu, re.MULTILINE)
     assert len(seconds) >= 10 and sum(map(int, seconds)) <= limit == 480
 
 

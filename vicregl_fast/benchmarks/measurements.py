@@ -73,7 +73,21 @@ def read_measurements(path: Path) -> list[Measurement]:
     Raises:
         UserError: the file is missing, or holds no measurements.
     """
+    return _read(path)[1]
+
+
+def read_environment(path: Path) -> dict[str, Any]:
+    """Reads the environment that ``write_measurements`` wrote.
+
+    Raises:
+        UserError: the file is missing, or holds no measurements.
+    """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
     try:
-        return [Measurement(**row) for row in json.loads(path.read_text())["results"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = json.loads(path.read_text())
+        return dict(content.get("environment", {})), [Measurement(**row) for row in content["results"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} does not hold measurements of vicregl_fast.bench: {error}") from error

@@ -1,38 +1,73 @@
 """Peak memory of a call: the most that it adds to what was in use before."""
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
 
 import torch
 
-from vicregl_fast.benchmarks.timing import synchronize
+from vicregl_fast.benchmarks.measurements import Measurement
+from vicregl_fast.devices import synchronize
+
+
+class PeakMemory:
+    """The most memory that a ``with`` block adds to what was in use before.
+
+    On a GPU this is memory of PyTorch's allocator. On the host it is the process's resident memory, by Linux's
+    high-water mark; memory that the process already held and reuses is not seen.
+
+    Args:
+        device: where the block computes.
+
+    Attributes:
+        host: bytes, after the block; None where the high-water mark cannot be reset, as in some sandboxes.
+        device: bytes on a GPU, after the block; None on a CPU.
+    """
+
+    def __init__(self, device: torch.device):
+        self.host: int | None = None
+        self.device: int | None = None
+        self._device = device
+
+    def __enter__(self) -> "PeakMemory":
+        if self._device.type == "cuda":
+            synchronize(self._device)
+            torch.cuda.reset_peak_memory_stats(self._device)
+            self._on_device = torch.cuda.memory_allocated(self._device)
+        ctypes.CDLL(None).malloc_trim(0)
+        try:
+            Path("/proc/self/clear_refs").write_text("5")
+            self._on_host: int | None = _status_bytes("VmRSS")
+        except OSError:
+            self._on_host = None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._device.type == "cuda":
+            synchronize(self._device)
+            self.device = torch.cuda.max_memory_allocated(self._device) - self._on_device
+        if self._on_host is not None:
+            self.host = _status_bytes("VmHWM") - self._on_host
+
+    def rows(self, name: str) -> Iterator[Measurement]:
+        """``NAME.peak_memory`` of a GPU and ``NAME.peak_host_memory``, in GiB; what is not known is left out."""
+        for suffix, peak in (("peak_memory", self.device), ("peak_host_memory", self.host)):
+            if peak is not None:
+                yield Measurement.of(f"{name}.{suffix}", [peak / 2**30], "GiB")
 
 
 def peak_bytes(call: Callable[[], object], device: torch.device) -> int | None:
-    """Calls ``call`` and measures its peak memory in bytes.
-
-    On a GPU this is memory of PyTorch's allocator. On a CPU it is the process's resident memory, by Linux's high-water
-    mark; memory that the process already held and reuses is not seen.
+    """Calls ``call`` and measures its peak memory on the device in bytes (``PeakMemory``).
 
     Returns:
-        The bytes, or None on a CPU where the high-water mark cannot be reset, as in some sandboxes.
+        The bytes, or None where they are not known.
     """
-    if device.type == "cuda":
-        synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
+    with PeakMemory(device) as peaks:
         call()
-        synchronize(device)
-        return torch.cuda.max_memory_allocated(device) - before
-    ctypes.CDLL(None).malloc_trim(0)
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return None
-    before = _status_bytes("VmRSS")
-    call()
-    return _status_bytes("VmHWM") - before
+    return peaks.host if device.type == "cpu" else peaks.device
 
 
 def _status_bytes(key: str) -> int:

@@ -1,7 +1,9 @@
 """The command line of ``bench``: its parts, and the options of each."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from dataprep.command_line import SentenceParser, comma_list, count, output_file
 from vicregl_fast.augment.recipe import RECIPES
@@ -9,16 +11,24 @@ from vicregl_fast.benchmarks import parts
 from vicregl_fast.choices import DEVICE_CHOICES, PRECISIONS
 from vicregl_fast.data.config import ENGINES
 
+CALLS, TURN = "3 calls", "the first turn"
+"""What is not measured: of a part whose figures are taken one after the other, and of one that takes them in turns."""
+
 
 def bench_parser(description: str | None) -> argparse.ArgumentParser:
     """The parser of the command line.
 
-    Parsed options hold, as ``benchmark``, the function of ``parts`` that measures the chosen part; ``show`` has none.
+    Parsed options hold, as ``benchmark``, the function of ``parts`` that measures the chosen part, and as ``warm_up``
+    what it does before and does not measure; ``show`` and ``report`` have neither.
     """
     parser = SentenceParser(prog="python -m vicregl_fast.bench", description=description)
     commands = parser.add_subparsers(dest="command", required=True)
     shown = commands.add_parser("show", help="print what --json files hold")
     shown.add_argument("files", type=Path, nargs="+")
+    shown.add_argument("--only", default="", metavar="START", help="rows whose names begin so (all)")
+    reports = commands.add_parser("report", help="a page of tables and pictures of what --json files hold")
+    reports.add_argument("folder", type=Path, metavar="FOLDER", help="has the --json files")
+    reports.add_argument("--out", type=Path, help="folder for report.md and its pictures (FOLDER)")
     views = commands.add_parser("augment", help="cropping and distorting, in every backend")
     copies = commands.add_parser("copy", help="memory bandwidth")
     loaders = commands.add_parser("loader", help="decoding and views of every engine")
@@ -27,14 +37,12 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     steps = commands.add_parser("step", help="training steps on drawn pictures")
     engines = commands.add_parser("engine", help="what the engine adds to a bare loop, on a tiny network")
     runs = commands.add_parser("run", help="what a run's log says of its speed")
-    for command, benchmark in (
-        (views, parts.augment), (copies, parts.copy), (loaders, parts.loader), (losses, parts.loss),
-        (optimizers, parts.optimizer), (steps, parts.step), (engines, parts.engine), (runs, parts.run),
+    for command, benchmark, warm_up in (
+        (views, parts.augment, TURN), (copies, parts.copy, CALLS), (loaders, parts.loader, TURN),
+        (losses, parts.loss, TURN), (optimizers, parts.optimizer, CALLS), (engines, parts.engine, TURN),
+        (steps, parts.step, f"{CALLS}; beside the supervised step {TURN}"), (runs, parts.run, "nothing"),
     ):  # fmt: skip
-        command.set_defaults(benchmark=benchmark)
-        command.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="(auto)")
-        command.add_argument("--repeats", type=count, default=10, help="samples of each duration (10)")
-        command.add_argument("--json", type=output_file, help="write the figures to this file, too")
+        _add_measuring(command, benchmark, warm_up)
     views.add_argument("--batch", type=count, default=64, help="images (64)")
     views.add_argument("--views", choices=RECIPES, default="two", help="views of an image (two)")
     views.add_argument("--workers", type=count, help="threads on the CPU (all available cores)")
@@ -43,7 +51,19 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     runs.add_argument("run", type=Path, metavar="RUN", help="run folder")
     _add_loading(loaders)
     _add_sizes(losses, optimizers, steps)
+    _add_training(commands)
+    _add_projection(commands)
     return parser
+
+
+def _add_measuring(
+    command: argparse.ArgumentParser, benchmark: Callable[[argparse.Namespace], object], warm_up: str, repeats: int = 10
+) -> None:
+    """What every part has that measures; ``warm_up`` says what is done before and not measured."""
+    command.set_defaults(benchmark=benchmark, warm_up=warm_up)
+    command.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="(auto)")
+    command.add_argument("--repeats", type=count, default=repeats, help=f"samples of each duration ({repeats})")
+    command.add_argument("--json", type=output_file, help="write the figures to this file, too")
 
 
 def _add_loading(loaders: argparse.ArgumentParser) -> None:
@@ -58,16 +78,69 @@ def _add_loading(loaders: argparse.ArgumentParser) -> None:
 def _add_sizes(
     losses: argparse.ArgumentParser, optimizers: argparse.ArgumentParser, steps: argparse.ArgumentParser
 ) -> None:
-    for command in (losses, steps):
-        command.add_argument("--batch", type=count, default=256, help="images (256)")
-        command.add_argument("--views", choices=RECIPES, default="two", help="views of an image (two)")
-    for command in (losses, optimizers, steps):
+    losses.add_argument("--batch", type=count, default=256, help="images (256)")
+    losses.add_argument("--views", choices=RECIPES, default="two", help="views of an image (two)")
+    for command in (losses, optimizers):
         command.add_argument("--expander", type=count, default=8192, help="width of the expander (8192)")
         command.add_argument("--projector", type=count, default=512, help="width of the local projector (512)")
-    for command in (optimizers, steps):
-        command.add_argument("--backbone", default="resnet50", help="a timm model (resnet50)")
-    steps.add_argument("--size", type=count, default=224, help="pixels of a side of the large views (224)")
+    optimizers.add_argument("--backbone", default="resnet50", help="a timm model (resnet50)")
+    _add_recipe(steps)
+    _add_batch(steps)
+    steps.add_argument("--views", choices=RECIPES, help="views of an image (the recipe's)")
+    steps.add_argument("--size", type=count, help="pixels of a side of the large views (the recipe's)")
+    steps.add_argument("--backbone", help="a timm model (the recipe's)")
+    steps.add_argument("--expander", type=count, help="width of the expander (the recipe's)")
+    steps.add_argument("--projector", type=count, help="width of the local projector (the recipe's)")
     steps.add_argument(
         "--compile", nargs="?", const="also", choices=["also", "only"], help="measure compiled steps, too, or only them"
     )
-    steps.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=["bf16", "fp16"], help="(bf16 fp16)")
+    steps.add_argument(
+        "--precisions", nargs="+", choices=PRECISIONS, help="(bf16 fp16; on a CPU the one that training takes)"
+    )
+
+
+def _add_batch(command: argparse.ArgumentParser) -> None:
+    """A recipe's own batch is that of all processes together, and seldom fits one device."""
+    command.add_argument("--batch", type=count, default=256, help="images of one process, whatever the recipe (256)")
+
+
+def _add_recipe(command: argparse.ArgumentParser) -> None:
+    """``--config``, and what stands behind ``--``: which recipe is measured."""
+    command.add_argument("--config", type=Path, help="a recipe, as training takes it (else training's defaults)")
+    command.add_argument("training", nargs="*", metavar="-- OPTION", help="options of training, such as --seed 1")
+
+
+def _add_training(commands: Any) -> None:
+    """The parts that take whole training runs apart; ``commands`` is what ``add_subparsers`` returned."""
+    loops = commands.add_parser("train", help="the training loop on a store, without loading, and with torchvision")
+    _add_measuring(loops, parts.train, f"{TURN}, and the first 3 steps of each turn", repeats=5)
+    _add_recipe(loops)
+    _add_batch(loops)
+    loops.add_argument("--path", type=Path, required=True, help="a store or a folder of images")
+    loops.add_argument("--steps", type=count, default=30, help="steps timed in each turn (30)")
+    loops.add_argument("--workers", type=count, help="threads or processes that load (one a core)")
+    scalings = commands.add_parser("scaling", help="training steps of 1, 2, 4 and more processes of this machine")
+    _add_measuring(scalings, parts.scaling, f"{CALLS} of --steps steps", repeats=5)
+    _add_recipe(scalings)
+    _add_batch(scalings)
+    scalings.add_argument("--processes", type=count, nargs="+", help="how many (1 2 4 ... up to the GPUs, or cores)")
+    scalings.add_argument("--steps", type=count, default=5, help="steps in a row for each duration (5)")
+
+
+def _add_projection(commands: Any) -> None:
+    projections = commands.add_parser("projection", help="a model of training on more GPUs, from measured parts")
+    projections.set_defaults(benchmark=parts.projection, device="cpu", warm_up="nothing is measured here")
+    projections.add_argument("--json", type=output_file, help="write the figures to this file, too")
+    projections.add_argument(
+        "--measured", type=Path, nargs="+", required=True, help="--json files of bench step and, if there is one, train"
+    )
+    _add_recipe(projections)
+    projections.add_argument("--gpus", type=count, nargs="+", default=[8, 16, 32], help="how many (8 16 32)")
+    projections.add_argument("--images", type=count, default=1281167, help="in an epoch (1281167: ImageNet-1k)")
+    projections.add_argument("--gpus_per_node", type=count, default=8, help="of one machine (8)")
+    projections.add_argument(
+        "--inside", type=float, default=300.0, help="GB/s of a GPU inside a machine (300: NVLink 3)"
+    )
+    projections.add_argument(
+        "--between", type=float, default=25.0, help="GB/s of a GPU to another machine (25: InfiniBand HDR, one a GPU)"
+    )

@@ -68,12 +68,26 @@ def optimizer(options: argparse.Namespace) -> Iterator[Measurement]:
 
 def step(options: argparse.Namespace) -> Iterator[Measurement]:
     """Measures whole training steps."""
-    from vicregl_fast.benchmarks.steps import all_variants, bench_steps
+    from vicregl_fast.benchmarks.recipes import chosen_recipe
+    from vicregl_fast.benchmarks.step_variants import all_variants
+    from vicregl_fast.benchmarks.steps import bench_steps
+    from vicregl_fast.training.precision import choose_precision
 
-    model = ModelConfig(options.backbone, expander=options.expander, projector=options.projector)
-    views = ViewsConfig(options.views, large_size=options.size)
-    variants = all_variants(options.precisions, options.compile)
-    return bench_steps(options.device, model, views, options.batch, variants, options.repeats)
+    own = {
+        "batch_size": options.batch,
+        "views.recipe": options.views,
+        "views.large_size": options.size,
+        "model.backbone": options.backbone,
+        "model.expander": options.expander,
+        "model.projector": options.projector,
+    }
+    config = chosen_recipe(options, own)
+    precisions = options.precisions
+    if precisions is None and options.device.type == "cuda":
+        precisions = ["bf16", "fp16"]
+    elif precisions is None:
+        precisions = [choose_precision(config.train.precision, options.device).name]
+    return bench_steps(config, options.device, all_variants(precisions, options.compile), options.repeats)
 
 
 def engine(options: argparse.Namespace) -> Iterator[Measurement]:
@@ -89,3 +103,50 @@ def run(options: argparse.Namespace) -> Iterator[Measurement]:
     from vicregl_fast.benchmarks.run_metrics import bench_run
 
     return bench_run(options.run)
+
+
+def train(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Measures the training loop on a store."""
+    from vicregl_fast.benchmarks.recipes import chosen_recipe
+    from vicregl_fast.benchmarks.training_loop import bench_training
+
+    own = {"data.path": options.path, "data.workers": options.workers, "batch_size": options.batch}
+    return bench_training(chosen_recipe(options, own), options.device, options.steps, options.repeats)
+
+
+def projection(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Projects measured parts onto more GPUs."""
+    from dataprep.notes import note
+    from vicregl_fast.benchmarks.measurements import read_measurements
+    from vicregl_fast.benchmarks.projection import Cluster, Run, assumptions, measured_parts, project
+    from vicregl_fast.benchmarks.recipes import chosen_recipe
+    from vicregl_fast.benchmarks.scaling_bytes import RecipeBytes
+
+    note(
+        "none of these figures is measured: vicregl_fast/benchmarks/projection.py has the model and what it leaves out"
+    )
+    config = chosen_recipe(options, {})
+    sent = RecipeBytes.of(config)
+    rows = {row.name: row for file in options.measured for row in read_measurements(file)}
+    parts = measured_parts(rows, sent.parameters)
+    cluster = Cluster(options.gpus_per_node, options.inside, options.between)
+    run = Run(options.images, config.epochs, config.batch_size)
+    yield from assumptions(parts, sent, cluster, run)
+    for gpus in options.gpus:
+        yield from project(parts, sent, cluster, run, gpus)
+
+
+def scaling(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Measures steps of several processes."""
+    import os
+
+    import torch
+
+    from vicregl_fast.benchmarks.recipes import chosen_recipe
+    from vicregl_fast.benchmarks.scaling import ScalingBench, bench_scaling, counts_here
+
+    on_gpus = options.device.type == "cuda"
+    here = torch.cuda.device_count() if on_gpus else len(os.sched_getaffinity(0))
+    config = chosen_recipe(options, {"batch_size": options.batch})
+    counts = options.processes or counts_here(here)
+    return bench_scaling(ScalingBench(config, options.device.type, counts, options.steps, options.repeats))

@@ -1,135 +1,78 @@
 """Measures whole training steps on drawn pictures, in several precisions and memory formats, compiled or not."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
-from dataprep.errors import UserError
-from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
-from vicregl_fast.benchmarks.drawn_views import drawn_batch
+from dataprep.notes import note
 from vicregl_fast.benchmarks.measurements import Measurement
-from vicregl_fast.benchmarks.timing import time_calls
-from vicregl_fast.choices import PrecisionName
-from vicregl_fast.data.batches import ViewBatch
-from vicregl_fast.data.views import ViewMaker
-from vicregl_fast.losses.config import LossConfig
-from vicregl_fast.losses.vicregl import VICRegLLoss
-from vicregl_fast.models.backbone import feature_grid
-from vicregl_fast.models.config import ModelConfig
-from vicregl_fast.models.network import VICRegLNetwork
-from vicregl_fast.models.passes import compile_backbone
-from vicregl_fast.optim.build import build_optimizer
-from vicregl_fast.optim.config import OptimConfig
-from vicregl_fast.training.precision import Precision
-from vicregl_fast.training.step import TrainingStep
-
-RATE = 1e-3
-SETTLING_STEPS = 20
-"""Steps, at most, until one has finite gradients."""
-
-
-@dataclass(frozen=True)
-class StepVariant:
-    """One way to run the same step.
-
-    Attributes:
-        precision: ``fp32``, ``bf16`` or ``fp16``.
-        channels_last: whether network and views are in channels_last memory format, else contiguous.
-        compiled: whether the network goes through torch.compile.
-    """
-
-    precision: PrecisionName
-    channels_last: bool
-    compiled: bool
-
-    @property
-    def name(self) -> str:
-        """The variant's part of the names of measurements, such as ``bf16.channels_last``."""
-        parts: list[str] = [self.precision]
-        parts += ["channels_last"] * self.channels_last
-        parts += ["compiled"] * self.compiled
-        return ".".join(parts)
-
-
-def all_variants(precisions: Sequence[PrecisionName], compiled: Literal["also", "only"] | None) -> list[StepVariant]:
-    """Every precision in both memory formats without torch.compile, and compiled in channels_last.
-
-    ``compiled`` says whether compiled variants are measured ``also``, ``only`` or, for None, not at all.
-    """
-    eager = [StepVariant(precision, layout, False) for precision in precisions for layout in (False, True)]
-    faster = [StepVariant(precision, True, True) for precision in precisions]
-    return {None: eager, "also": eager + faster, "only": faster}[compiled]
+from vicregl_fast.benchmarks.memory import PeakMemory
+from vicregl_fast.benchmarks.prepared_step import PreparedStep, prepare_step
+from vicregl_fast.benchmarks.step_arithmetic import bench_arithmetic
+from vicregl_fast.benchmarks.step_parts import bench_parts
+from vicregl_fast.benchmarks.step_variants import StepVariant
+from vicregl_fast.benchmarks.supervised import SupervisedStep
+from vicregl_fast.benchmarks.timing import time_calls, time_side_by_side
+from vicregl_fast.config import RunConfig
 
 
 def bench_steps(
-    device: torch.device,
-    model: ModelConfig,
-    views: ViewsConfig,
-    batch_size: int,
-    variants: Sequence[StepVariant],
-    repeats: int,
+    config: RunConfig, device: torch.device, variants: Sequence[StepVariant], repeats: int
 ) -> Iterator[Measurement]:
-    """Measures images/s of each variant, its ratio to the first variant's, and on CUDA the peak memory in GiB.
+    """Measures images/s of each variant, its ratio to the first variant's, and peak memory in GiB.
 
-    ``repeats`` steps are timed of each. ``step.images_per_second`` is the fastest variant's.
+    ``step.images_per_second`` is the fastest variant's. Of that one follow the parts (``bench_parts``), the arithmetic
+    (``bench_arithmetic``), and the supervised twin (``bench_beside_supervised``). ``repeats`` steps are timed of each.
+
+    Args:
+        config: the recipe; its batch size is that of the one process.
+        device: where the steps are computed.
+        variants: the ways to run the step.
+        repeats: number of durations measured for each figure.
 
     Raises:
         UserError: no step of a variant has finite gradients.
     """
     rates: list[Measurement] = []
     for variant in variants:
-        step, batch = _prepare(device, model, views, batch_size, variant)
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        seconds = time_calls(lambda step=step, batch=batch: step(batch, RATE), device, repeats)  # type: ignore[misc]
-        rate = Measurement.rate(f"step.{variant.name}.images_per_second", batch_size, seconds, "images/s")
+        prepared = None  # the last one's memory is needed
+        with PeakMemory(device) as peaks:
+            prepared = prepare_step(config, variant, device)
+            seconds = time_calls(prepared, device, repeats)
+        rate = Measurement.rate(f"step.{variant.name}.images_per_second", config.batch_size, seconds, "images/s")
         rates.append(rate)
         yield rate
         if len(rates) > 1:
             yield Measurement.ratio(f"step.{variant.name}_over_{variants[0].name}", rate.value, rates[0].value)
-        if device.type == "cuda":
-            peak = torch.cuda.max_memory_allocated(device) / 2**30
-            yield Measurement.of(f"step.{variant.name}.peak_memory", [peak], "GiB")
-        del step, batch
-    yield replace(max(rates, key=lambda rate: rate.value), name="step.images_per_second")
+        yield from peaks.rows(f"step.{variant.name}")
+    rate, fastest = max(zip(rates, variants, strict=True), key=lambda each: each[0].value)
+    if fastest != variants[-1]:
+        prepared = None
+        prepared = prepare_step(config, fastest, device)
+    assert prepared is not None
+    yield replace(rate, name="step.images_per_second")
+    yield from bench_parts(prepared, device, repeats)
+    yield from bench_arithmetic(prepared, rate.value, device, repeats)
+    yield from bench_beside_supervised(prepared, device, repeats)
 
 
-def _prepare(
-    device: torch.device, model: ModelConfig, views: ViewsConfig, batch_size: int, variant: StepVariant
-) -> tuple[TrainingStep, ViewBatch]:
-    """Makes the network with its step, and the one batch that every step is given."""
-    torch.manual_seed(0)
-    network = VICRegLNetwork(model, True, True).to(device)
-    layout = torch.channels_last if variant.channels_last else torch.contiguous_format
-    network = network.to(memory_format=layout)  # type: ignore[call-overload]
-    recipes = view_recipes(views)
-    grids = [feature_grid(network.backbone, recipe.size) for recipe in recipes]  # type: ignore[arg-type]
-    criterion = VICRegLLoss(LossConfig(), len(recipes))
-    maker = ViewMaker(
-        recipes=recipes, grids=grids, directions=criterion.plan.location, mirror_flips=True, seed=0, device=device
-    )
-    made = maker.make(drawn_batch(batch_size), epoch=0)
-    batch = ViewBatch(
-        made.indices, tuple(view.contiguous(memory_format=layout) for view in made.views), None, made.matches
-    )
-    optimizer = build_optimizer(OptimConfig(name="lars"), network)
-    if variant.compiled:
-        compile_backbone(network.backbone)
-    step = TrainingStep(network, criterion, optimizer, Precision(variant.precision, device.type))
-    _settle(step, batch)
-    return step, batch
+def bench_beside_supervised(prepared: PreparedStep, device: torch.device, repeats: int) -> Iterator[Measurement]:
+    """Measures a step in turns with its supervised twin, which learns from one view of each image.
 
-
-def _settle(step: TrainingStep, batch: ViewBatch) -> None:
-    """Takes steps until one updates the network.
-
-    At first a gradient scaler's factor is often too large; such steps skip the update, and would be timed as too short.
+    ``step.over_half_supervised`` is images/s of the step in these turns, ``step.in_turns_images_per_second``, over half
+    of the twin's: 1 where loss, matches and heads cost nothing. It is left out for other recipes than two views of one
+    size.
     """
-    for _ in range(SETTLING_STEPS):
-        if step(batch, RATE).finite:
-            return
-    raise UserError(
-        f"none of {SETTLING_STEPS} steps had finite gradients: nothing to be timed in {step.precision.name}"
-    )
+    calls: dict[str, Callable[[], object]] = {"in_turns": prepared, "supervised": SupervisedStep(prepared, device)}
+    samples = len(prepared.batch.indices)
+    rates = {
+        name: Measurement.rate(f"step.{name}_images_per_second", samples, seconds, "images/s")
+        for name, seconds in time_side_by_side(calls, device, repeats).items()
+    }
+    yield from rates.values()
+    if len(prepared.batch.views) == 2:
+        half = rates["supervised"].value / 2
+        yield Measurement.ratio("step.over_half_supervised", rates["in_turns"].value, half)
+    else:
+        note("there is no row step.over_half_supervised, which is defined for two views of one size")

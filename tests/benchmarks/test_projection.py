@@ -1,0 +1,140 @@
+"""A projection follows its formulas, and refuses figures of another network."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from vicregl_fast.bench import main
+from vicregl_fast.benchmarks.measurements import Measurement, read_measurements, write_measurements
+from vicregl_fast.benchmarks.projection import Cluster, Parts, Run, measured_parts, project
+from vicregl_fast.benchmarks.scaling_bytes import RecipeBytes
+from vicregl_fast.config import RunConfig, parse_config
+from vicregl_fast.environment import describe_environment
+from vicregl_fast.models.network import VICRegLNetwork
+
+CLUSTER = Cluster(gpus_per_node=8, inside=100.0, between=10.0)
+
+
+class Sent(RecipeBytes):
+    """1 GB of gradients, and W hundredths of a GB for the loss on W GPUs."""
+
+    @property
+    def gradients(self) -> int:
+        return 10**9
+
+    def loss(self, world: int) -> float:
+        return world * 1e7
+
+
+def projected(gpus: int, parts: Parts) -> dict[str, float]:
+    sent = Sent(RunConfig(), 250_000_000, 160, 2)
+    rows = list(project(parts, sent, CLUSTER, Run(images=100_000, epochs=10, batch_size=1600), gpus))
+    assert all(row.name.startswith("projection.") for row in rows)
+    return {row.name.removeprefix(f"projection.{gpus}_gpus."): row.value for row in rows}
+
+
+def test_a_node_by_hand() -> None:
+    """8 GPUs of 1000 images/s: 0.2 s of arithmetic, 2 x 7/8 GB at 100 GB/s, 0.08 GB for the loss."""
+    values = projected(8, Parts(1000.0, 0.05))
+    assert values["compute"] == pytest.approx(0.2)
+    assert values["gradients"] == pytest.approx(0.0175)
+    assert values["loss"] == pytest.approx(0.0008)
+    assert values["no_overlap.step"] == pytest.approx(0.2183)
+    assert values["full_overlap.step"] == pytest.approx(0.2 + 0.0008 + (0.0175 - 0.05 * 0.2))
+    assert values["no_overlap.images_per_second"] == pytest.approx(1600 / 0.2183)
+    assert values["no_overlap.efficiency"] == pytest.approx(0.2 / 0.2183)
+    assert values["no_overlap.hours"] == pytest.approx(10 * 62 * 0.2183 / 3600)
+
+
+def test_nodes_are_joined_by_the_slower_link_and_gradients_hide_behind_the_backward_pass() -> None:
+    values = projected(16, Parts(1000.0, 0.5))
+    assert values["gradients"] == pytest.approx(2 * 15 / 16 / 10) and values["loss"] == pytest.approx(0.016)
+    assert values["no_overlap.step"] == pytest.approx(0.1 + 0.016 + 0.1875)
+    assert values["full_overlap.step"] == pytest.approx(0.1 + 0.016 + 0.1875 - 0.05)
+    assert projected(16, Parts(100.0, 0.5))["full_overlap.step"] == pytest.approx(1.0 + 0.016)  # all of it is hidden
+
+
+def test_a_slow_loader_slows_the_step() -> None:
+    assert projected(8, Parts(1000.0, 1.0, 0.5))["full_overlap.step"] == pytest.approx(0.4 + 0.0008)
+
+
+def test_one_gpu_sends_no_gradients() -> None:
+    assert projected(1, Parts(1000.0, 0.5))["gradients"] == 0
+
+
+def test_what_the_released_recipe_sends() -> None:
+    """The table in losses/batch_statistics.py: 130 MB for the global criterion and 41 MB for the local one."""
+    sent = RecipeBytes.of(RunConfig())
+    assert sent.slots == 160 and sent.views == 2
+    assert sent.loss(32) == pytest.approx(130e6 + 41e6, rel=0.01) and sent.loss(1) == 0
+    assert sent.gradients == 4 * sent.parameters
+    alone = RecipeBytes.of(parse_config(["--loss.alpha=1", "--train.allreduce=bf16"]))
+    assert alone.slots == 0 and alone.gradients == 2 * alone.parameters
+    assert alone.loss(32) == pytest.approx(130e6, rel=0.01)
+
+
+def test_parameters_are_those_of_the_network() -> None:
+    config = parse_config(["--model.backbone=test_resnet", "--model.expander=16", "--model.projector=8"])
+    network = VICRegLNetwork(config.model, True, True)
+    assert RecipeBytes.of(config).parameters == sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_parts_are_taken_from_rows() -> None:
+    given = {
+        "step.images_per_second": 500.0,
+        "step.backward_share": 0.6,
+        "step.parameters": 7.0,
+        "train.real_over_synthetic": 1.03,
+    }
+    rows = {name: Measurement.of(name, [value], "") for name, value in given.items()}
+    assert measured_parts(rows, 7) == Parts(500.0, 0.6, 1.0)
+    rows["train.real_over_synthetic"] = Measurement.ratio("train.real_over_synthetic", 9, 10)
+    assert measured_parts(rows, 7) == Parts(500.0, 0.6, 0.9)
+
+
+def _step_file(path: Path, parameters: int) -> None:
+    rows = [
+        Measurement.of("step.images_per_second", [1000.0], "images/s"),
+        Measurement.of("step.backward_share", [0.6], "x"),
+        Measurement.of("step.parameters", [parameters], ""),
+    ]
+    write_measurements(path, describe_environment(torch.device("cpu"), "vicregl_fast.bench", ["step"]), rows)
+
+
+TINY = "--model.backbone=test_resnet --model.expander=16 --model.projector=8 --batch_size=64 --epochs=100"
+
+
+def test_the_command_says_what_it_assumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    step, out = tmp_path / "step.json", tmp_path / "projection.json"
+    _step_file(step, RecipeBytes.of(parse_config(TINY.split())).parameters)
+    main(f"projection --measured {step} --gpus 16 --images 6400 --json {out} -- {TINY}".split())
+    rows = {row.name: row.value for row in read_measurements(out)}
+    assert all(name.startswith("projection.") for name in rows)
+    assert rows["projection.assumed.between_nodes"] == 25 and rows["projection.assumed.epochs"] == 100
+    step_seconds = rows["projection.16_gpus.no_overlap.step"]
+    assert rows["projection.16_gpus.no_overlap.hours"] == pytest.approx(100 * 100 * step_seconds / 3600)
+    environment = json.loads(out.read_text())["environment"]
+    assert environment["measured"][0]["command"] == "python -m vicregl_fast.bench step"
+    assert "none of these figures is measured" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("parameters", "options", "reason"),
+    [
+        (5, "", "the measured network has 5 parameters"),
+        (None, "--between 0", "--between 0 are GB/s, and must be above 0"),
+        (None, "--gpus 48", "48 GPUs cannot share a batch of 64"),
+        (None, "--measured missing.json", "missing.json does not hold measurements"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    parameters: int | None, options: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = tmp_path / "step.json"
+    _step_file(step, parameters or RecipeBytes.of(parse_config(TINY.split())).parameters)
+    with pytest.raises(SystemExit) as stopped:
+        main(f"projection --measured {step} {options} -- {TINY}".split())
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and reason in error and "Traceback" not in error

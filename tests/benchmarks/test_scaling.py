@@ -1,0 +1,103 @@
+"""Processes train together, and their rates are put in relation to one process's."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dataprep.errors import UserError
+from tests.two_processes import on_two_processes
+from vicregl_fast.bench import main
+from vicregl_fast.benchmarks import scaling
+from vicregl_fast.benchmarks.measurements import Measurement, read_measurements
+from vicregl_fast.benchmarks.scaling import ScalingBench, bench_scaling, counts_here
+from vicregl_fast.benchmarks.scaling_process import measure
+from vicregl_fast.config import RunConfig, parse_config
+from vicregl_fast.losses.batch_statistics import choose_form, cost
+from vicregl_fast.losses.plan import plan_directions
+from vicregl_fast.models.network import VICRegLNetwork
+from vicregl_fast.training.processes import join_processes
+
+TINY = (
+    "--model.backbone=test_resnet --model.expander=16 --model.projector=8 --views.large_size=64 --batch_size=8 "
+    "--loss.gamma_large=2 --train.precision=fp32"
+)
+
+
+def recipe(more: str = "") -> RunConfig:
+    return parse_config([*TINY.split(), *more.split()])
+
+
+def test_counts_are_powers_of_two() -> None:
+    assert [counts_here(limit) for limit in (1, 2, 3, 8)] == [[1], [1, 2], [1, 2], [1, 2, 4, 8]]
+
+
+def test_rows_are_ratios_to_one_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """One process takes 8 images in 1 s, two take 16 in 1.25 s or 8 in 0.8 s; three cannot share 8."""
+    took = {(1, 8): 1.0, (2, 16): 1.25, (2, 8): 0.8, (3, 24): 2.0}
+    started: list[tuple[int, int, str]] = []
+
+    def torchrun(bench: ScalingBench, world: int, arguments: list[str]) -> None:
+        given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+        batch = parse_config(["--config", given["--config"]]).batch_size
+        started.append((world, batch, given["--device"]))
+        sent = {"gradient_bytes": 100 * world, "loss_bytes": 7}
+        measured = {"seconds": [took[world, batch]] * 3, **sent, "peak_memory": None, "peak_host_memory": 3 << 30}
+        Path(given["--out"]).write_text(json.dumps(measured))
+
+    monkeypatch.setattr(scaling, "_torchrun", torchrun)
+    rows = {row.name: row for row in bench_scaling(ScalingBench(recipe(), "cpu", [1, 2, 3], steps=2, repeats=3))}
+    assert started == [(1, 8, "cpu"), (2, 16, "cpu"), (3, 24, "cpu"), (2, 8, "cpu")]
+    expected = {
+        "1.images_per_second": 8, "1.efficiency": 1, "2.images_per_second": 12.8, "2.efficiency": 0.8,
+        "1.fixed_global.images_per_second": 8, "1.fixed_global.efficiency": 1, "2.gradient_bytes": 200,
+        "2.loss_bytes": 7, "2.peak_host_memory": 3, "2.fixed_global.images_per_second": 10,
+        "2.fixed_global.efficiency": 10 / 16, "3.efficiency": 0.5,
+    }  # fmt: skip
+    for name, value in expected.items():
+        assert rows[f"scaling.{name}"].value == pytest.approx(value), name
+    assert rows["scaling.2.images_per_second"].n == 3 and "scaling.3.fixed_global.efficiency" not in rows
+    said = capsys.readouterr().err
+    assert "joined by gloo" in said and "3 processes cannot share a batch of 8" in said
+
+
+def _measured(folder: Path) -> None:
+    processes = join_processes("cpu")
+    found = measure(recipe(), processes, steps=2, repeats=3)
+    if processes.leads:
+        (folder / "found.json").write_text(json.dumps(found))
+    processes.leave()
+
+
+def test_what_two_processes_send(tmp_path: Path) -> None:
+    """Gradients by a ring: all of them once; the loss what its table of forms says."""
+    on_two_processes(_measured, tmp_path)
+    found = json.loads((tmp_path / "found.json").read_text())
+    config = recipe()
+    network = VICRegLNetwork(config.model, True, True)
+    assert found["gradient_bytes"] == 4 * sum(parameter.numel() for parameter in network.parameters())
+    assert len(found["seconds"]) == 3 and min(found["seconds"]) > 0
+    plan = plan_directions(config.loss, 2)
+    slots = 2 * 2 * (len(plan.location) + len(plan.feature))  # both sides of 2 matches in each direction
+    counted = sum(cost(choose_form(s, 4, d, 2), s, 4, d, 2).bytes_moved for s, d in ((2, 16), (slots, 8)))
+    assert counted <= found["loss_bytes"] <= 1.2 * counted + 200  # sums of means besides
+
+
+@pytest.mark.slow  # three starts of torchrun
+def test_the_command_with_two_gloo_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "scaling.json"
+    options = f"scaling --processes 1 2 --batch 8 --steps 1 --repeats 2 --device cpu --json {out} -- {TINY}"
+    main([word for word in options.split() if word != "--batch_size=8"])
+    rows: dict[str, Measurement] = {row.name: row for row in read_measurements(out)}
+    one, two = rows["scaling.1.images_per_second"], rows["scaling.2.images_per_second"]
+    assert rows["scaling.2.efficiency"].value == pytest.approx(two.value / (2 * one.value))
+    assert {"scaling.2.fixed_global.efficiency", "scaling.2.gradient_bytes"} < set(rows)
+    assert rows["scaling.1.gradient_bytes"].value == 0 and rows["scaling.2.loss_bytes"].value > 0
+    assert json.loads(out.read_text())["environment"]["device"] == "cpu"
+    assert "scaling.2.efficiency" in capsys.readouterr().out
+
+
+def test_a_failing_process_says_why() -> None:
+    bench = ScalingBench(recipe("--model.backbone=resnet51"), "cpu", [1], steps=1, repeats=1)
+    with pytest.raises(UserError, match=r"^1 processes of training failed: timm has no model named 'resnet51'"):
+        list(bench_scaling(bench))

@@ -1,0 +1,207 @@
+"""The loop that is measured is the real one: it trains on the store's images, and turns are timed for what they are."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from vicregl_fast.bench import main
+from vicregl_fast.benchmarks import training_loop
+from vicregl_fast.benchmarks.feeds_in_turns import FeedsInTurns, Turn
+from vicregl_fast.benchmarks.measurements import Measurement, read_measurements
+from vicregl_fast.benchmarks.processor_time import processor_seconds
+from vicregl_fast.benchmarks.repeated_batch import RepeatedBatchFeed
+from vicregl_fast.benchmarks.training_loop import WARM_UP_STEPS, bench_training
+from vicregl_fast.config import RunConfig, parse_config
+from vicregl_fast.data.engine import BatchLoader
+from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
+from vicregl_fast.data.torchvision_engine.feed import TorchvisionFeed
+from vicregl_fast.training.step import TrainingStep
+
+pytestmark = pytest.mark.timeout(200)
+CPU = torch.device("cpu")
+TINY = (
+    "--model.backbone=test_resnet --model.expander=16 --model.projector=8 --views.large_size=64 --batch_size=6 "
+    "--data.workers=1 --train.precision=fp32 --optim.name=adamw"
+)
+
+
+def recipe(store: Path, more: str = "") -> RunConfig:
+    return parse_config([*TINY.split(), f"--data.path={store}", *more.split()])
+
+
+class SlowFeed:
+    """Lets the consumer wait for a set time for each batch; a batch is its indices."""
+
+    store = SimpleNamespace()
+
+    def __init__(self, seconds: float):
+        self.seconds, self.waited = seconds, 0.0
+        self.gives_up: Callable[[], bool] = lambda: False
+        self.epochs: list[int] = []
+
+    def loader(self, batches: Iterable[np.ndarray], epoch: int) -> "SlowFeed":
+        self.batches, self.waited = batches, 0.0
+        self.epochs.append(epoch)
+        return self
+
+    def __enter__(self) -> "SlowFeed":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.batches = ()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for number, batch in enumerate(self.batches):
+            seconds = 0.2 if number < 1 else self.seconds
+            time.sleep(seconds)
+            self.waited += seconds
+            yield batch
+
+
+def test_turns_are_timed_without_their_first_steps() -> None:
+    """A feed of 10 ms and a consumer of 10 ms take 20 ms a step."""
+    feeds = {"slow": SlowFeed(0.01), "fast": SlowFeed(0.0)}
+    batches = [np.array([number]) for number in range(6)]
+    in_turns = FeedsInTurns(feeds, batches, warm_up=1, repeats=2, device=CPU)  # type: ignore[arg-type]
+    assert in_turns.steps == 3 * 2 * 6
+    loader: BatchLoader = in_turns.loader([], epoch=7)
+    seen = []
+    with loader:
+        for batch in loader:
+            seen.append(int(batch[0]))  # type: ignore[index]
+            time.sleep(0.01)
+    assert seen == list(range(6)) * 6 and feeds["slow"].epochs == [0, 1, 2]
+    assert loader.waited == pytest.approx(3 * (2 * 0.2 + 5 * 0.01))
+    assert set(in_turns.turns) == {"slow", "fast"}
+    for name, least in (("slow", 0.1), ("fast", 0.05)):
+        turns = in_turns.turns[name]
+        assert len(turns) == 2 and all(least <= turn.seconds < least + 0.1 for turn in turns)
+        assert all(turn.waited == pytest.approx(5 * feeds[name].seconds) for turn in turns)
+        assert all(turn.processor_seconds < turn.seconds / 2 for turn in turns)
+
+
+def test_time_of_processors_is_that_of_threads_and_children() -> None:
+    """A child that counts for 0.3 s of its processor's time is seen while it lives."""
+    before = processor_seconds()
+    code = "import time\nwhile time.process_time() < 0.4: pass\nprint('done', flush=True)\ninput()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1, text=True) as child:
+        assert child.stdout is not None and child.stdout.readline() == "done\n"
+        assert 0.35 < processor_seconds() - before < 1.5
+        child.communicate("\n")
+    start = processor_seconds()
+    while time.process_time() < 0.2:
+        continue
+    assert processor_seconds() >= start
+
+
+def test_a_repeated_batch_is_made_once() -> None:
+    made: list[list[int]] = []
+
+    class Maker(SlowFeed):
+        def loader(self, batches: Iterable[np.ndarray], epoch: int) -> SlowFeed:
+            made.extend(indices.tolist() for indices in batches)
+            return super().loader(batches, epoch)
+
+    feed = RepeatedBatchFeed(Maker(0.0), np.array([3, 1]))  # type: ignore[arg-type]
+    for _ in range(2):
+        with feed.loader([np.array([0])] * 3, epoch=4) as loader:
+            assert [batch.tolist() for batch in loader] == [[3, 1]] * 3  # type: ignore[attr-defined]
+            assert loader.waited == 0
+    assert made == [[3, 1]]
+
+
+def test_the_loop_trains_on_the_images_of_the_store(beton: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, repeats = 2, 1
+    decoded: list[list[int]] = []
+    trained: list[tuple[list[int], float]] = []
+    by_torchvision: list[list[int]] = []
+    decode, step, ordinary = FfcvEngine.decode, TrainingStep.__call__, TorchvisionFeed.loader
+
+    def decoding(self, indices):  # type: ignore[no-untyped-def]
+        decoded.append(indices.tolist())
+        return decode(self, indices)
+
+    def stepping(self, batch, rate, clock):  # type: ignore[no-untyped-def]
+        trained.append((batch.indices.tolist(), batch.views[0].mean().item()))
+        return step(self, batch, rate, clock)
+
+    def loading(self, batches, epoch):  # type: ignore[no-untyped-def]
+        by_torchvision.extend(indices.tolist() for indices in batches)
+        return ordinary(self, batches, epoch)
+
+    monkeypatch.setattr(FfcvEngine, "decode", decoding)
+    monkeypatch.setattr(TrainingStep, "__call__", stepping)
+    monkeypatch.setattr(TorchvisionFeed, "loader", loading)
+    rows = {row.name: row for row in bench_training(recipe(beton), CPU, steps, repeats)}
+    length = WARM_UP_STEPS + steps
+    assert len(trained) == 3 * (1 + repeats) * length
+    turns = [trained[start : start + length] for start in range(0, len(trained), length)]
+    order = [indices for indices, _ in turns[0]]
+    assert len({index for batch in order for index in batch}) == 6 * length  # an epoch has 8 steps
+    for torchvision, synthetic, real in zip(turns[0::3], turns[1::3], turns[2::3], strict=True):
+        assert [indices for indices, _ in torchvision] == [indices for indices, _ in real] == order
+        assert (
+            set(indices[0] for indices, _ in synthetic) == {order[0][0]} and len({mean for _, mean in synthetic}) == 1
+        )
+        assert len({mean for _, mean in real}) == length
+        assert [mean for _, mean in torchvision] == pytest.approx([mean for _, mean in real], abs=0.02)
+    assert decoded == [order[0], *order * (1 + repeats)] and by_torchvision == order * (1 + repeats)
+    assert rows["train.images_per_second"].n == repeats
+    assert {"train.real_over_synthetic", "train.real_over_torchvision", "train.loader_cpu_share"} < set(rows)
+
+
+def test_rows_are_of_the_turns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two turns of 10 steps of 6 images; the real ones take 2 and 3 s, of which loading takes 1 s of one core."""
+    turns = {
+        "real": [Turn(2.0, 3.0, 0.5), Turn(3.0, 3.5, 0.75)],
+        "synthetic": [Turn(1.0, 2.0, 0.0), Turn(2.0, 2.5, 0.0)],
+        "torchvision": [Turn(6.0, 8.0, 3.0), Turn(6.0, 8.5, 3.0)],
+    }
+    monkeypatch.setattr(training_loop, "_turns_of_a_run", lambda *of: turns)
+    monkeypatch.setattr(training_loop.os, "sched_getaffinity", lambda process: {0, 1, 2, 3})
+    rows: dict[str, Measurement] = {row.name: row for row in bench_training(recipe(tmp_path), CPU, 10, 2)}
+    assert rows["train.images_per_second"] == Measurement("train.images_per_second", 25, "images/s", 2, 20, 30)
+    assert rows["train.synthetic_images_per_second"].value == 45
+    assert rows["train.torchvision_images_per_second"].value == 10
+    assert rows["train.real_over_synthetic"].value == pytest.approx(25 / 45)
+    assert rows["train.real_over_torchvision"].value == 2.5
+    shares = rows["train.loader_cpu_share"]
+    assert (shares.min, shares.max) == pytest.approx((1 / 3 / 4, 1 / 2 / 4))
+    assert rows["train.torchvision_loader_cpu_share"].value == pytest.approx(6 / 6 / 4)
+    assert rows["train.loader_cpu_ms_per_image"].value == pytest.approx(1000 / 60)
+    assert rows["train.data_wait_share"].value == 0.25
+
+
+def test_timed_steps_of_every_turn_have_equally_many_logged_ones(tmp_path: Path) -> None:
+    for steps, wanted, taken in ((30, 10, 10), (25, 10, 5), (4, 10, 4), (7, 3, 1)):
+        config = training_loop._measured(recipe(tmp_path, f"--train.log_every={wanted}"), tmp_path, steps)
+        assert config.train.log_every == taken
+
+
+def test_the_command_without_the_original_files(
+    beton: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved, out = tmp_path / "moved.beton", tmp_path / "train.json"
+    moved.write_bytes(beton.read_bytes())
+    record = Path(f"{beton}.json").read_text()
+    source = record.split('"source": "')[1].split('"')[0]
+    Path(f"{moved}.json").write_text(record.replace(source, str(tmp_path / "gone")))
+    options = f"train --path {moved} --batch 6 --steps 2 --repeats 1 --workers 1 --device cpu --json {out} -- {TINY}"
+    main(options.split())
+    names = {row.name for row in read_measurements(out)}
+    assert "train.real_over_synthetic" in names and not any("torchvision" in name for name in names)
+    assert "torchvision is left out" in capsys.readouterr().err
+
+
+def test_too_few_images_are_one_sentence(beton: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(f"train --path {beton} --batch 64 --device cpu".split())
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and "48 images, fewer than one batch of 64" in error and "Traceback" not in error

@@ -1,0 +1,46 @@
+"""The series over numbers of GPUs, tried with processes of a CPU."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from vicregl_fast.benchmarks.measurements import read_measurements
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "bench_gpus.sh"
+TINY = "--model.backbone=test_resnet --model.expander=16 --model.projector=8 --views.large_size=64"
+
+
+def series(*arguments: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHON": sys.executable}
+    return subprocess.run(["bash", str(SCRIPT), *arguments], capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.slow  # torchrun starts three times
+def test_one_table_for_each_number(tmp_path: Path) -> None:
+    options = f"--device cpu --batch 4 --steps 1 --repeats 1 -- {TINY}"
+    done = series(str(tmp_path), *options.split())
+    assert done.returncode == 0, done.stderr
+    one, two = done.stdout.split("1 CPU processes\n")[1].split("2 CPU processes\n")
+    assert "scaling.1.images_per_second" in one and "scaling.2." not in one
+    assert "scaling.2.efficiency" in two and "scaling.2.fixed_global.efficiency" in two and "scaling.1." not in two
+    assert {"scaling.1.efficiency", "scaling.2.efficiency"} < {
+        row.name for row in read_measurements(tmp_path / "scaling.json")
+    }
+    assert (tmp_path / "report.md").exists() and (tmp_path / "scaling.png").exists()
+
+
+def test_bad_options_say_how(tmp_path: Path) -> None:
+    done = series()
+    assert done.returncode == 2 and "usage: " in done.stderr
+    done = series(str(tmp_path), "--device", "cpu", "--batch", "none")
+    assert done.returncode == 2 and "--batch" in done.stderr and "the measurement failed" in done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_without_a_gpu_it_says_so(tmp_path: Path) -> None:
+    done = series(str(tmp_path))
+    assert done.returncode == 3 and "no GPU" in done.stderr

@@ -1,0 +1,145 @@
+"""A model of the time that training takes on more GPUs than there are, from measured parts and stated bandwidths.
+
+Every figure is a projection, and says so in its name. The model is, for W GPUs that share a global batch of B:
+
+    compute    = B / W / r              r images/s of one GPU, measured, as if its share took as long per image
+    loading    = compute / q            q the real over the synthetic rate, measured, at most 1; 1 if it is not known
+    gradients  = 2 (W - 1) / W G / b    a ring; G bytes of gradients, b bytes/s of a GPU's slowest link
+    loss       = L / b                  L bytes of the loss's collectives, by the table of ``losses.batch_statistics``
+    step       = loading + loss + (what of gradients does not overlap)
+
+DistributedDataParallel sends gradients while the backward pass lasts: ``no_overlap`` counts all of their time,
+``full_overlap`` only what is longer than the backward pass. Waiting for the slowest GPU, latency, and BatchNorm's
+statistics are left out, and the arithmetic of the loss is taken as it was measured on one GPU.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from dataprep.errors import UserError
+from vicregl_fast.benchmarks.measurements import Measurement
+from vicregl_fast.benchmarks.scaling_bytes import RecipeBytes
+
+GIGA = 1e9
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What connects the GPUs.
+
+    Attributes:
+        gpus_per_node: of one machine.
+        inside: GB/s that a GPU sends to another in its machine.
+        between: GB/s that a GPU sends to another machine.
+
+    Raises:
+        UserError: a bandwidth is not above 0.
+    """
+
+    gpus_per_node: int
+    inside: float
+    between: float
+
+    def __post_init__(self) -> None:
+        if not min(self.inside, self.between) > 0:
+            raise UserError(f"--inside {self.inside:g} and --between {self.between:g} are GB/s, and must be above 0")
+
+    def bytes_per_second(self, gpus: int) -> float:
+        """Of the slowest link of a ring of so many GPUs."""
+        return GIGA * (self.inside if gpus <= self.gpus_per_node else min(self.inside, self.between))
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is trained.
+
+    Attributes:
+        images: in an epoch.
+        epochs: in the run.
+        batch_size: global.
+    """
+
+    images: int
+    epochs: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What was measured on one GPU.
+
+    Attributes:
+        images_per_second: of a training step.
+        backward_share: of the backward pass in the step.
+        loading: the rate with loading over that without.
+    """
+
+    images_per_second: float
+    backward_share: float
+    loading: float = 1.0
+
+
+def measured_parts(rows: Mapping[str, Measurement], parameters: int) -> Parts:
+    """Takes the parts out of the rows of ``bench step`` and, if they are there, ``bench train``.
+
+    Args:
+        rows: by name.
+        parameters: of the recipe's network.
+
+    Raises:
+        UserError: the rows of ``bench step`` are missing, or are of another network.
+    """
+    wanted = ("step.images_per_second", "step.backward_share", "step.parameters")
+    if missing := [name for name in wanted if name not in rows]:
+        raise UserError(f"the files have no row {missing[0]}: give what bench step --json wrote")
+    if (found := rows["step.parameters"].value) != parameters:
+        raise UserError(
+            f"the measured network has {found:.0f} parameters and the recipe's {parameters}: give the --config that "
+            "bench step was given"
+        )
+    loading = rows["train.real_over_synthetic"].value if "train.real_over_synthetic" in rows else 1.0
+    return Parts(rows[wanted[0]].value, rows[wanted[1]].value, min(1.0, loading))
+
+
+def project(parts: Parts, sent: RecipeBytes, cluster: Cluster, run: Run, gpus: int) -> Iterator[Measurement]:
+    """Projects one step and the whole run on so many GPUs; ``projection.GPUS_gpus.*``.
+
+    Raises:
+        UserError: the GPUs cannot share the batch with at least two images each.
+    """
+    if run.batch_size % gpus or run.batch_size // gpus < 2:
+        raise UserError(f"{gpus} GPUs cannot share a batch of {run.batch_size}: give other --gpus, or --batch_size")
+    name = f"projection.{gpus}_gpus"
+    link = cluster.bytes_per_second(gpus)
+    compute = run.batch_size / gpus / parts.images_per_second
+    gradients = 2 * (gpus - 1) / gpus * sent.gradients / link
+    loss = sent.loss(gpus) / link
+    yield _projected(f"{name}.compute", compute, "s")
+    yield _projected(f"{name}.gradients", gradients, "s")
+    yield _projected(f"{name}.loss", loss, "s")
+    hidden = {"no_overlap": 0.0, "full_overlap": parts.backward_share * compute}
+    for case, seconds in hidden.items():
+        step = compute / parts.loading + loss + max(0.0, gradients - seconds)
+        yield _projected(f"{name}.{case}.step", step, "s")
+        yield _projected(f"{name}.{case}.images_per_second", run.batch_size / step, "images/s")
+        yield _projected(f"{name}.{case}.efficiency", compute / step, "x")
+        hours = run.epochs * (run.images // run.batch_size) * step / 3600
+        yield _projected(f"{name}.{case}.hours", hours, "h")
+
+
+def assumptions(parts: Parts, sent: RecipeBytes, cluster: Cluster, run: Run) -> Iterator[Measurement]:
+    """What the projection stands on, ``projection.assumed.*``."""
+    yield _projected("projection.assumed.images_per_second_of_a_gpu", parts.images_per_second, "images/s")
+    yield _projected("projection.assumed.backward_share", parts.backward_share, "x")
+    yield _projected("projection.assumed.real_over_synthetic", parts.loading, "x")
+    yield _projected("projection.assumed.gradients", sent.gradients / GIGA, "GB")
+    yield _projected("projection.assumed.gpus_per_node", cluster.gpus_per_node, "GPUs")
+    yield _projected("projection.assumed.inside_node", cluster.inside, "GB/s")
+    yield _projected("projection.assumed.between_nodes", cluster.between, "GB/s")
+    yield _projected("projection.assumed.images", run.images, "images")
+    yield _projected("projection.assumed.epochs", run.epochs, "epochs")
+    yield _projected("projection.assumed.batch_size", run.batch_size, "images")
+
+
+def _projected(name: str, value: float, unit: str) -> Measurement:
+    return Measurement.of(name, [value], unit)

@@ -1,0 +1,1 @@
+"""The page that ``bench report`` makes of saved figures: tables and pictures."""

@@ -1,0 +1,56 @@
+"""A file that ``bench --json`` wrote, as the report reads it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataprep.errors import UserError
+from dataprep.notes import note
+from vicregl_fast.benchmarks.measurements import Measurement, read_environment, read_measurements
+
+
+@dataclass(frozen=True)
+class MeasuredFile:
+    """The figures of one run of a benchmark.
+
+    Attributes:
+        name: of the file, without its suffix.
+        environment: hardware, versions and command.
+        rows: the figures by name.
+    """
+
+    name: str
+    environment: Mapping[str, Any]
+    rows: Mapping[str, Measurement]
+
+    @property
+    def hardware(self) -> str:
+        """In a few words: the GPU, or the processor and its cores."""
+        device = self.environment.get("device", "cpu")
+        if device != "cpu":
+            return str(device)
+        return f"{self.environment.get('processor', 'CPU')}, {self.environment.get('cores', '?')} cores"
+
+    @property
+    def is_projection(self) -> bool:
+        """Whether its figures were computed from others, not measured."""
+        return all(name.startswith("projection.") for name in self.rows)
+
+
+def read_folder(folder: Path) -> list[MeasuredFile]:
+    """Reads the ``.json`` files of a folder, in the order of their names; others than ours are left out with a note.
+
+    Raises:
+        UserError: there is no file of ours.
+    """
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            rows = read_measurements(path)
+            found.append(MeasuredFile(path.stem, read_environment(path), {row.name: row for row in rows}))
+        except UserError as error:
+            note(f"left out: {error}")
+    if not found:
+        raise UserError(f"{folder} has no .json file that vicregl_fast.bench has written: measure with --json first")
+    return found

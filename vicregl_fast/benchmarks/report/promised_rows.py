@@ -1,0 +1,58 @@
+"""Which figures a whole report has; what is not measured is named, so that nobody takes silence for a figure."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+PROMISED: dict[str, tuple[str, ...]] = {
+    "bench loader": (
+        "loader.bare.decode",
+        *(f"loader.{engine}.{stage}" for engine in ("ffcv", "dali", "torchvision") for stage in ("decode", "views")),
+        "loader.ffcv.decode_over_bare",
+        "loader.ffcv.views_over_torchvision",
+        "loader.dali.views_over_torchvision",
+        "loader.ffcv.decode_over_torchvision_views",
+        *(f"loader.peer.{peer}.*" for peer in ("spdl", "torchcodec", "torchvision_io", "dali_whole", "lightly")),
+    ),
+    "bench augment": ("augment.torch", "augment.numba", "augment.cuda"),
+    "bench loss": (
+        "loss.global",
+        "loss.local",
+        "loss.global_speedup",
+        "loss.local_speedup",
+        "loss.memory_ratio",
+        "matching.pairs_per_second",
+    ),
+    "bench optimizer": (
+        *(f"optimizer.{backend}" for backend in ("loop", "foreach", "triton", "apex")),
+        "optimizer.speedup",
+        "optimizer.bandwidth_share",
+    ),
+    "bench step": (
+        "step.images_per_second",
+        *(f"step.{part}_share" for part in ("forward", "loss", "backward", "optimizer")),
+        "step.flop_utilisation",
+        "step.supervised_images_per_second",
+        "step.over_half_supervised",
+    ),
+    "bench train": (
+        "train.images_per_second",
+        "train.synthetic_images_per_second",
+        "train.real_over_synthetic",
+        "train.torchvision_images_per_second",
+    ),
+    "bench scaling": ("scaling.N.images_per_second", "scaling.N.efficiency"),
+}
+"""The rows of each command. ``N`` stands for any number, and ``*`` for any end."""
+
+
+def promised() -> Iterator[tuple[str, str]]:
+    """Every command with each of its rows."""
+    for command, names in PROMISED.items():
+        for name in names:
+            yield command, name
+
+
+def fitting(promise: str, names: Iterable[str]) -> list[str]:
+    """Those of ``names`` that keep a promise."""
+    pattern = re.escape(promise).replace("N", r"\d+").replace(r"\*", ".+")
+    return [name for name in names if re.fullmatch(pattern, name)]

@@ -1,0 +1,126 @@
+"""Measures the training loop itself on a store, beside the same loop without loading and with an ordinary loader."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, count, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from dataprep.errors import UserError
+from dataprep.notes import note
+from vicregl_fast.benchmarks.feeds_in_turns import FeedsInTurns, Turn
+from vicregl_fast.benchmarks.loader_sources import open_files
+from vicregl_fast.benchmarks.measurements import Measurement
+from vicregl_fast.benchmarks.memory import PeakMemory
+from vicregl_fast.benchmarks.repeated_batch import RepeatedBatchFeed
+from vicregl_fast.config import RunConfig
+from vicregl_fast.data.engine import Feed
+from vicregl_fast.data.engine_table import OpenedStore
+from vicregl_fast.runs.folder import RunFolder
+from vicregl_fast.training.feeds import build_feeds
+from vicregl_fast.training.processes import Processes
+from vicregl_fast.training.trainer import Trainer
+
+WARM_UP_STEPS = 3
+
+
+def bench_training(config: RunConfig, device: torch.device, steps: int, repeats: int) -> Iterator[Measurement]:
+    """Measures images/s of ``Trainer`` with three feeds in turns: one network, one loop, the same images.
+
+    - ``train.images_per_second``: the store, by its engine;
+    - ``train.synthetic_images_per_second``: one batch of it, given again and again, so that nothing is loaded;
+    - ``train.torchvision_images_per_second``: the original files by the torchvision engine. It is left out where they
+      are gone.
+
+    ``train.loader_cpu_share`` is what loading takes of the cores: the processors' time with loading less that without,
+    over wall-clock time and cores; ``train.loader_cpu_ms_per_image`` is the same difference for one image. Where the
+    CPU trains, threads of the step that wait for each other are in both terms, so that the difference is rough.
+
+    The run lies in a temporary folder, has no validation, and saves its checkpoint after the last turn. Rows are logged
+    as the recipe says, or more often, so that the timed steps of every turn have equally many.
+
+    Args:
+        config: the recipe, with the images in ``data``.
+        device: where the network is trained.
+        steps: steps that are timed in each turn, after ``WARM_UP_STEPS``.
+        repeats: how many turns are timed.
+
+    Raises:
+        UserError: ``Trainer`` raises it, or the run was stopped.
+    """
+    with TemporaryDirectory(prefix="bench-train-") as folder:
+        config = _measured(config, Path(folder) / "run", steps)
+        with RunFolder(Path(config.run_dir)).held(), PeakMemory(device) as peaks:
+            turns = _turns_of_a_run(config, device, steps, repeats)
+    yield from _rates(turns, steps * config.batch_size)
+    yield from _loading(turns, steps * config.batch_size)
+    yield from peaks.rows("train")
+
+
+def _measured(config: RunConfig, folder: Path, steps: int) -> RunConfig:
+    """The recipe without what would interrupt a turn."""
+    log_every = max(every for every in range(1, min(config.train.log_every, steps) + 1) if steps % every == 0)
+    train = replace(config.train, log_every=log_every, checkpoint_every=1 << 30, trackers="none", profile=0)
+    data = replace(config.data, val_path=None, val_list=None)
+    return replace(config, run_dir=str(folder), train=train, data=data)
+
+
+def _turns_of_a_run(config: RunConfig, device: torch.device, steps: int, repeats: int) -> Mapping[str, Sequence[Turn]]:
+    """Trains, and returns what the turns of each feed took."""
+    trainer = Trainer(config, Processes(0, 1, device))
+    indices = chain.from_iterable(trainer.order.epoch(epoch) for epoch in count())
+    batches = list(islice(indices, WARM_UP_STEPS + steps))
+    # torchvision's worker processes are forked in the first turn, which is safe only while no threads decode yet.
+    feeds: dict[str, Feed] = {}
+    if (ordinary := _ordinary_feed(config, trainer)) is not None:
+        feeds["torchvision"] = ordinary
+    feeds["synthetic"] = RepeatedBatchFeed(trainer.feed, batches[0])
+    feeds["real"] = trainer.feed
+    in_turns = FeedsInTurns(feeds, batches, WARM_UP_STEPS, repeats, device)
+    trainer.feed, trainer.total_steps = in_turns, in_turns.steps
+    if trainer.run() != 0:
+        raise UserError("the run was stopped before all turns were measured")
+    return in_turns.turns
+
+
+def _ordinary_feed(config: RunConfig, trainer: Trainer) -> Feed | None:
+    """The original image files by the torchvision engine; None, with a note, where they are gone."""
+    try:
+        files = OpenedStore("torchvision", open_files(Path(config.data.path)))
+        plain = replace(config, data=replace(config.data, on_error="fail"))
+        return build_feeds(plain, files, None, trainer.learner, trainer.processes)[0]
+    except UserError as error:
+        note(f"torchvision is left out: {error}")
+        return None
+
+
+def _rates(turns: Mapping[str, Sequence[Turn]], images: int) -> Iterator[Measurement]:
+    medians = {}
+    for name, prefix in (("real", ""), ("synthetic", "synthetic_"), ("torchvision", "torchvision_")):
+        if name in turns:
+            seconds = [turn.seconds for turn in turns[name]]
+            row = Measurement.rate(f"train.{prefix}images_per_second", images, seconds, "images/s")
+            medians[name] = row.value
+            yield row
+    for other, median in medians.items():
+        if other != "real":
+            yield Measurement.ratio(f"train.real_over_{other}", medians["real"], median)
+
+
+def _loading(turns: Mapping[str, Sequence[Turn]], images: int) -> Iterator[Measurement]:
+    """What loading takes of the cores, beside the turns without it, and how long the step waited for it."""
+    cores = len(os.sched_getaffinity(0))
+    for name, prefix in (("real", ""), ("torchvision", "torchvision_")):
+        if name not in turns:
+            continue
+        pairs = list(zip(turns[name], turns["synthetic"], strict=True))
+        more = [loading.processor_seconds - without.processor_seconds for loading, without in pairs]
+        shares = [seconds / (turn.seconds * cores) for seconds, turn in zip(more, turns[name], strict=True)]
+        yield Measurement.of(f"train.{prefix}loader_cpu_share", shares, "x")
+        per_image = [1e3 * seconds / images for seconds in more]
+        yield Measurement.of(f"train.{prefix}loader_cpu_ms_per_image", per_image, "ms")
+        waits = [turn.waited / turn.seconds for turn in turns[name]]
+        yield Measurement.of(f"train.{prefix}data_wait_share", waits, "x")
