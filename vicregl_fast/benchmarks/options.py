@@ -6,6 +6,7 @@ from pathlib import Path
 from dataprep.command_line import SentenceParser, comma_list, count, output_file
 from vicregl_fast.augment.recipe import RECIPES
 from vicregl_fast.benchmarks import parts
+from vicregl_fast.benchmarks.peers.names import LOADER_PEERS, add_peers
 from vicregl_fast.choices import DEVICE_CHOICES, PRECISIONS
 from vicregl_fast.data.config import ENGINES
 
@@ -53,6 +54,7 @@ def _add_loading(loaders: argparse.ArgumentParser) -> None:
     loaders.add_argument("--stage", choices=["decode", "views"], help="measure this stage only (both)")
     loaders.add_argument("--workers", type=count, help="threads or processes (one a core)")
     loaders.add_argument("--batch", type=count, default=64, help="images (64)")
+    add_peers(loaders, LOADER_PEERS)
 
 
 def _add_sizes(

@@ -31,7 +31,7 @@ def copy(options: argparse.Namespace) -> Iterator[Measurement]:
 
 
 def loader(options: argparse.Namespace) -> Iterator[Measurement]:
-    """Measures the engines side by side."""
+    """Measures the engines side by side, and other libraries in the same turns."""
     from vicregl_fast.benchmarks.loaders import LoaderBench, bench_loaders
     from vicregl_fast.data.threads import decoding_threads
 
@@ -44,6 +44,7 @@ def loader(options: argparse.Namespace) -> Iterator[Measurement]:
         decoding_threads(options.workers, sharers=1),
         options.batch,
         options.device,
+        options.peers,
     )
     return bench_loaders(bench, options.repeats)
 
