@@ -5,6 +5,7 @@ Each imports what it needs when it is called, so that a missing package makes on
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 
 from vicregl_fast.augment.recipe import RecipeName, ViewsConfig
 from vicregl_fast.benchmarks.measurements import Measurement
@@ -47,6 +48,23 @@ def loader(options: argparse.Namespace) -> Iterator[Measurement]:
         options.peers,
     )
     return bench_loaders(bench, options.repeats)
+
+
+def quality(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Measures time to accuracy."""
+    from tempfile import TemporaryDirectory
+
+    from vicregl_fast.benchmarks.quality.measure import bench_quality
+    from vicregl_fast.benchmarks.quality.run import LabelledImages, open_run
+
+    settings = [] if options.config is None else [f"--config={options.config}"]
+    settings += [f"--{each}" for each in options.set]
+    settings += [] if options.epochs is None else [f"--epochs={options.epochs}"]
+    train = LabelledImages(options.train, options.train_list)
+    test = LabelledImages(options.test, options.test_list)
+    with TemporaryDirectory(prefix="bench-quality-") as folder:
+        run = open_run(settings, train, test, options.points, options.device, Path(folder))
+        yield from bench_quality(run, options.peers, options.targets, options.plot)
 
 
 def loss(options: argparse.Namespace) -> Iterator[Measurement]:

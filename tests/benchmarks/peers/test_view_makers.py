@@ -65,10 +65,10 @@ def test_dali_distorts_as_the_recipe_says(recipe: str, work: PeerWork) -> None:
 
 def test_lightly(work: PeerWork) -> None:
     pytest.importorskip("lightly")
-    from vicregl_fast.benchmarks.peers.lightly import batches, lightly_calls, vicregl_transform, view_loader
+    from vicregl_fast.benchmarks.peers.lightly import batches, jpeg_loader, lightly_calls, vicregl_transform
 
     once = PeerWork(work.jpegs, (WHOLE, WHOLE), (4, 4), 1, work.device)
-    made = list(batches(view_loader(once), once))
+    made = list(batches(jpeg_loader(once), once.device))
     check_views(made, once, solarised=None)
     for _, _, *grids in made:
         assert [tuple(grid.shape) for grid in grids] == [(3, 4, 4, 2), (3, 4, 4, 2)]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import mean
 from typing import Any
 
+import torch
 from lightly.data.multi_view_collate import MultiViewCollate
 from lightly.transforms import VICRegLTransform
 from PIL import Image
@@ -16,45 +17,69 @@ from vicregl_fast.benchmarks.peers.work import Call, PeerWork
 from vicregl_fast.geometry.directions import LARGE_VIEWS
 
 
-class JpegViews(Dataset):
+class ImageViews(Dataset):
     """What ``MultiViewCollate`` takes of each image: its views, a label, and a name.
 
     Args:
-        images: the bytes of each.
+        images: how many there are.
+        open_image: decodes the image of a number.
         transform: an image to a list of its views.
     """
 
-    def __init__(self, images: Sequence[bytes], transform: Callable[[Image.Image], list[Tensor]]):
-        self._images, self._transform = images, transform
+    def __init__(
+        self, images: int, open_image: Callable[[int], Image.Image], transform: Callable[[Image.Image], list[Tensor]]
+    ):
+        self._images, self._open, self._transform = images, open_image, transform
+
+    def __len__(self) -> int:
+        return self._images
 
     def __getitem__(self, index: int) -> tuple[list[Tensor], int, str]:
-        image = Image.open(io.BytesIO(self._images[index])).convert("RGB")
-        return self._transform(image), 0, str(index)
+        return self._transform(self._open(index)), 0, str(index)
 
 
 def lightly_calls(work: PeerWork) -> dict[str, Call]:
     """``views_with_grids``: the views, and where the cells of each lie; cells are matched in lightly's loss only."""
-    loader = view_loader(work)
-    return {"views_with_grids": lambda: sum(len(made[0]) for made in batches(loader, work))}
+    loader = jpeg_loader(work)
+    return {"views_with_grids": lambda: sum(len(made[0]) for made in batches(loader, work.device))}
 
 
-def view_loader(work: PeerWork) -> DataLoader:
-    """Loads the batches in their order; its processes start with the first of them, and live as long as it does."""
-    places = iter(range(len(work.images)))
+def jpeg_loader(work: PeerWork) -> DataLoader:
+    """Loads the batches in their order."""
+    jpegs, places = work.images, iter(range(len(work.images)))
+
+    def decode(index: int) -> Image.Image:
+        return Image.open(io.BytesIO(jpegs[index])).convert("RGB")
+
+    dataset = ImageViews(len(jpegs), decode, vicregl_transform(work.recipes, work.grids))
+    order = [[next(places) for _ in batch] for batch in work.jpegs]
+    return view_loader(dataset, work.workers, work.device, batch_sampler=order)
+
+
+def view_loader(dataset: ImageViews, workers: int, device: torch.device, **order: Any) -> DataLoader:
+    """A DataLoader whose processes are forked at the first batch, and live as long as it does.
+
+    Args:
+        dataset: gives the views.
+        workers: how many processes, at least 1.
+        device: where they are needed.
+        order: the arguments that decide which images are in which batch.
+    """
     return DataLoader(
-        JpegViews(work.images, vicregl_transform(work.recipes, work.grids)),
-        batch_sampler=[[next(places) for _ in batch] for batch in work.jpegs],
+        dataset,
         collate_fn=MultiViewCollate(),
-        num_workers=work.workers,
+        num_workers=workers,
         persistent_workers=True,
-        pin_memory=work.device.type == "cuda",
+        multiprocessing_context="fork",
+        pin_memory=device.type == "cuda",
+        **order,
     )
 
 
-def batches(loader: Iterable[Any], work: PeerWork) -> Iterator[list[Tensor]]:
-    """Each batch on the device: first its views, [b, 3, S, S] each, then their grids, [b, cells, cells, 2] each."""
+def batches(loader: Iterable[Any], device: torch.device) -> Iterator[list[Tensor]]:
+    """Each batch on the device: all views, [b, 3, S, S] each, then their grids, [b, cells, cells, 2] each, if any."""
     for views_and_grids, _, _ in loader:
-        yield [each.to(work.device, non_blocking=True) for each in views_and_grids]
+        yield [each.to(device, non_blocking=True) for each in views_and_grids]
 
 
 def vicregl_transform(recipes: Sequence[ViewRecipe], grids: Sequence[int]) -> VICRegLTransform:
