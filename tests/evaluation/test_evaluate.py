@@ -128,11 +128,15 @@ def test_linear_seg_of_a_named_data_set_by_the_published_protocol(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["linear-seg", "mIoU", "pixel", "accuracy"]
     assert [line.split()[0] for line in lines[1:3]] == ["trained", "majority"]
-    assert lines[3].split() == ["trained", "majority", "class"]
+    assert lines[3].split() == ["per", "class", "trained", "majority", "class"]
     assert {"IoU/bird", "IoU/car", "IoU/dog"} <= {line.split("  ")[0] for line in lines[4:]}
     written = json.loads((tmp_path / "out.json").read_text())
     assert {"linear-seg.trained.mIoU", "linear-seg.trained.IoU/car"} <= {row["name"] for row in written["results"]}
-    assert written["settings"]["dataset"] == "voc12aug" and written["settings"]["crop"] == [32, 40]
+    assert (
+        written["settings"]["dataset"] == "voc12aug"
+        and written["settings"]["protocol"] == "published"
+        and written["settings"]["crop"] == [32, 40]
+    )
 
 
 def test_linear_seg_with_lists_suffixes_and_a_label_map(

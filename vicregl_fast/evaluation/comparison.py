@@ -90,7 +90,7 @@ def run_judge(
     rows = compare(candidates, judge, range(options.seed, options.seed + options.seeds))
     print(format_table(options.command, rows))
     if getattr(options, "per_class", False):
-        print(format_details("", rows))
+        print(format_details("per class", rows))
     if options.json is not None:
         settings = {name: value for name, value in vars(options).items() if name != "arguments"}
         write_json(options.json, options.command, settings, rows, options.arguments)

@@ -77,7 +77,7 @@ def test_maps_that_memory_does_not_hold_are_kept_in_a_file(
 
 def test_maps_for_which_there_is_no_space_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(map_cache, "available_memory", lambda: 1 << 30)
-    disk = namedtuple("disk", "f_bavail f_frsize")(1 << 20, 1 << 10)
+    disk = namedtuple("disk", "f_blocks f_bavail f_frsize")(1 << 21, 1 << 20, 1 << 10)
     monkeypatch.setattr(map_cache.os, "statvfs", lambda _: disk)
     kept = KeptMaps(3 << 20, tmp_path)
     with pytest.raises(UserError, match=r"3145728 images take about 1.5 GiB, .* has 1.0 GiB free: give a --cache"):
@@ -92,6 +92,16 @@ def test_a_disk_that_fills_up_ends_in_a_sentence(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(map_cache, "available_memory", lambda: 1)
     monkeypatch.setattr(map_cache.os, "write", full)
     with pytest.raises(UserError, match=r"maps cannot be kept in .* \(No space left on device\): give a --cache"):
+        KeptMaps(1, tmp_path).append(torch.zeros(1, 1, 1).bfloat16())
+
+
+def test_a_folder_that_takes_no_files_ends_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(map_cache, "available_memory", lambda: 1)
+    monkeypatch.setattr(map_cache.tempfile, "TemporaryFile", refused)
+    with pytest.raises(UserError, match=r"maps cannot be kept in .* \(Permission denied\): give a --cache_folder"):
         KeptMaps(1, tmp_path).append(torch.zeros(1, 1, 1).bfloat16())
 
 

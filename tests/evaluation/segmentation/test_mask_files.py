@@ -71,6 +71,13 @@ def test_validation_images_take_the_range_of_the_training_images(tmp_path: Path)
     assert int(MaskedImages(deep_pairs(tmp_path / "alone", 500), TWENTY)[0].pixels.max()) == 500 >> 2
 
 
+def test_validation_images_beyond_that_range_are_named(tmp_path: Path) -> None:
+    train = MaskedImages(deep_pairs(tmp_path / "train", 500), TWENTY)
+    val = MaskedImages(deep_pairs(tmp_path / "val", 4000), TWENTY, taken=train.taken)
+    with pytest.raises(UserError, match=r"the image .*0\.png does not decode: .*4000"):
+        val[0]
+
+
 @pytest.mark.parametrize("kind", ["TIFF", "GIF", "PNG"])
 def test_several_pictures_are_no_mask(tmp_path: Path, kind: str) -> None:
     pages = [Image.fromarray(LABELS), Image.fromarray(LABELS[::-1])]

@@ -48,7 +48,7 @@ def test_binary_masks_are_asked_about_and_can_be_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("value", "labels"), [(0, Labels(2)), (1, Labels(3, None)), (1, Labels(2, None, 255))])
 def test_one_class_alone_is_no_evaluation(tmp_path: Path, value: int, labels: Labels) -> None:
     pair(tmp_path, np.zeros((8, 8, 3), np.uint8), np.full((8, 8), value, np.uint8))
-    with pytest.raises(UserError, match=f"masks hold only class {value}, so that .* check masks and --classes"):
+    with pytest.raises(UserError, match=f"masks hold only class {value}, so that .* check the masks and what their"):
         class_pixels(masked(tmp_path, labels), workers=0)
 
 

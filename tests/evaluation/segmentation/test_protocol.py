@@ -84,6 +84,17 @@ def test_the_paper_s_column() -> None:
     assert [task_of(name, True) for name in ("voc12aug", "cityscapes", None)] == ["voc12aug fine-tuned", None, None]
 
 
+def test_all_settings_are_said() -> None:
+    assert str(protocol_of(DEFAULTS, "resnet50", "voc12aug", finetune=True)) == (
+        "a linear head on the last map of the fine-tuned backbone, dropout 0.1; 40000 iterations of 16 crops of "
+        "512x512 pixels by sgd at 0.01; images are tried whole, resized within 2048x512"
+    )
+    assert str(protocol_of(SegmentationConfig("published", lr=(1e-3, 0.1), base_size=()), "convnext_tiny")) == (
+        "a linear head on the last stages, dropout 0; 40000 iterations of 16 crops of 512x512 pixels by adamw at "
+        "0.001, 0.1; images are tried through windows of 512x512"
+    )
+
+
 def test_the_rate_falls_as_a_power_of_what_is_left() -> None:
     assert learning_rate(SGD, 0.01, 0, 40_000) == pytest.approx(0.01)
     assert learning_rate(SGD, 0.01, 20_000, 40_000) == pytest.approx(1e-4 + 0.0099 * 0.5**0.9)

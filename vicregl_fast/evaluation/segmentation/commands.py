@@ -9,7 +9,7 @@ from dataprep.errors import UserError
 from vicregl_fast.evaluation.command import Command, add_comparison
 from vicregl_fast.evaluation.segmentation.config import DATASETS, MASK_ORIENTATIONS, SegmentationConfig
 from vicregl_fast.evaluation.segmentation.labels import Labels, ignore_index_of, read_label_map
-from vicregl_fast.evaluation.segmentation.protocol import output_stride_of
+from vicregl_fast.evaluation.segmentation.protocol import name_of, output_stride_of
 
 if TYPE_CHECKING:
     from vicregl_fast.evaluation.segmentation.datasets.dataset import SegmentationDataset
@@ -66,6 +66,7 @@ def _linear_seg(options: Namespace, config: SegmentationConfig) -> None:
         val = MaskedImages(data.val, data.labels, options.mask_orientation, train.taken)
         return SegmentationJudge(train, val, config, options.dataset, options.finetune)
 
+    options.protocol = name_of(config, options.dataset)  # for the file, which the default depends on
     published = partial(output_stride_of, config, dataset=options.dataset)
     run_judge(options, judge, published if options.output_stride is None else lambda _: options.output_stride)
 

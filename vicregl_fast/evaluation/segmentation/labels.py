@@ -65,6 +65,11 @@ class Labels:
             meanings[self.ignore_index] = IGNORED
         return meanings
 
+    @property
+    def only_ignored(self) -> int | None:
+        """The value that is ignored, if it is the only one; else None."""
+        return None if self.zero_ignored or self.table is not None else self.ignore_index
+
     def name(self, number: int) -> str:
         """The name of a class; where it has none, its number."""
         return self.names[number] if self.names else str(number)

@@ -83,6 +83,7 @@ class SegmentationJudge:
         If it is fine-tuned, the backbone is changed.
         """
         protocol = self._protocol(backbone.name)
+        note(f"{backbone.name}: {protocol}", once=True)
         order = permutation(seed, HOLDING_OUT_EPOCH, len(self._train)).tolist()
         held_out, learned = order[: self._held_count], sorted(order[self._held_count :])
         features = SegmentationFeatures(backbone, protocol.features)

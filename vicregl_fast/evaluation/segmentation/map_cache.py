@@ -42,10 +42,10 @@ class KeptMaps:
     """
 
     def __init__(self, expected: int, folder: Path | None):
+        self._file: int | None = None
         self._expected, self._folder = expected, Path(tempfile.gettempdir()) if folder is None else folder
         self._maps: list[Tensor] = []
         self._bytes = 0
-        self._file: int | None = None
         self.shapes: list[tuple[int, ...]] = []
         self._offsets: list[int] = []
 
@@ -85,14 +85,17 @@ class KeptMaps:
         disk = os.statvfs(self._folder)
         free = disk.f_bavail * disk.f_frsize
         said = f"the maps of {self._expected} images take about {estimated / GIB:.1f} GiB"
-        if estimated > free:
+        if disk.f_blocks and estimated > free:  # some file systems do not say
             raise UserError(
                 f"{said}, more than {MEMORY_SHARE:.0%} of the free memory, and {self._folder} has "
                 f"{free / GIB:.1f} GiB free: give a --cache_folder on a larger disk, or --protocol augmented"
             )
         note(f"{said}, more than {MEMORY_SHARE:.0%} of the free memory: they are kept in a file in {self._folder}")
-        with tempfile.TemporaryFile(dir=self._folder) as file:
-            self._file = os.dup(file.fileno())
+        try:
+            with tempfile.TemporaryFile(dir=self._folder) as file:
+                self._file = os.dup(file.fileno())
+        except OSError as error:
+            raise self._refused(error) from error
         for each in self._maps:
             self._write(each)
         self._maps.clear()
@@ -104,10 +107,13 @@ class KeptMaps:
             while data:
                 data = data[os.write(self._file, data) :]
         except OSError as error:
-            raise UserError(
-                f"maps cannot be kept in {self._folder} ({error.strerror}): give a --cache_folder on a larger disk, or "
-                "--protocol augmented"
-            ) from error
+            raise self._refused(error) from error
+
+    def _refused(self, error: OSError) -> UserError:
+        return UserError(
+            f"maps cannot be kept in {self._folder} ({error.strerror}): give a --cache_folder on another disk, or "
+            "--protocol augmented"
+        )
 
     def __del__(self) -> None:
         if self._file is not None:

@@ -111,14 +111,20 @@ def class_pixels(data: MaskedImages, workers: int) -> Tensor:
     *counts, ignored = torch.stack(list(batches)).sum(0).tolist()
     present = [label for label, count in enumerate(counts) if count]
     if len(present) < 2:
-        value = data.labels.ignore_index
-        raise UserError(
-            f"the masks in {data.named} hold {f'only class {present[0]}' if present else 'no class'}"
-            + (f" and {ignored} pixels of the ignored value {value}" if ignored else "")
-            + ", so that a score would say nothing: "
-            + (f"is {value} the foreground? then give --foreground {value}" if ignored else "check masks and --classes")
-        )
+        raise UserError(_too_few_classes(data, present, ignored))
     return torch.tensor(counts)
+
+
+def _too_few_classes(data: MaskedImages, present: Sequence[int], ignored: int) -> str:
+    """Says that masks hold the classes ``present``, one or none, and so many ignored pixels."""
+    value = data.labels.only_ignored
+    held = f"only class {data.labels.name(present[0])}" if present else "no class"
+    if ignored:
+        held += f" and {ignored} pixels of " + ("ignored values" if value is None else f"the ignored value {value}")
+    cure = "check the masks and what their values mean"
+    if ignored and value is not None:
+        cure = f"is {value} the foreground? then give --foreground {value}"
+    return f"the masks in {data.named} hold {held}, so that a score would say nothing: {cure}"
 
 
 def _count(classes: int, items: Sequence[MaskedImage]) -> Tensor:

@@ -77,6 +77,19 @@ class Protocol:
     stride: int
     mean_of_all: bool
 
+    def __str__(self) -> str:
+        """All of them, for people."""
+        maps = "the last map" if self.features == "last" else "the last stages"
+        seen = "whole images" if self.cached else f"crops of {self.crop[0]}x{self.crop[1]} pixels"
+        test = "whole" if self.window is None else f"through windows of {self.window[0]}x{self.window[1]}"
+        base = "" if self.base_size is None else f", resized within {self.base_size[0]}x{self.base_size[1]}"
+        rates = ", ".join(f"{rate:g}" for rate in self.rates)
+        return (
+            f"a linear head on {maps}{' of the fine-tuned backbone' * self.finetune}, dropout {self.dropout:g}; "
+            f"{self.iterations} iterations of {self.batch_size} {seen} by {self.optimiser.kind} at {rates}; "
+            f"images are tried {test}{base}"
+        )
+
 
 def protocol_of(
     config: SegmentationConfig, backbone: str, dataset: DatasetName | None = None, finetune: bool = False
