@@ -36,7 +36,7 @@ def open_mask(path: Path, labels: Labels, orientation: int = 1) -> Tensor:
     values = _one_channel(values, path)
     if values.dtype.kind == "f" and not (values == np.floor(values)).all():
         raise UserError(f"the mask {path} holds numbers that are not whole: a mask's values are class numbers")
-    return torch.from_numpy(_meant(values.astype(np.int64), labels, path))
+    return torch.from_numpy(_meant(values, labels, path))
 
 
 def _check_format(image: Image.Image, path: Path) -> None:
@@ -76,10 +76,13 @@ def _one_channel(values: np.ndarray, path: Path) -> np.ndarray:
 def _meant(values: np.ndarray, labels: Labels, path: Path) -> np.ndarray:
     """The class of each value, or ``IGNORED``."""
     meanings = labels.meanings()
-    table = np.full(max(meanings) + 2, IGNORED if labels.others_ignored else _UNKNOWN, np.int64)
+    table = np.full(max(256, max(meanings) + 2), IGNORED if labels.others_ignored else _UNKNOWN, np.int64)
     table[list(meanings)] = list(meanings.values())
-    # The last place of the table stands for all values beyond it, which have no meaning.
-    meant = table[np.where((values >= 0) & (values < len(table)), values, len(table) - 1)]
+    if values.dtype == np.uint8:
+        meant = table[values]
+    else:  # the last place of the table stands for all values beyond it, which have no meaning
+        within = (values >= 0) & (values < len(table))
+        meant = table[np.where(within, values, len(table) - 1).astype(np.int64)]
     wrong = values[meant == _UNKNOWN]
     if len(wrong):
         cure = (
