@@ -10,12 +10,15 @@ import torch
 from PIL import Image
 
 from tests.evaluation.classification.test_knn import write_class_folders
+from tests.evaluation.segmentation.datasets.miniature import write_cityscapes, write_voc
 from tests.evaluation.segmentation.test_linear_segmentation import IGNORED, write_masked
 from vicregl_fast import evaluate, visualize
 from vicregl_fast.config import RunConfig, dump_config
 from vicregl_fast.models.config import ModelConfig
 from vicregl_fast.models.network import VICRegLNetwork
 from vicregl_fast.runs.checkpoints import Checkpoints, load_checkpoint
+
+FOLDERS = ["--train_images", ".", "--train_masks", ".", "--val_images", ".", "--val_masks", "."]
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +146,81 @@ def test_embed_writes_features_and_a_picture(run: Path, tmp_path: Path, capsys: 
     assert "give --overwrite to replace them" in capsys.readouterr().err
     evaluate.main([*given, "--overwrite", "--picture", "none"])
     assert sorted(path.name for path in out.iterdir()) == ["features.npy", "paths.csv"]
+
+
+def test_linear_seg_of_a_named_data_set_by_the_published_protocol(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Shortened; the ResNet is dilated to 8 pixels a cell, and each class has a figure in the file."""
+    write_voc(tmp_path)
+    arguments = ["linear-seg", "--run", str(run), "--dataset", "voc12aug", "--root", str(tmp_path), "--workers", "0"]
+    small = ["--iterations", "10", "--batch_size", "2", "--crop", "32x40", "--base_size", "64x48"]
+    evaluate.main([*arguments, *small, "--per_class", "--json", str(tmp_path / "out.json")])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["linear-seg", "mIoU", "pixel", "accuracy"]
+    assert [line.split()[0] for line in lines[1:3]] == ["trained", "majority"]
+    assert lines[3].split() == ["per", "class", "trained", "majority", "class"]
+    assert {"IoU/bird", "IoU/car", "IoU/dog"} <= {line.split("  ")[0] for line in lines[4:]}
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert {"linear-seg.trained.mIoU", "linear-seg.trained.IoU/car"} <= {row["name"] for row in written["results"]}
+    assert (
+        written["settings"]["dataset"] == "voc12aug"
+        and written["settings"]["protocol"] == "published"
+        and written["settings"]["crop"] == [32, 40]
+    )
+
+
+def test_linear_seg_with_lists_suffixes_and_a_label_map(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    write_cityscapes(tmp_path, ("labelIds",))
+    (tmp_path / "map.txt").write_text("12 0\n20 1\n25 2\nothers ignore\n")
+    (tmp_path / "list.txt").write_text("aachen/aachen_000000_000019\nzurich/zurich_000000_000020\n")
+    arguments = ["linear-seg", "--run", str(run), "--label_map", str(tmp_path / "map.txt"), "--workers", "0"]
+    arguments += ["--image_suffix", "_leftImg8bit", "--mask_suffix", "_gtFine_labelIds", "--iterations", "2"]
+    for side in ("train", "val"):
+        arguments += [f"--{side}_images", str(tmp_path / "leftImg8bit" / side)]
+        arguments += [f"--{side}_masks", str(tmp_path / "gtFine" / side)]
+    evaluate.main([*arguments, "--train_list", str(tmp_path / "list.txt"), "--output_stride", "8"])
+    names = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["linear-seg", "trained", "majority class"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            [],
+            "--train_images, --train_masks, --val_images, --val_masks is missing: give the four folders",
+        ),
+        (["--dataset", "ade20k"], "--dataset ade20k wants --root"),
+        (
+            ["--dataset", "ade20k", "--root", ".", "--classes", "3", "--zero_ignored"],
+            "--dataset ade20k knows its folders and labels: leave --classes, --zero_ignored out",
+        ),
+        (["--root", "."], "--root goes with --dataset"),
+        (["--dataset", "ade20k", "--root", "."], "--root . does not hold ADE20K"),
+        ([*FOLDERS], "--classes is missing: say how many classes the masks have, or give a --label_map"),
+        ([*FOLDERS, "--label_map", "map.txt"], "the label map map.txt cannot be read: No such file"),
+        (["--crop", "0"], "--crop: 0 must be a number of pixels"),
+        (["--lr", "0"], "--lr: 0 must be different numbers above 0"),
+        (["--cache_folder", "nowhere"], "--cache_folder nowhere does not exist or is no folder"),
+    ],
+)
+def test_wrong_options_of_linear_seg_end_in_one_sentence(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    arguments: list[str],
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main(["linear-seg", *arguments, "--run", str(run)])
+    error = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert sentence in error and error.count("\n") == 1
 
 
 def test_matches_are_drawn_into_the_run_folder(run: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from vicregl_fast.evaluation.report import Row, format_table, write_json
+from vicregl_fast.evaluation.report import Row, format_details, format_table, write_json
 
 ROWS = [
     Row("trained", {"mIoU": [35.04], "pixel accuracy": [80.0]}),
@@ -18,6 +18,23 @@ def test_the_table_lines_figures_up_under_their_names() -> None:
         "trained          35.0            80.0",
         "majority class    3.1            33.2",
         "paper: resnet50  54.0               -",
+    ]
+
+
+def test_details_have_a_table_of_their_own() -> None:
+    rows = [
+        Row("trained", {"mIoU": [30.0, 40.0], "IoU/sea": [10.0, 20.0], "IoU/sky": [50.0, 60.0]}),
+        Row("majority class", {"mIoU": [5.0], "IoU/sky": [15.0], "IoU/car": [0.0]}),
+        Row("paper", {"mIoU": [54.0]}),
+    ]
+    assert [line.split() for line in format_table("linear-seg", rows).splitlines()] == [
+        ["linear-seg", "mIoU"], ["trained", "35.0", "±7.1"], ["majority", "class", "5.0"], ["paper", "54.0"],
+    ]  # fmt: skip
+    assert format_details("class", rows).splitlines() == [
+        "class      trained  majority class",
+        "IoU/sea  15.0 ±7.1               -",
+        "IoU/sky  55.0 ±7.1            15.0",
+        "IoU/car          -             0.0",
     ]
 
 

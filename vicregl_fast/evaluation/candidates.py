@@ -30,7 +30,9 @@ class Candidate:
     architecture: str | None = None
 
 
-def candidates_of(runs: Iterable[Weights], random_init: bool, output_stride: int | None = None) -> Iterator[Candidate]:
+def candidates_of(
+    runs: Iterable[Weights], random_init: bool, output_stride: Callable[[str], int | None] = lambda _: None
+) -> Iterator[Candidate]:
     """Yields the trained backbones, and after them, if that is asked for, an untrained one of each architecture.
 
     A single one is called ``trained`` and ``random``; of several, each has the name of its file or folder.
@@ -38,16 +40,18 @@ def candidates_of(runs: Iterable[Weights], random_init: bool, output_stride: int
     Args:
         runs: weights of the trained ones, which say what they are.
         random_init: whether to yield the same architectures with drawn weights, too.
-        output_stride: pixels per cell of the feature map, if other than in training.
+        output_stride: for timm's name of a backbone, pixels per cell of its feature map, if other than in training.
     """
     runs = list(runs)
     names = distinct_names([str(weights.path) for weights in runs]) if len(runs) > 1 else ["trained"]
     for name, weights in zip(names, runs, strict=True):
-        yield Candidate(name, partial(_trained, weights, output_stride), True, weights.architecture.name)
+        stride = output_stride(weights.architecture.name)
+        yield Candidate(name, partial(_trained, weights, stride), True, weights.architecture.name)
     architectures = list(dict.fromkeys(weights.architecture for weights in runs)) if random_init else []
     for architecture in architectures:
         name = "random" if len(architectures) == 1 else f"random {architecture.name}"
-        yield Candidate(name, partial(_drawn, architecture, output_stride), False, architecture.name)
+        stride = output_stride(architecture.name)
+        yield Candidate(name, partial(_drawn, architecture, stride), False, architecture.name)
 
 
 def distinct_names(paths: list[str]) -> list[str]:
@@ -63,8 +67,21 @@ def distinct_names(paths: list[str]) -> list[str]:
     return [f"{path} ({number})" for number, path in enumerate(paths, 1)]
 
 
-def _trained(weights: Weights, output_stride: int | None, seed: int) -> Backbone:
+def placed_backbone(weights: Weights, output_stride: int | None) -> Backbone:
+    """Builds a trained backbone in eval mode, on the device where it is judged.
+
+    Args:
+        weights: of it.
+        output_stride: pixels per cell of its feature map, if other than in training.
+
+    Raises:
+        UserError: ``trained_backbone`` raises it.
+    """
     return _placed(trained_backbone(weights, output_stride))
+
+
+def _trained(weights: Weights, output_stride: int | None, seed: int) -> Backbone:
+    return placed_backbone(weights, output_stride)
 
 
 def _drawn(architecture: BackboneConfig, output_stride: int | None, seed: int) -> Backbone:

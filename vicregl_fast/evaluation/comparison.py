@@ -9,7 +9,7 @@ from torch import Tensor
 from vicregl_fast.evaluation.batchnorm import reestimate_batchnorm
 from vicregl_fast.evaluation.candidates import Candidate, candidates_of
 from vicregl_fast.evaluation.paper import Task, published_rows
-from vicregl_fast.evaluation.report import Row, format_table, write_json
+from vicregl_fast.evaluation.report import Row, format_details, format_table, write_json
 from vicregl_fast.models.backbone import Backbone, check_backbone
 from vicregl_fast.seeds import check_seed
 from vicregl_fast.weights.source import read_weights
@@ -31,7 +31,10 @@ class Judge(Protocol):
         ...
 
     def figures(self, backbone: Backbone, seed: int) -> Mapping[str, float]:
-        """The backbone's results in percent, by the name of the measure; ``seed`` decides all that is drawn."""
+        """The backbone's results in percent, by the name of the measure; ``seed`` decides all that is drawn.
+
+        The backbone may be changed: each seed has its own. Names with ``report.DETAIL`` in them are details.
+        """
         ...
 
     def majority_figures(self) -> Mapping[str, float]:
@@ -64,12 +67,15 @@ def compare(candidates: Iterable[Candidate], judge: Judge, seeds: Sequence[int] 
     return [*rows, *published_rows(judge.task, architectures)]
 
 
-def run_judge(options: Namespace, open_judge: Callable[[], Judge]) -> None:
+def run_judge(
+    options: Namespace, open_judge: Callable[[], Judge], output_stride: Callable[[str], int | None] = lambda _: None
+) -> None:
     """Compares what the options of ``command.add_comparison`` name; prints the table, and writes it for ``--json``.
 
     Args:
-        options: parsed; ``arguments`` is the command line.
+        options: parsed; ``arguments`` is the command line. With ``per_class``, details are printed, too.
         open_judge: opens the images; is called once the weights have been found good.
+        output_stride: for timm's name of a backbone, pixels per cell of its map, if other than in training.
 
     Raises:
         UserError: weights or images are bad.
@@ -80,9 +86,11 @@ def run_judge(options: Namespace, open_judge: Callable[[], Judge]) -> None:
     for weights in runs:
         check_backbone(weights.architecture.name)
     judge = open_judge()
-    candidates = candidates_of(runs, options.random_init, getattr(options, "output_stride", None))
+    candidates = candidates_of(runs, options.random_init, output_stride)
     rows = compare(candidates, judge, range(options.seed, options.seed + options.seeds))
     print(format_table(options.command, rows))
+    if getattr(options, "per_class", False):
+        print(format_details("per class", rows))
     if options.json is not None:
         settings = {name: value for name, value in vars(options).items() if name != "arguments"}
         write_json(options.json, options.command, settings, rows, options.arguments)

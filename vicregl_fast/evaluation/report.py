@@ -11,6 +11,9 @@ from dataprep.atomic import write_text
 from vicregl_fast.devices import choose_device
 from vicregl_fast.environment import describe_environment
 
+DETAIL = "/"
+"""Stands in the name of a figure that is a detail, such as ``IoU/car``: it is in the file and in ``format_details``."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -26,14 +29,21 @@ class Row:
 
 
 def format_table(title: str, rows: Sequence[Row]) -> str:
-    """Formats rows as a table: a column for each figure of the first row, with one decimal.
+    """Formats rows as a table: a column for each figure of the first row that is no detail, with one decimal.
 
     Of several seeds it shows the mean and the standard deviation. A figure that a row lacks is a dash.
     """
-    columns = list(rows[0].figures)
-    lines = [[title, *columns], *([row.name, *(_cell(row.figures.get(name)) for name in columns)] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join([name.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]) for name, *cells in lines)
+    columns = [name for name in rows[0].figures if DETAIL not in name]
+    cells = [[row.name, *(_cell(row.figures.get(name)) for name in columns)] for row in rows]
+    return _aligned([[title, *columns], *cells])
+
+
+def format_details(title: str, rows: Sequence[Row]) -> str:
+    """Formats the details as a table: a line for each, a column for each row that has some."""
+    rows = [row for row in rows if any(DETAIL in name for name in row.figures)]
+    names = list(dict.fromkeys(name for row in rows for name in row.figures if DETAIL in name))
+    cells = [[name, *(_cell(row.figures.get(name)) for row in rows)] for name in names]
+    return _aligned([[title, *(row.name for row in rows)], *cells])
 
 
 def spread(values: Sequence[float]) -> float:
@@ -71,6 +81,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     return str(value) if isinstance(value, Path) else value
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells as text: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join([name.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]) for name, *cells in lines)
 
 
 def _cell(values: Sequence[float] | None) -> str:

@@ -1,6 +1,8 @@
 """Backbones: any timm model with a spatial feature map."""
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from textwrap import shorten
 from typing import Any, NamedTuple
 
@@ -136,23 +138,42 @@ def checked_maps(backbone: Backbone, images: Tensor, needs_cells: bool = True) -
         UserError: the model does not accept images of this size, or gives no map of cells where one is needed.
     """
     height, width = images.shape[2:]
-    try:
+    with says_which_size(backbone, images):
         features = backbone(images)
-    except (UserError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # timm's families refuse sizes in many ways
-        native = backbone.model.pretrained_cfg["input_size"][1:]  # type: ignore[index, union-attr]
-        other = "" if (height, width) == native else f"; timm made {backbone.name} for {native[0]}x{native[1]}"
-        raise UserError(
-            f"the backbone cannot take images of {height}x{width} pixels: {_reason(error)}{other}: "
-            "choose another size, or a backbone that takes any"
-        ) from error
     if needs_cells and gives_one_vector(backbone, features.map, min(height, width)):
         raise UserError(
             f"{backbone.name} gives a single vector for images of {height}x{width} pixels and no map of cells, which "
             "the local criterion and segmentation need: choose another backbone (or train with --loss.alpha 1)"
         )
     return features
+
+
+@contextmanager
+def says_which_size(backbone: Backbone, images: Tensor) -> Iterator[None]:
+    """Turns what a model raises of images [n, 3, H, W] into a sentence on their size, which the user chose.
+
+    Raises:
+        UserError: the model does not accept images of this size.
+    """
+    try:
+        yield
+    except (UserError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # timm's families refuse sizes in many ways
+        height, width = images.shape[2:]
+        native = backbone.model.pretrained_cfg["input_size"][1:]  # type: ignore[index, union-attr]
+        other = "" if (height, width) == native else f"; timm made {backbone.name} for {native[0]}x{native[1]}"
+        raise UserError(
+            f"the backbone cannot take images of {height}x{width} pixels: {_reason(error)}{other}: "
+            "choose another size, or a backbone that takes any"
+        ) from error
+
+
+def patch_sides(backbone: nn.Module) -> tuple[int, int]:
+    """Height and width of a transformer's patches, which must tile its images; 1 and 1 of other models."""
+    embedding = getattr(getattr(backbone, "model", None), "patch_embed", None)
+    height, width = getattr(embedding, "patch_size", (1, 1))
+    return height, width
 
 
 def gives_one_vector(backbone: Backbone, maps: Tensor, side: int) -> bool:

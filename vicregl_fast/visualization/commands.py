@@ -36,16 +36,19 @@ def _views(options: Namespace) -> "Figure":
 
 def _masks(options: Namespace) -> "Figure":
     from vicregl_fast.evaluation.segmentation.commands import open_masked_images
+    from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures
+    from vicregl_fast.philox import permutation
     from vicregl_fast.visualization.mask_sheet import draw_masks
-    from vicregl_fast.visualization.predicted_masks import SomeMaskedImages, learn_cells, predict_masks
+    from vicregl_fast.visualization.predicted_masks import learn_cells, predict_masks
 
-    backbone, workers = _backbone(options), default_workers()
+    features, workers = SegmentationFeatures(_backbone(options), "last"), default_workers()
     train, val = open_masked_images(options)
-    some = SomeMaskedImages(train, options.train_count, options.seed)
-    classify = learn_cells(backbone, some, options.by, options.seed, workers)
-    made = predict_masks(backbone, classify, SomeMaskedImages(val, options.count, options.seed), workers)
+    learned = permutation(options.seed, 0, len(train))[: options.train_count].tolist()
+    shown = permutation(options.seed, 0, len(val))[: options.count].tolist()
+    classify = learn_cells(features, train, learned, options.by, options.seed, workers)
+    made = predict_masks(features, classify, val, shown, workers)
     by = {"linear": "linear head", "nearest": "nearest cells"}[options.by]
-    return draw_masks(made, val.labels, f"{by} of {len(some)} images")
+    return draw_masks(made, val.labels, f"{by} of {len(learned)} images")
 
 
 def _similarity(options: Namespace) -> "Figure":
@@ -76,12 +79,10 @@ def _pca(options: Namespace) -> "Figure":
 
 def _backbone(options: Namespace) -> "Backbone":
     """The backbone that the options of ``add_weights`` name, on the device that computes."""
-    from vicregl_fast.evaluation.candidates import candidates_of
+    from vicregl_fast.evaluation.candidates import placed_backbone
     from vicregl_fast.weights.source import read_weights
 
-    weights = read_weights(options.run, options.backbone)
-    (candidate,) = candidates_of([weights], random_init=False, output_stride=options.output_stride)
-    return candidate.build(options.seed)
+    return placed_backbone(read_weights(options.run, options.backbone), options.output_stride)
 
 
 PICTURES: dict[str, Callable[[Namespace], "Figure"]] = {

@@ -9,11 +9,11 @@ from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from vicregl_fast.evaluation.segmentation.config import Labels
+from vicregl_fast.evaluation.segmentation.labels import IGNORED, Labels
 from vicregl_fast.visualization.mapped_image import draw_image
 from vicregl_fast.visualization.predicted_masks import PredictedMask
 
-BACKGROUND, IGNORED = (64, 64, 64), np.uint8(255)
+BACKGROUND, WHITE = (64, 64, 64), np.uint8(255)
 GOLDEN_RATIO = 0.618034
 IN_LEGEND = 30
 """Classes at most that the legend names."""
@@ -34,8 +34,8 @@ def class_palette(classes: int) -> np.ndarray:
 def coloured(mask: np.ndarray, labels: Labels) -> np.ndarray:
     """A mask int64 [H, W] in the colours of its classes, uint8 [H, W, 3]; what is ignored is white."""
     palette = class_palette(labels.classes)
-    ignored = mask == labels.ignored
-    return np.where(ignored[..., None], IGNORED, palette[np.where(ignored, 0, mask)])
+    ignored = mask == IGNORED
+    return np.where(ignored[..., None], WHITE, palette[np.where(ignored, 0, mask)])
 
 
 def draw_masks(made: Sequence[PredictedMask], labels: Labels, by: str) -> Figure:
@@ -54,7 +54,7 @@ def draw_masks(made: Sequence[PredictedMask], labels: Labels, by: str) -> Figure
         draw_image(image, each.image)
         draw_image(truth, coloured(each.truth, labels))
         draw_image(predicted, coloured(each.predicted, labels))
-        accuracy = each.accuracy(labels)
+        accuracy = each.accuracy
         predicted.set_title("" if accuracy is None else f"{accuracy:.0%} of pixels right", fontsize=8)
     for axes, title in zip(grid[0], ("image", "mask", f"predicted, {by}\n{grid[0][2].get_title()}"), strict=True):
         axes.set_title(title, fontsize=9)
@@ -64,9 +64,9 @@ def draw_masks(made: Sequence[PredictedMask], labels: Labels, by: str) -> Figure
 
 def _draw_legend(figure: Figure, made: Sequence[PredictedMask], labels: Labels) -> None:
     shown = np.unique(np.concatenate([each.flatten() for one in made for each in (one.truth, one.predicted)]))
-    classes = [label for label in shown.tolist() if label != labels.ignored][:IN_LEGEND]
+    classes = [label for label in shown.tolist() if label != IGNORED][:IN_LEGEND]
     palette = class_palette(labels.classes) / 255
-    keys = [Patch(facecolor=palette[label], label=str(label)) for label in classes]
-    if labels.ignored in shown:
+    keys = [Patch(facecolor=palette[label], label=labels.name(label)) for label in classes]
+    if IGNORED in shown:
         keys.append(Patch(facecolor="white", edgecolor="black", label="ignored"))
     figure.legend(handles=keys, loc="outside right upper", fontsize=8, frameon=False, title="class")

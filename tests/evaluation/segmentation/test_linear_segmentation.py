@@ -8,13 +8,16 @@ import torch
 from PIL import Image
 
 from dataprep.errors import UserError
-from tests.evaluation.stand_in import MeanColour, mean_colour
+from tests.evaluation.stand_in import mean_colour
 from vicregl_fast.evaluation.candidates import Candidate
 from vicregl_fast.evaluation.comparison import compare
-from vicregl_fast.evaluation.segmentation.config import Labels, SegmentationConfig
+from vicregl_fast.evaluation.segmentation import labels
+from vicregl_fast.evaluation.segmentation.config import SegmentationConfig
+from vicregl_fast.evaluation.segmentation.folders import folder_pairs
+from vicregl_fast.evaluation.segmentation.labels import Labels
 from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge
-from vicregl_fast.evaluation.segmentation.map_batches import CachedMaps, same_size_batches
-from vicregl_fast.evaluation.segmentation.masks import MaskedImages, class_pixels
+from vicregl_fast.evaluation.segmentation.map_batches import same_size_batches
+from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages, class_pixels
 from vicregl_fast.evaluation.segmentation.score import SegmentationScore, majority_figures
 
 IGNORED = 9
@@ -34,7 +37,11 @@ def write_masked(root: Path, count: int, seed: int, side: int = 48) -> MaskedIma
         mask[:2] = IGNORED
         Image.fromarray(pixels).save(root / "images" / "nested" / f"{index}.png")
         Image.fromarray(mask).save(root / "masks" / "nested" / f"{index}.png")
-    return MaskedImages(root / "images", root / "masks", LABELS)
+    return masked(root)
+
+
+def masked(root: Path) -> MaskedImages:
+    return MaskedImages(folder_pairs(root / "images", root / "masks"), LABELS)
 
 
 def first_mask(root: Path) -> Path:
@@ -43,18 +50,24 @@ def first_mask(root: Path) -> Path:
 
 def test_the_score_is_the_hand_computed_one() -> None:
     """Two images, counted as one set. Class 3 occurs nowhere: left out; class 2 is only predicted: 0."""
-    score = SegmentationScore(Labels(4, IGNORED))
-    score.update(torch.tensor([[0, 0, 1, 1]]), torch.tensor([[0, 0, 0, IGNORED]]))
-    score.update(torch.tensor([[1, 1, 2, 3]]), torch.tensor([[1, 0, 1, IGNORED]]))
+    score = SegmentationScore(Labels(4, names=("sky", "sea", "sand", "salt")))
+    score.update(torch.tensor([[0, 0, 1, 1]]), torch.tensor([[0, 0, 0, labels.IGNORED]]))
+    score.update(torch.tensor([[1, 1, 2, 3]]), torch.tensor([[1, 0, 1, labels.IGNORED]]))
     # Class 0: predicted 2, true 4, both 2. Class 1: predicted 3, true 2, both 1. Class 2: predicted 1.
-    assert score.figures()["mIoU"] == pytest.approx(100 * (2 / 4 + 1 / 4 + 0) / 3)
-    assert score.figures()["pixel accuracy"] == pytest.approx(100 * 3 / 6)
+    assert score.figures() == {
+        "mIoU": pytest.approx(100 * (2 / 4 + 1 / 4 + 0) / 3),
+        "pixel accuracy": pytest.approx(100 * 3 / 6),
+        "IoU/sky": 50,
+        "IoU/sea": 25,
+        "IoU/sand": 0,
+    }
 
 
 def test_the_majority_row_predicts_the_commonest_training_class() -> None:
     # Class 1 everywhere: IoU 3 / 9; class 0 is 0 of 6; class 2 occurs nowhere.
-    figures = majority_figures(torch.tensor([1, 8, 2]), torch.tensor([6, 3, 0]))
-    assert figures == {"mIoU": pytest.approx(100 / 6), "pixel accuracy": pytest.approx(100 / 3)}
+    figures = majority_figures(torch.tensor([1, 8, 2]), torch.tensor([6, 3, 0]), LABELS)
+    by_class = {"IoU/0": 0, "IoU/1": pytest.approx(100 / 3)}
+    assert figures == {"mIoU": pytest.approx(100 / 6), "pixel accuracy": pytest.approx(100 / 3)} | by_class
 
 
 @pytest.mark.parametrize("pixels", [[4, 0, 9], [4, 5, 0], [1, 2, 3], [0, 7, 0], [2, 0, 0]])
@@ -62,13 +75,13 @@ def test_the_majority_row_is_scored_like_any_prediction(pixels: list[int]) -> No
     masks = torch.arange(3).repeat_interleave(torch.tensor(pixels))
     score = SegmentationScore(LABELS)
     score.update(torch.full_like(masks, 1), masks)
-    assert majority_figures(torch.tensor([1, 8, 2]), torch.tensor(pixels)) == pytest.approx(score.figures())
+    assert majority_figures(torch.tensor([1, 8, 2]), torch.tensor(pixels), LABELS) == pytest.approx(score.figures())
 
 
 @pytest.mark.parametrize("protocol", ["cached", "augmented"])
 def test_a_linear_head_learns_colours(tmp_path: Path, protocol: str) -> None:
     train, val = write_masked(tmp_path / "train", 12, seed=0), write_masked(tmp_path / "val", 4, seed=1)
-    config = SegmentationConfig(protocol, iterations=60, batch_size=4, lr=0.5, crop=40, workers=0)
+    config = SegmentationConfig(protocol, iterations=60, batch_size=4, lr=(0.5,), crop=(40, 40), workers=0)
     candidates = [Candidate("trained", mean_colour), Candidate("random", mean_colour, False)]
     rows = compare(candidates, SegmentationJudge(train, val, config))
     assert [row.name for row in rows] == ["trained", "random", "majority class"]
@@ -87,14 +100,6 @@ def test_class_pixels_leave_the_ignored_out(tmp_path: Path) -> None:
     assert class_pixels(data, workers=0).sum() == 3 * 48 * 46
 
 
-def test_cached_masks_are_every_fourth_pixel_and_maps_the_whole_image(tmp_path: Path) -> None:
-    data = write_masked(tmp_path, 2, seed=0)
-    cached = CachedMaps(MeanColour(stride=8).eval(), data, workers=0)
-    assert torch.equal(cached.masks[1], data[1].mask[2::4, 2::4])
-    # A block is one cell, and its strongest channel its class.
-    assert torch.equal(cached.maps[1].argmax(0), data[1].mask[4::8, 4::8])
-
-
 def test_batches_hold_one_size_and_an_epoch_holds_every_sample_once() -> None:
     sizes = [(3, 2) if index % 3 else (2, 3) for index in range(20)]
     batches = list(same_size_batches(sizes, 4, range(20)))
@@ -103,26 +108,18 @@ def test_batches_hold_one_size_and_an_epoch_holds_every_sample_once() -> None:
     assert sorted(len(batch) for batch in batches) == [1, 3, 4, 4, 4, 4]
 
 
-def test_cached_batches_go_on_into_further_epochs(tmp_path: Path) -> None:
-    data = write_masked(tmp_path, 5, seed=0)
-    cached = CachedMaps(MeanColour(stride=8).eval(), data, workers=0)
-    batches = list(cached.batches(batch_size=2, iterations=7, seed=0))
-    assert [len(maps) for maps, _ in batches] == [2, 2, 1, 2, 2, 1, 2]
-    assert not torch.equal(batches[0][1], batches[3][1])
-
-
 def test_a_missing_mask_is_named(tmp_path: Path) -> None:
     write_masked(tmp_path, 2, seed=0)
     first_mask(tmp_path).unlink()
-    with pytest.raises(UserError, match=r"images/nested/0.png has no mask: .*masks needs a file nested/0.png"):
-        MaskedImages(tmp_path / "images", tmp_path / "masks", LABELS)
+    with pytest.raises(UserError, match=r"nested/0.png has no mask: .*masks needs a file nested/0.png; .*--train_list"):
+        masked(tmp_path)
 
 
 def test_two_masks_of_one_name_are_refused(tmp_path: Path) -> None:
     write_masked(tmp_path, 2, seed=0)
     Image.new("L", (48, 48)).save(first_mask(tmp_path).with_suffix(".bmp"))
     with pytest.raises(UserError, match="two masks of one name"):
-        MaskedImages(tmp_path / "images", tmp_path / "masks", LABELS)
+        masked(tmp_path)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -175,6 +172,6 @@ def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(UserError, match=r"--iterations is 0, but must be 1 or more"):
         SegmentationConfig(iterations=0)
     with pytest.raises(UserError, match=r"--lr is -1"):
-        SegmentationConfig(lr=-1)
+        SegmentationConfig(lr=(-1.0,))
     with pytest.raises(UserError, match="1 classes is no task"):
         Labels(1, 255)

@@ -9,8 +9,11 @@ from PIL import Image
 
 from dataprep.errors import UserError
 from tests.dataprep.files import deep_png, encoded, pnm, with_chunk
-from vicregl_fast.evaluation.segmentation.config import Labels
-from vicregl_fast.evaluation.segmentation.masks import MaskedImages, open_mask
+from vicregl_fast.evaluation.segmentation.folders import folder_pairs
+from vicregl_fast.evaluation.segmentation.labels import Labels
+from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages
+from vicregl_fast.evaluation.segmentation.masks import open_mask
+from vicregl_fast.evaluation.segmentation.pairs import Pairs
 
 LABELS = (np.arange(40 * 60).reshape(40, 60) // 100 % 20).astype(np.uint8)
 TWENTY = Labels(classes=20, ignore_index=255)
@@ -46,12 +49,47 @@ def test_a_damaged_mask_is_named(tmp_path: Path) -> None:
         open_mask(tmp_path / "a.png", TWENTY)
 
 
-def test_deep_images_beside_masks_have_one_range(tmp_path: Path) -> None:
-    values = np.full((40, 60, 1), 4000, np.uint16)
+def deep_pairs(root: Path, *levels: int) -> Pairs:
+    """Images of 16 bits, each of one level, with masks."""
     for folder in ("images", "masks"):
-        (tmp_path / folder).mkdir()
-    for number in (0, 1):
-        (tmp_path / "images" / f"{number}.png").write_bytes(deep_png(values // (1 + 7 * number)))
-        (tmp_path / "masks" / f"{number}.png").write_bytes(encoded(Image.fromarray(LABELS), "PNG"))
-    images = MaskedImages(tmp_path / "images", tmp_path / "masks", TWENTY)
+        (root / folder).mkdir(parents=True)
+    for number, level in enumerate(levels):
+        (root / "images" / f"{number}.png").write_bytes(deep_png(np.full((40, 60, 1), level, np.uint16)))
+        (root / "masks" / f"{number}.png").write_bytes(encoded(Image.fromarray(LABELS), "PNG"))
+    return folder_pairs(root / "images", root / "masks")
+
+
+def test_deep_images_beside_masks_have_one_range(tmp_path: Path) -> None:
+    images = MaskedImages(deep_pairs(tmp_path, 4000, 500), TWENTY)
     assert [int(images[number].pixels.max()) for number in (0, 1)] == [4000 >> 4, 500 >> 4]
+
+
+def test_validation_images_take_the_range_of_the_training_images(tmp_path: Path) -> None:
+    train = MaskedImages(deep_pairs(tmp_path / "train", 4000), TWENTY)
+    val = MaskedImages(deep_pairs(tmp_path / "val", 500), TWENTY, taken=train.taken)
+    assert int(val[0].pixels.max()) == 500 >> 4
+    assert int(MaskedImages(deep_pairs(tmp_path / "alone", 500), TWENTY)[0].pixels.max()) == 500 >> 2
+
+
+def test_validation_images_beyond_that_range_are_named(tmp_path: Path) -> None:
+    train = MaskedImages(deep_pairs(tmp_path / "train", 500), TWENTY)
+    val = MaskedImages(deep_pairs(tmp_path / "val", 4000), TWENTY, taken=train.taken)
+    with pytest.raises(UserError, match=r"the image .*0\.png does not decode: .*4000"):
+        val[0]
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "PNG"])
+def test_several_pictures_are_no_mask(tmp_path: Path, kind: str) -> None:
+    pages = [Image.fromarray(LABELS), Image.fromarray(LABELS[::-1])]
+    pages[0].save(tmp_path / "a", kind, save_all=True, append_images=pages[1:])
+    with pytest.raises(UserError, match=r"the mask .*a holds 2 pictures, and a mask is one: write each to a PNG file"):
+        open_mask(tmp_path / "a", TWENTY)
+
+
+def test_a_gif_whose_grey_levels_are_not_its_numbers_is_refused(tmp_path: Path) -> None:
+    """Pillow writes grey levels 7 and 19 as the numbers 0 and 1 of a palette, and reads those."""
+    Image.fromarray(np.where(LABELS > 9, 7, 19).astype(np.uint8)).save(tmp_path / "a.gif")
+    with pytest.raises(UserError, match=r"a GIF whose grey levels are not the numbers of its palette"):
+        open_mask(tmp_path / "a.gif", TWENTY)
+    Image.fromarray(LABELS).save(tmp_path / "b.gif")  # all levels from 0 on
+    assert np.array_equal(open_mask(tmp_path / "b.gif", TWENTY).numpy(), LABELS)

@@ -9,8 +9,10 @@ import torch
 from PIL import Image, ImageOps
 
 from dataprep.errors import UserError
-from vicregl_fast.evaluation.segmentation.config import Labels, ignore_index_of
-from vicregl_fast.evaluation.segmentation.masks import MaskedImages, class_pixels, open_mask
+from vicregl_fast.evaluation.segmentation.folders import folder_pairs
+from vicregl_fast.evaluation.segmentation.labels import Labels, ignore_index_of
+from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages, class_pixels
+from vicregl_fast.evaluation.segmentation.masks import open_mask
 
 ORIENTATION = 0x0112
 BINARY = np.kron(np.array([[0, 255], [255, 255]]), np.ones((4, 4), int)).astype(np.uint8)
@@ -31,7 +33,7 @@ def pair(folder: Path, image: np.ndarray, mask: np.ndarray, orientation: int | N
 
 
 def masked(folder: Path, labels: Labels, orientation: str = "ask") -> MaskedImages:
-    return MaskedImages(folder / "images", folder / "masks", labels, orientation)  # type: ignore[arg-type]
+    return MaskedImages(folder_pairs(folder / "images", folder / "masks"), labels, orientation)  # type: ignore[arg-type]
 
 
 def test_binary_masks_are_asked_about_and_can_be_told(tmp_path: Path) -> None:
@@ -46,7 +48,7 @@ def test_binary_masks_are_asked_about_and_can_be_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("value", "labels"), [(0, Labels(2)), (1, Labels(3, None)), (1, Labels(2, None, 255))])
 def test_one_class_alone_is_no_evaluation(tmp_path: Path, value: int, labels: Labels) -> None:
     pair(tmp_path, np.zeros((8, 8, 3), np.uint8), np.full((8, 8), value, np.uint8))
-    with pytest.raises(UserError, match=f"masks hold only class {value}, so that .* check masks and --classes"):
+    with pytest.raises(UserError, match=f"masks hold only class {value}, so that .* check the masks and what their"):
         class_pixels(masked(tmp_path, labels), workers=0)
 
 

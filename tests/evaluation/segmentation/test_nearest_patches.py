@@ -9,13 +9,15 @@ from PIL import Image
 from torch import Tensor
 
 from dataprep.errors import UserError
-from tests.evaluation.segmentation.test_linear_segmentation import IGNORED, LABELS, PALETTE, write_masked
+from tests.evaluation.segmentation.test_linear_segmentation import PALETTE, write_masked
 from tests.evaluation.stand_in import MeanColour, mean_colour
 from vicregl_fast.evaluation.candidates import Candidate
 from vicregl_fast.evaluation.comparison import compare
-from vicregl_fast.evaluation.segmentation.config import Labels
-from vicregl_fast.evaluation.segmentation.masks import MaskedImages
-from vicregl_fast.evaluation.segmentation.nearest_patches.cells import NO_LABEL, cell_labels, draw_cells
+from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures
+from vicregl_fast.evaluation.segmentation.folders import folder_pairs
+from vicregl_fast.evaluation.segmentation.labels import IGNORED, Labels
+from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages
+from vicregl_fast.evaluation.segmentation.nearest_patches.cells import cell_labels, draw_cells
 from vicregl_fast.evaluation.segmentation.nearest_patches.config import NearestPatchesConfig
 from vicregl_fast.evaluation.segmentation.nearest_patches.judge import (
     NearestPatches,
@@ -34,7 +36,11 @@ def write_quadrants(root: Path, count: int) -> MaskedImages:
         mask = np.kron(classes, np.ones((16, 16), int)).astype(np.uint8)
         Image.fromarray(palette[mask].astype(np.uint8)).save(root / "images" / f"{index}.png")
         Image.fromarray(mask).save(root / "masks" / f"{index}.png")
-    return MaskedImages(root / "images", root / "masks", Labels(4))
+    return MaskedImages(folder_pairs(root / "images", root / "masks"), Labels(4))
+
+
+def last_maps(stride: int) -> SegmentationFeatures:
+    return SegmentationFeatures(MeanColour(stride).eval(), "last")
 
 
 def small(**changes: int) -> NearestPatchesConfig:
@@ -44,18 +50,19 @@ def small(**changes: int) -> NearestPatchesConfig:
 def test_colours_that_are_classes_are_segmented_without_a_fault(tmp_path: Path) -> None:
     judge = NearestPatchesJudge(write_quadrants(tmp_path / "a", 3), write_quadrants(tmp_path / "b", 5), small())
     rows = compare([Candidate("trained", mean_colour), Candidate("random", mean_colour, False)], judge)
-    assert [row.figures for row in rows[:2]] == [{"mIoU": [100.0], "pixel accuracy": [100.0]}] * 2
-    assert rows[2].figures == {"mIoU": [pytest.approx(6.25)], "pixel accuracy": [pytest.approx(25)]}
+    shown = [{name: row.figures[name] for name in ("mIoU", "pixel accuracy")} for row in rows]
+    assert shown[:2] == [{"mIoU": [100.0], "pixel accuracy": [100.0]}] * 2
+    assert shown[2] == {"mIoU": [pytest.approx(6.25)], "pixel accuracy": [pytest.approx(25)]}
 
 
 def test_a_cell_s_class_is_the_commonest_of_its_pixels() -> None:
-    mask = torch.tensor([[0, 0, 1, 2], [0, 1, 2, 1], [9, 9, 9, 9], [9, 2, 9, 9]])
+    mask = torch.tensor([[0, 0, 1, 2], [0, 1, 2, 1], [-1, -1, -1, -1], [-1, 2, -1, -1]])
     # Top right: 1 and 2 are equally common. Below, ignored pixels have no say, and the last cell has no other.
-    assert cell_labels(mask, 2, 2, LABELS).tolist() == [0, 1, 2, NO_LABEL]
+    assert cell_labels(mask, 2, 2, 3).tolist() == [0, 1, 2, IGNORED]
     # Five columns in two cells: the centre of the middle one lies on the border, and belongs to the right.
-    assert cell_labels(torch.tensor([[0, 0, 1, 1, 2]]), 1, 2, LABELS).tolist() == [0, 1]
+    assert cell_labels(torch.tensor([[0, 0, 1, 1, 2]]), 1, 2, 3).tolist() == [0, 1]
     # More cells than pixels: a pixel is in one of them.
-    assert cell_labels(torch.tensor([[1, 0]]), 1, 4, LABELS).tolist() == [NO_LABEL, 1, NO_LABEL, 0]
+    assert cell_labels(torch.tensor([[1, 0]]), 1, 4, 3).tolist() == [IGNORED, 1, IGNORED, 0]
 
 
 @pytest.mark.parametrize(("height", "width"), [(6, 6), (5, 7), (1, 3)])
@@ -70,8 +77,8 @@ def test_cells_are_as_a_plain_count_finds_them(tmp_path: Path, height: int, widt
                     inside = row <= (y + 0.5) * height / 48 < row + 1 and column <= (x + 0.5) * width / 48 < column + 1
                     if inside and mask[y, x] != IGNORED:
                         counts[mask[y, x]] += 1
-            expected.append(int(np.argmax(counts)) if sum(counts) else NO_LABEL)
-    assert cell_labels(mask, height, width, LABELS).tolist() == expected
+            expected.append(int(np.argmax(counts)) if sum(counts) else IGNORED)
+    assert cell_labels(mask, height, width, 3).tolist() == expected
 
 
 def slow_shares(train_nc: np.ndarray, labels_n: np.ndarray, cell_c: np.ndarray, k: int) -> np.ndarray:
@@ -87,8 +94,8 @@ def slow_shares(train_nc: np.ndarray, labels_n: np.ndarray, cell_c: np.ndarray, 
 
 def test_votes_are_those_of_a_slow_reference(tmp_path: Path) -> None:
     train, val = write_masked(tmp_path / "train", 2, seed=0), write_masked(tmp_path / "val", 1, seed=1)
-    backbone = MeanColour(stride=6).eval()  # cells of several colours, since blocks have 8 pixels
-    features_nc, labels_n = draw_cells(backbone, train, 1000, 0, workers=0)
+    features = last_maps(6)  # cells of several colours, since blocks have 8 pixels
+    features_nc, labels_n = draw_cells(features, train, range(len(train)), 1000, 0, workers=0)
     assert len(labels_n) == 2 * 64 and (labels_n >= 0).all()
     maps = torch.rand(2, 3, 3, 4, generator=torch.Generator().manual_seed(0)) * 3 - 1
     shares = NearestPatches(features_nc, labels_n, 3, k=7)(maps)
@@ -99,9 +106,11 @@ def test_votes_are_those_of_a_slow_reference(tmp_path: Path) -> None:
     assert (shares.max(1).values < 0.99).any()  # some votes are not unanimous
 
     # The figures are those of these votes, resized and counted by hand.
-    figures = NearestPatchesJudge(train, val, small(k=7)).figures(backbone, 0)
+    figures = NearestPatchesJudge(train, val, small(k=7)).figures(features.backbone, 0)
     with torch.no_grad():
-        votes = nearest_patches(backbone, train, small(k=7), 0)(backbone(normalised(val[0].pixels)).map)
+        votes = nearest_patches(features, train, range(2), small(k=7), 0)(
+            features.backbone(normalised(val[0].pixels)).map
+        )
     answers = torch.nn.functional.interpolate(votes, (48, 48), mode="bilinear", align_corners=False)[0].argmax(0)
     counted = val[0].mask != IGNORED
     assert figures["pixel accuracy"] == pytest.approx(100 * (answers == val[0].mask)[counted].float().mean().item())
@@ -114,13 +123,13 @@ def normalised(pixels: Tensor) -> Tensor:
 
 def test_too_many_cells_are_drawn_with_equal_chances(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     train = write_masked(tmp_path, 6, seed=0)
-    backbone = MeanColour(stride=8).eval()
-    whole, labels = draw_cells(backbone, train, 1000, 0, workers=0)
+    features = last_maps(8)
+    whole, labels = draw_cells(features, train, range(len(train)), 1000, 0, workers=0)
     assert len(whole) == 6 * 36
     places = {tuple(row): place for place, row in enumerate(whole.tolist())}
     drawn, counts = set(), np.zeros(len(whole))
     for seed in range(60):
-        features_nc, labels_n = draw_cells(backbone, train, 30, seed, workers=0)
+        features_nc, labels_n = draw_cells(features, train, range(len(train)), 30, seed, workers=0)
         found = [places[tuple(row)] for row in features_nc.tolist()]
         assert found == sorted(set(found)) and len(found) == 30
         assert torch.equal(labels_n, labels[found])
@@ -135,6 +144,6 @@ def test_too_many_cells_are_drawn_with_equal_chances(tmp_path: Path, capsys: pyt
 def test_too_few_cells_are_said(tmp_path: Path) -> None:
     train = write_masked(tmp_path, 1, seed=0)
     with pytest.raises(UserError, match="--k is 37, but only 36 training cells have a class"):
-        nearest_patches(MeanColour(stride=8).eval(), train, small(k=37), 0)
+        nearest_patches(last_maps(8), train, range(1), small(k=37), 0)
     with pytest.raises(UserError, match="--bank is 3, but must be 20 or more"):
         NearestPatchesConfig(bank=3)

@@ -22,7 +22,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _embed(options: Namespace, config: EmbedConfig) -> None:
-    from vicregl_fast.evaluation.candidates import candidates_of
+    from vicregl_fast.evaluation.candidates import placed_backbone
     from vicregl_fast.evaluation.classification.crop_feed import open_labelled
     from vicregl_fast.evaluation.embedding.embed import embed
     from vicregl_fast.evaluation.embedding.files import check_out
@@ -32,9 +32,9 @@ def _embed(options: Namespace, config: EmbedConfig) -> None:
     check_seed(config.seed)
     plane = choose_plane(config.picture)
     check_out(options.out, options.overwrite)
-    (candidate,) = candidates_of([read_weights(options.run, options.backbone)], False, options.output_stride)
+    backbone = placed_backbone(read_weights(options.run, options.backbone), options.output_stride)
     opened = open_labelled(options.images, options.list, options.labels)
-    written = embed(candidate.build(config.seed), opened, options.out, config, options.maps)
+    written = embed(backbone, opened, options.out, config, options.maps)
     if plane is not None:
         written.append(write_picture(options.out, opened.store, plane, config.seed))
     print(*written, sep="\n")

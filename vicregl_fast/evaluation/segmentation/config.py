@@ -1,85 +1,112 @@
 """The settings of ``evaluate linear-seg``."""
 
+import argparse
+import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from dataprep.errors import UserError
+from vicregl_fast.evaluation.classification.config import rates
 from vicregl_fast.evaluation.options import check_at_least, default_workers, option
 
 MaskOrientation = Literal["ask", "stored", "upright"]
 MASK_ORIENTATIONS: tuple[MaskOrientation, ...] = get_args(MaskOrientation)
-USUAL_IGNORE_INDEX = 255
+DatasetName = Literal["voc12aug", "cityscapes", "ade20k"]
+DATASETS: tuple[DatasetName, ...] = get_args(DatasetName)
+PROTOCOLS = ("cached", "augmented", "published")
+FEATURES = ("last", "stages")
+OPTIMISERS = ("sgd", "adamw")
+TESTS = ("whole", "slide")
 
 
-@dataclass(frozen=True)
-class Labels:
-    """What the values of mask pixels mean.
-
-    Attributes:
-        classes: number of classes; the values 0 to ``classes`` - 1 name them.
-        ignore_index: value of pixels that count neither in training nor in the score; None if all pixels count.
-        foreground: value of pixels that are of class 1 as well; None for none.
-
-    Raises:
-        UserError: fewer than two classes, or the foreground is ignored.
-    """
-
-    classes: int
-    ignore_index: int | None = USUAL_IGNORE_INDEX
-    foreground: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.classes < 2:
-            raise UserError(f"segmentation into {self.classes} classes is no task: --classes must be 2 or more")
-        if self.foreground is not None and self.foreground == self.ignore_index:
-            raise UserError(
-                f"the value {self.foreground} cannot be both the foreground and ignored: "
-                "leave --ignore_index out, or give none"
-            )
-
-    @property
-    def ignored(self) -> int:
-        """The label of pixels that do not count, once a mask is read; -1, which no pixel has, if all count."""
-        return -1 if self.ignore_index is None else self.ignore_index
+def sides(text: str) -> tuple[int, int]:
+    """An argparse type: height and width in pixels, such as 512x1024; a single number stands for both."""
+    parts = text.split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(f"{text} must be a number of pixels, or height and width such as 512x1024")
+    return int(parts[0]), int(parts[-1])
 
 
-def ignore_index_of(given: str | None, foreground: int | None) -> int | None:
-    """Reads ``--ignore_index``: a number or ``none``; if it is not given, 255 unless that is the foreground.
-
-    Raises:
-        UserError: it is something else.
-    """
-    if given is None:
-        return None if foreground == USUAL_IGNORE_INDEX else USUAL_IGNORE_INDEX
-    if given == "none":
-        return None
-    if not given.isdecimal():
-        raise UserError(f"--ignore_index {given} is no value of a pixel: give a number from 0, or none")
-    return int(given)
+def base_sides(text: str) -> tuple[int, ...]:
+    """An argparse type: the longest and the shortest side in pixels, such as 2048x512; or ``none``, which is empty."""
+    if text == "none":
+        return ()
+    if "x" not in text:
+        raise argparse.ArgumentTypeError(f"{text} must be a long and a short side such as 2048x512, or none")
+    return tuple(sorted(sides(text), reverse=True))
 
 
 @dataclass(frozen=True)
 class SegmentationConfig:
-    """How the linear head is trained. Each field's text is the help of its command-line option.
+    """How linear heads are trained and tried. Each field's text is the help of its command-line option.
 
     The protocol ``cached`` is quick: each training image goes through the backbone once, whole and undistorted, and
-    the head learns from the maps kept in memory. ``augmented`` is like the published protocol: in every iteration the
-    backbone sees new random scales, crops, flips and colours. With either, validation images are segmented whole.
+    the heads learn from the maps that are kept. ``augmented``: in every iteration the backbone sees new random scales,
+    crops, flips and colours. ``published`` does so with the settings of the paper (docs/method.md, Evaluation), which
+    depend on the data set and on the backbone (``protocol.protocol_of``).
     """
 
-    protocol: str = option(
-        "cached", "quick on maps kept in memory, or slow with augmentation", choices=("cached", "augmented")
+    protocol: str | None = option(
+        None,
+        "quick on maps that are kept, slow with augmentation, or as in the paper",
+        PROTOCOLS,
+        str,
+        "published for --dataset, else cached",
     )
-    iterations: int = option(300, "steps of the head")
+    iterations: int | None = option(None, "steps of the heads", None, int, "300; published 40000, of ADE20K 160000")
     batch_size: int = option(16, "images a step")
-    lr: float = option(0.1, "learning rate at the start; the published 0.01 wants 40,000 steps")
-    crop: int = option(256, "pixels of a side of the crops of the augmented protocol")
+    lr: tuple[float, ...] = option(
+        (),
+        "learning rates at the start, with commas between; of several, trained at once, the best is taken",
+        None,
+        rates,
+        "0.1; fine-tuning and published 0.01; adamw 1e-3, published 1e-4, for an XL 8e-5",
+    )
+    optimiser: str | None = option(None, "what trains", OPTIMISERS, str, "sgd; published for a ConvNeXt adamw")
+    features: str | None = option(
+        None,
+        "the last map, or the last four stages side by side",
+        FEATURES,
+        str,
+        "last; published for a ConvNeXt stages",
+    )
+    dropout: float | None = option(None, "rate of the head's dropout", None, float, "0.1; published for a ConvNeXt 0")
+    crop: tuple[int, int] | None = option(
+        None, "height and width of random crops", None, sides, "256; published 512, of Cityscapes 512x1024"
+    )
+    base_size: tuple[int, ...] | None = option(
+        None,
+        "long and short side within which images are resized before anything else; or none",
+        None,
+        base_sides,
+        "none; published 2048x512, of Cityscapes 2048x1024",
+    )
+    test: str | None = option(
+        None, "see validation images whole, or through a window", TESTS, str, "whole; published for a ConvNeXt slide"
+    )
+    window: tuple[int, int] = option((512, 512), "height and width of that window", None, sides, "512")
+    stride: int = option(341, "pixels by which the window moves")
     workers: int = option(default_workers(), "processes that decode images")
+    cache_folder: Path | None = option(  # noqa: RUF009
+        None,
+        "where maps that half of the free memory does not hold are kept",
+        None,
+        Path,
+        "the system's temporary folder",
+    )
 
     def __post_init__(self) -> None:
-        check_at_least("--iterations", self.iterations, 1)
+        if self.iterations is not None:
+            check_at_least("--iterations", self.iterations, 1)
         check_at_least("--batch_size", self.batch_size, 1)
-        check_at_least("--crop", self.crop, 1)
+        check_at_least("--stride", self.stride, 1)
         check_at_least("--workers", self.workers, 0)
-        if not self.lr > 0:
-            raise UserError(f"--lr is {self.lr}, but must be above 0")
+        if not all(0 < rate < math.inf for rate in self.lr):
+            raise UserError(f"--lr is {','.join(f'{rate:g}' for rate in self.lr)}, but must be above 0")
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise UserError(f"--dropout is {self.dropout}, but must be at least 0 and below 1")
+        if self.stride > min(self.window):
+            raise UserError(f"--stride {self.stride} is more than --window has pixels, and would leave gaps")
+        if self.cache_folder is not None and not self.cache_folder.is_dir():
+            raise UserError(f"--cache_folder {self.cache_folder} does not exist or is no folder: make it first")

@@ -1,60 +1,118 @@
-"""The linear segmentation head on a frozen map, and its training.
+"""The linear segmentation head on maps, and its training.
 
 Shape letters: b samples, C channels, h×w cells, H×W pixels of the mask.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from dataprep.progress import progress_bar
+from vicregl_fast.evaluation.segmentation.features import Sides
+from vicregl_fast.evaluation.segmentation.labels import IGNORED
+from vicregl_fast.evaluation.segmentation.protocol import Optimiser, Protocol, learning_rate
 
-END_LR = 1e-4
 
-
-class LinearHead(nn.Sequential):
+class LinearHead(nn.Module):
     """BatchNorm, dropout of whole channels, 1×1 convolution (docs/method.md, Evaluation).
 
-    The dropout rate and the initial weights of the convolution are mmsegmentation's. Takes maps float32 [b, C, h, w],
-    gives logits float32 [b, classes, h, w].
+    The initial weights of the convolution are mmsegmentation's.
     """
 
-    def __init__(self, channels: int, classes: int, dropout: float = 0.1):
-        convolution = nn.Conv2d(channels, classes, 1)
-        nn.init.normal_(convolution.weight, std=0.01)
-        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
-        super().__init__(nn.BatchNorm2d(channels), nn.Dropout2d(dropout), convolution)
+    def __init__(self, channels: int, classes: int):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels)
+        self.convolution = nn.Conv2d(channels, classes, 1)
+        nn.init.normal_(self.convolution.weight, std=0.01)
+        nn.init.zeros_(self.convolution.bias)  # type: ignore[arg-type]
+
+    def forward(self, maps: Tensor, kept: Tensor | None = None) -> Tensor:
+        """Gives logits float32 [b, classes, h, w] of maps float32 [b, C, h, w].
+
+        Args:
+            maps: the backbone's.
+            kept: factors of the channels, [b, C, 1, 1], as ``kept_channels`` draws them; None for no dropout.
+        """
+        normed = self.norm(maps)
+        return self.convolution(normed if kept is None else normed * kept)
 
 
-def resize_logits(logits: Tensor, mask: Tensor) -> Tensor:
-    """Resizes logits float32 [b, classes, h, w] bilinearly to [b, classes, H, W], the size of ``mask`` [b, H, W]."""
-    return interpolate(logits, mask.shape[-2:], mode="bilinear", align_corners=False)
+def drawn_heads(channels: int, classes: int, count: int, seed: int) -> list[LinearHead]:
+    """Heads that all start with the same weights, drawn from ``seed``."""
+    heads = []
+    with torch.random.fork_rng():
+        for _ in range(count):
+            torch.manual_seed(seed)
+            heads.append(LinearHead(channels, classes))
+    return heads
 
 
-def train_head(
-    head: LinearHead, batches: Iterable[tuple[Tensor, Tensor]], iterations: int, lr: float, ignore_index: int
-) -> None:
-    """Trains a head by SGD with momentum 0.9 and weight decay 5e-4, one step a batch, and leaves it in eval mode.
+def kept_channels(maps: Tensor, dropout: float, generator: torch.Generator) -> Tensor | None:
+    """Draws which channels dropout keeps, and by how much these grow: [b, C, 1, 1] of 0 and 1 / (1 - dropout)."""
+    if dropout == 0:
+        return None
+    kept = torch.rand(*maps.shape[:2], 1, 1, generator=generator) >= dropout
+    return (kept / (1 - dropout)).to(maps.device)
+
+
+def resize_logits(logits: Tensor, size: Sides) -> Tensor:
+    """Resizes logits float32 [b, classes, h, w] bilinearly to [b, classes, H, W]."""
+    return interpolate(logits, size, mode="bilinear", align_corners=False)
+
+
+def segmentation_loss(logits: Tensor, masks: Tensor, mean_of_all: bool) -> Tensor:
+    """Cross entropy of logits [b, classes, h, w], resized to masks int64 [b, H, W].
 
     Args:
-        head: changed in place.
-        batches: ``iterations`` pairs of maps float32 [b, C, h, w] and masks int64 [b, H, W], on the head's device.
-        iterations: number of steps.
-        lr: learning rate of the first step; it falls towards 1e-4 with power 0.9.
-        ignore_index: label of pixels that have no part in the loss.
+        mean_of_all: divide by the number of all pixels, as mmsegmentation does, not of those labelled.
     """
-    optimiser = torch.optim.SGD(head.parameters(), lr, momentum=0.9, weight_decay=5e-4)
-    head.train()
-    for iteration, (maps, masks) in enumerate(progress_bar(batches, desc="linear head", total=iterations, leave=False)):
-        for group in optimiser.param_groups:
-            group["lr"] = END_LR + (lr - END_LR) * (1 - iteration / iterations) ** 0.9
-        logits = resize_logits(head(maps), masks)
-        # A sum and a count in place of the mean, which is NaN where a batch has no labelled pixel.
-        labelled = (masks != ignore_index).sum().clamp(min=1)
-        loss = cross_entropy(logits, masks, ignore_index=ignore_index, reduction="sum") / labelled
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    head.eval()
+    logits = resize_logits(logits, masks.shape[1:])  # type: ignore[arg-type]
+    loss = cross_entropy(logits, masks, ignore_index=IGNORED, reduction="sum")
+    # A sum and a count in place of the mean, which is NaN where a batch has no labelled pixel.
+    return loss / (masks.numel() if mean_of_all else (masks != IGNORED).sum().clamp(min=1))
+
+
+def train_heads(
+    heads: Sequence[LinearHead],
+    batches: Iterable[tuple[Tensor, Tensor]],
+    protocol: Protocol,
+    seed: int,
+    backbone: nn.Module | None = None,
+) -> None:
+    """Trains heads on the same batches, each at its own learning rate, and leaves them in eval mode.
+
+    Args:
+        heads: changed in place, one for each of the protocol's rates.
+        batches: ``protocol.iterations`` pairs of maps float32 [b, C, h, w] and masks int64 [b, H, W], on the heads'
+            device.
+        protocol: how they are trained.
+        seed: of dropout; all heads drop the same channels.
+        backbone: is trained, too, with the only head: in train mode, so that BatchNorm takes the statistics of the
+            batch. None keeps it as it is.
+    """
+    learned = [] if backbone is None else list(backbone.parameters())
+    optimisers = [_optimiser(protocol.optimiser, [*head.parameters(), *learned]) for head in heads]
+    generator = torch.Generator().manual_seed(seed)
+    trained = [*heads, *([] if backbone is None else [backbone])]
+    for each in trained:
+        each.train()
+    shown = progress_bar(batches, desc="linear head", total=protocol.iterations, leave=False)
+    for iteration, (maps, masks) in enumerate(shown):
+        kept = kept_channels(maps, protocol.dropout, generator)
+        for head, optimiser, rate in zip(heads, optimisers, protocol.rates, strict=True):
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(protocol.optimiser, rate, iteration, protocol.iterations)
+            loss = segmentation_loss(head(maps, kept), masks, protocol.mean_of_all)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    for each in trained:
+        each.eval()
+
+
+def _optimiser(optimiser: Optimiser, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    if optimiser.kind == "adamw":
+        return torch.optim.AdamW(parameters, weight_decay=optimiser.weight_decay)
+    return torch.optim.SGD(parameters, momentum=0.9, weight_decay=optimiser.weight_decay)

@@ -1,150 +1,66 @@
-"""Pairs images with their masks, and checks what the masks hold."""
+"""Reads a mask: one value a pixel, in any lossless format, to the labels of its pixels."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
-from torchvision.transforms.v2.functional import pil_to_tensor
 
-from dataprep.bit_depth import find_range
 from dataprep.decoding import orientation_of, upright
 from dataprep.errors import UnreadableImage, UserError
-from dataprep.images import load_pixels, stored_layout
-from dataprep.labels import NONE
-from dataprep.sources import list_images
-from vicregl_fast.data.image_folder import open_image
-from vicregl_fast.evaluation.loading import chunks, read_batches
-from vicregl_fast.evaluation.segmentation.config import Labels, MaskOrientation
+from dataprep.images import load_pixels
+from vicregl_fast.evaluation.segmentation.labels import IGNORED, Labels
 
 LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
 """Formats, in Pillow's names, that change labels, or of which Pillow does not say whether they did."""
-SIDEWAYS = 5  # and above: EXIF orientations that exchange height and width
-
-
-@dataclass(frozen=True)
-class MaskedImage:
-    """A decoded image with the labels of its pixels.
-
-    Attributes:
-        pixels: RGB, uint8 [3, H, W].
-        mask: labels, int64 [H, W].
-    """
-
-    pixels: Tensor
-    mask: Tensor
-
-
-class MaskedImages(Dataset):
-    """Images of one folder with the masks of another, paired by their relative paths without the extension.
-
-    Args:
-        images, masks: the two folders.
-        labels: what the values in the masks mean.
-        orientation: how masks lie whose images are turned by their EXIF orientation: as the ``stored`` pixels of the
-            image do, ``upright``, or ``ask``, which takes what fits the sizes and refuses where both do.
-
-    Attributes:
-        masks, labels: as given.
-
-    Raises:
-        UserError: a folder is missing or has no images, an image has no mask, or two masks differ only in their
-            extension.
-    """
-
-    def __init__(self, images: Path, masks: Path, labels: Labels, orientation: MaskOrientation = "ask"):
-        by_stem: dict[Path, Path] = {}
-        for mask in list_images(masks, labels=NONE).files:
-            other = by_stem.setdefault(Path(mask).with_suffix(""), Path(mask))
-            if other != Path(mask):
-                raise UserError(f"{masks} has two masks of one name, {other} and {mask}: leave one")
-        self.masks, self.labels, self._orientation = masks, labels, orientation
-        self._pairs: list[tuple[Path, Path]] = []
-        source = list_images(images, labels=NONE)
-        source.say_remarks()
-        self._range = find_range(source)
-        for image in source.files:
-            stem = Path(image).with_suffix("")
-            if stem not in by_stem:
-                raise UserError(f"{images / image} has no mask: {masks} needs a file {stem}.png")
-            self._pairs.append((images / image, masks / by_stem[stem]))
-
-    def __len__(self) -> int:
-        return len(self._pairs)
-
-    def __getitem__(self, index: int) -> MaskedImage:
-        """Decodes one image and its mask.
-
-        Raises:
-            UserError: one of them does not decode, they differ in size, the mask holds an unknown label, or it is
-                unclear how the mask lies.
-        """
-        image_path, mask_path = self._pairs[index]
-        pixels = pil_to_tensor(open_image(image_path, self._range))
-        mask = open_mask(mask_path, self.labels, self._turn(image_path, mask_path))
-        if mask.shape != pixels.shape[1:]:
-            sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, pixels.shape[1:])]
-            raise UserError(f"{mask_path} is {sizes[0]}, but its image {image_path} is {sizes[1]}: make them one size")
-        return MaskedImage(pixels, mask)
-
-    def _turn(self, image_path: Path, mask_path: Path) -> int:
-        """The EXIF orientation by which a mask is turned with its image; 1 for none."""
-        (turn, height, width), (own, *size) = (_layout(path) for path in (image_path, mask_path))
-        if turn == 1 or own != 1 or self._orientation == "upright":
-            return 1  # the image is not turned, or the mask turns itself, or lies as the turned image does
-        stored, turned = [height, width], [width, height] if turn >= SIDEWAYS else [height, width]
-        if self._orientation == "ask" and stored == turned == size:
-            raise UserError(
-                f"{image_path} is turned by its EXIF orientation and its mask {mask_path} is not: say with "
-                "--mask_orientation whether such masks lie as the stored pixels do (stored) or as the turned image "
-                "(upright)"
-            )
-        return turn if self._orientation == "stored" or size == stored else 1
-
-
-def _layout(path: Path) -> tuple[int, int, int]:
-    try:
-        return stored_layout(path)
-    except UnreadableImage:
-        return 1, 0, 0  # decoding it gives the reason
+_UNKNOWN = IGNORED - 1
 
 
 def open_mask(path: Path, labels: Labels, orientation: int = 1) -> Tensor:
-    """Reads a mask that has one value a pixel as int64 [H, W].
+    """Reads a mask that has one value a pixel as int64 [H, W]: classes, and ``IGNORED``.
 
     It may be grey, of 1, 8 or 16 bits, a palette's, or a colour picture in which all channels are equal. It is turned
     upright by its own EXIF orientation, and then by ``orientation``, 1 to 8.
 
     Raises:
-        UserError: it cannot be decoded, is a colour picture or a JPEG, or holds a label that is neither a class nor
-            ignored.
+        UserError: it cannot be decoded, is a colour picture, a JPEG, or several pictures, or holds a value without a
+            meaning.
     """
     try:
         image = load_pixels(path)
     except UnreadableImage as error:
         raise UserError(f"the mask {path} cannot be decoded ({error})") from error
-    if image.format in LOSSY:
-        raise UserError(f"the mask {path} is a {image.format}, which changes labels: make masks as PNG files")
+    _check_format(image, path)
     values = np.asarray(upright(upright(image, orientation_of(image)), orientation))
     values = _one_channel(values, path)
     if values.dtype.kind == "f" and not (values == np.floor(values)).all():
         raise UserError(f"the mask {path} holds numbers that are not whole: a mask's values are class numbers")
-    mask = torch.from_numpy(values.astype(np.int64))
-    if labels.foreground is not None:
-        mask[mask == labels.foreground] = 1
-    outside = (mask < 0) | (mask >= labels.classes)
-    wrong = mask[outside if labels.ignore_index is None else outside & (mask != labels.ignore_index)]
-    if len(wrong):
+    return torch.from_numpy(_meant(values, labels, path))
+
+
+def _check_format(image: Image.Image, path: Path) -> None:
+    if image.format in LOSSY:
+        raise UserError(f"the mask {path} is a {image.format}, which changes labels: make masks as PNG files")
+    pictures = getattr(image, "n_frames", 1)
+    if pictures > 1:
+        raise UserError(f"the mask {path} holds {pictures} pictures, and a mask is one: write each to a PNG file")
+    if image.format == "GIF" and _grey_levels_differ(image):
         raise UserError(
-            f"the mask {path} holds the label {int(wrong[0])}, but classes are 0 to {labels.classes - 1} and "
-            f"{'none' if labels.ignore_index is None else labels.ignore_index} is ignored: set --classes and "
-            "--ignore_index to what the masks hold, or --foreground to the value that means class 1"
+            f"the mask {path} is a GIF whose grey levels are not the numbers of its palette, and either may be meant "
+            "as class numbers: write them as grey levels of a PNG file"
         )
-    return mask
+
+
+def _grey_levels_differ(image: Image.Image) -> bool:
+    """Whether a palette gives its numbers grey levels, but others than the numbers."""
+    palette = image.getpalette("RGB")
+    if palette is None:
+        return False
+    used = np.unique(np.asarray(image))
+    colours = np.asarray(palette, np.uint8).reshape(-1, 3)
+    colours = colours[used[used < len(colours)]]
+    return bool((colours == colours[:, :1]).all() and (colours[:, 0] != used[: len(colours)]).any())
 
 
 def _one_channel(values: np.ndarray, path: Path) -> np.ndarray:
@@ -157,28 +73,23 @@ def _one_channel(values: np.ndarray, path: Path) -> np.ndarray:
     return colours[:, :, 0]
 
 
-def class_pixels(data: MaskedImages, workers: int) -> Tensor:
-    """Counts the pixels of each class, int64 [classes]. Decodes every image and mask, and so checks them all.
-
-    Raises:
-        UserError: an image or mask is bad, or fewer than two classes occur.
-    """
-    batches = read_batches(data, chunks(range(len(data)), 16), workers, partial(_count, data.labels))
-    *counts, ignored = torch.stack(list(batches)).sum(0).tolist()
-    present = [label for label, count in enumerate(counts) if count]
-    if len(present) < 2:
-        value = data.labels.ignore_index
-        raise UserError(
-            f"the masks in {data.masks} hold {f'only class {present[0]}' if present else 'no class'}"
-            + (f" and {ignored} pixels of the ignored value {value}" if ignored else "")
-            + ", so that a score would say nothing: "
-            + (f"is {value} the foreground? then give --foreground {value}" if ignored else "check masks and --classes")
+def _meant(values: np.ndarray, labels: Labels, path: Path) -> np.ndarray:
+    """The class of each value, or ``IGNORED``."""
+    meanings = labels.meanings()
+    table = np.full(max(256, max(meanings) + 2), IGNORED if labels.others_ignored else _UNKNOWN, np.int64)
+    table[list(meanings)] = list(meanings.values())
+    if values.dtype == np.uint8:
+        meant = table[values]
+    else:  # the last place of the table stands for all values beyond it, which have no meaning
+        within = (values >= 0) & (values < len(table))
+        meant = table[np.where(within, values, len(table) - 1).astype(np.int64)]
+    wrong = values[meant == _UNKNOWN]
+    if len(wrong):
+        cure = (
+            "--label_map needs a line for it, or `others ignore`"
+            if labels.table is not None
+            else "set --classes and --ignore_index to what the masks hold, or --foreground to the value that means "
+            "class 1"
         )
-    return torch.tensor(counts)
-
-
-def _count(labels: Labels, items: Sequence[MaskedImage]) -> Tensor:
-    """Counts the pixels of each class and the ignored ones, int64 [classes + 1]; runs in the worker process."""
-    masks = torch.cat([item.mask.flatten() for item in items])
-    counts = masks[masks != labels.ignored].bincount(minlength=labels.classes)
-    return torch.cat([counts, (masks == labels.ignored).sum()[None]])
+        raise UserError(f"the mask {path} holds the label {int(wrong[0])}, but {labels}: {cure}")
+    return meant

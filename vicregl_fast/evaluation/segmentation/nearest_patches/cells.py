@@ -3,7 +3,7 @@
 Shape letters: n cells, C channels, h×w cells of a map, H×W pixels of a mask.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,19 +12,17 @@ from torch import Tensor
 from dataprep.notes import note
 from dataprep.progress import progress_bar
 from vicregl_fast.draws import BANK_DRAW
-from vicregl_fast.evaluation.segmentation.config import Labels
-from vicregl_fast.evaluation.segmentation.map_batches import map_of, whole_images
-from vicregl_fast.evaluation.segmentation.masks import MaskedImages
-from vicregl_fast.models.backbone import Backbone
+from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures, cover
+from vicregl_fast.evaluation.segmentation.labels import IGNORED
+from vicregl_fast.evaluation.segmentation.map_batches import whole_images
+from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages
 from vicregl_fast.philox import order_keys
-
-NO_LABEL = -1
 
 LabelledCells = tuple[Tensor, Tensor]
 """Features float32 [n, C] and labels int64 [n]."""
 
 
-def cell_labels(mask: Tensor, height: int, width: int, labels: Labels) -> Tensor:
+def cell_labels(mask: Tensor, height: int, width: int, classes: int) -> Tensor:
     """The commonest class in each cell of a map of ``height``×``width`` cells that covers a mask.
 
     A pixel belongs to the cell in which its centre lies. Ignored pixels have no say; of classes that are equally common
@@ -33,31 +31,35 @@ def cell_labels(mask: Tensor, height: int, width: int, labels: Labels) -> Tensor
     Args:
         mask: labels, int64 [H, W].
         height, width: h and w.
-        labels: what they mean.
+        classes: number of classes.
 
     Returns:
-        int64 [h·w], row by row; ``NO_LABEL`` where no pixel of the cell has a class.
+        int64 [h·w], row by row; ``IGNORED`` where no pixel of the cell has a class.
     """
     rows, columns = (
         torch.arange(1, 2 * side, 2) * cells // (2 * side)
         for side, cells in zip(mask.shape, (height, width), strict=True)
     )
     cells = rows[:, None] * width + columns
-    counted = mask != labels.ignored
-    keys = cells[counted] * labels.classes + mask[counted]
-    counts = keys.bincount(minlength=height * width * labels.classes).view(height * width, labels.classes)
-    return torch.where(counts.sum(1) > 0, counts.argmax(1), NO_LABEL)
+    counted = mask != IGNORED
+    keys = cells[counted] * classes + mask[counted]
+    counts = keys.bincount(minlength=height * width * classes).view(height * width, classes)
+    return torch.where(counts.sum(1) > 0, counts.argmax(1), IGNORED)
 
 
-def draw_cells(backbone: Backbone, train: MaskedImages, most: int, seed: int, workers: int) -> LabelledCells:
+@torch.no_grad()
+def draw_cells(
+    features: SegmentationFeatures, train: MaskedImages, chosen: Sequence[int], most: int, seed: int, workers: int
+) -> LabelledCells:
     """The cells of whole training images that have a class, on the CPU.
 
     If there are more than ``most``, so many are drawn, each with the same chance; a note says it. No more than twice as
     many are in memory at a time, and one image's.
 
     Args:
-        backbone: frozen.
+        features: of a frozen backbone.
         train: images with masks.
+        chosen: which of them.
         most: the most cells that are kept.
         seed: decides which.
         workers: processes that decode.
@@ -66,20 +68,24 @@ def draw_cells(backbone: Backbone, train: MaskedImages, most: int, seed: int, wo
         UserError: an image or mask is bad, or the backbone accepts no image of its size.
     """
     drawn = _Drawn(most)
-    for index, (features_nc, labels_n) in enumerate(_cells_of_images(backbone, train, workers)):
-        kept_n = labels_n != NO_LABEL
-        keys_n = order_keys(seed, index, len(labels_n), BANK_DRAW)[kept_n.numpy()]
+    for place, (features_nc, labels_n) in enumerate(_cells_of_images(features, train, chosen, workers)):
+        kept_n = labels_n != IGNORED
+        keys_n = order_keys(seed, place, len(labels_n), BANK_DRAW)[kept_n.numpy()]
         drawn.add(features_nc[kept_n.to(features_nc.device)].cpu(), labels_n[kept_n], keys_n)
     if drawn.seen > most:
         note(f"{most} of {drawn.seen} training cells with a class are drawn; --bank keeps more", once=True)
     return drawn.cells()
 
 
-def _cells_of_images(backbone: Backbone, train: MaskedImages, workers: int) -> Iterator[LabelledCells]:
-    for item in progress_bar(whole_images(train, workers), desc="training cells", total=len(train), leave=False):
-        map_chw = map_of(backbone, item)[0]
+def _cells_of_images(
+    features: SegmentationFeatures, train: MaskedImages, chosen: Sequence[int], workers: int
+) -> Iterator[LabelledCells]:
+    images = whole_images(train, workers, chosen)
+    for item in progress_bar(images, desc="training cells", total=len(chosen), leave=False):
+        map_chw = features(item.pixels[None])[0]
         _, height, width = map_chw.shape
-        yield map_chw.flatten(1).T, cell_labels(item.mask, height, width, train.labels)
+        mask = cover(item.mask, features.covered(*item.mask.shape))
+        yield map_chw.flatten(1).T, cell_labels(mask, height, width, train.labels.classes)
 
 
 class _Drawn:

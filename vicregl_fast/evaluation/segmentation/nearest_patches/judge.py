@@ -3,19 +3,18 @@
 Shape letters: b samples, C channels, h×w cells, H×W pixels of the mask.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from dataprep.errors import UserError
-from dataprep.progress import progress_bar
 from vicregl_fast.evaluation.segmentation.config import SegmentationConfig
-from vicregl_fast.evaluation.segmentation.linear_head import resize_logits
-from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge
-from vicregl_fast.evaluation.segmentation.map_batches import map_of, whole_images
-from vicregl_fast.evaluation.segmentation.masks import MaskedImages
+from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures
+from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge, score_heads
+from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages
 from vicregl_fast.evaluation.segmentation.nearest_patches.cells import draw_cells
 from vicregl_fast.evaluation.segmentation.nearest_patches.config import NearestPatchesConfig
-from vicregl_fast.evaluation.segmentation.score import SegmentationScore
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.models.neighbours import Bank, Standardisation, Vote
 
@@ -59,7 +58,7 @@ class NearestPatchesJudge(SegmentationJudge):
     """
 
     def __init__(self, train: MaskedImages, val: MaskedImages, config: NearestPatchesConfig):
-        super().__init__(train, val, SegmentationConfig(workers=config.workers))
+        super().__init__(train, val, SegmentationConfig(protocol="cached", workers=config.workers))
         self._neighbours = config
 
     @property
@@ -69,25 +68,29 @@ class NearestPatchesJudge(SegmentationJudge):
 
     @torch.inference_mode()
     def figures(self, backbone: Backbone, seed: int) -> dict[str, float]:
-        """mIoU and pixel accuracy on the validation images, in percent; ``seed`` draws training cells, if too many."""
-        patches = nearest_patches(backbone, self._train, self._neighbours, seed)
-        score = SegmentationScore(self._val.labels)
-        images = whole_images(self._val, self._neighbours.workers)
-        for item in progress_bar(images, desc="segmentation", total=len(self._val), leave=False):
-            mask = item.mask[None]
-            score.update(resize_logits(patches(map_of(backbone, item)), mask).argmax(1), mask)
+        """The figures of linear segmentation; ``seed`` draws training cells, if there are too many."""
+        features = SegmentationFeatures(backbone, "last")
+        patches = nearest_patches(features, self._train, range(len(self._train)), self._neighbours, seed)
+        whole = self._protocol(backbone.name)
+        (score,) = score_heads(features, [patches], self._val, range(len(self._val)), self._config.workers, whole)
         return score.figures()
 
 
 @torch.no_grad()
-def nearest_patches(backbone: Backbone, train: MaskedImages, config: NearestPatchesConfig, seed: int) -> NearestPatches:
+def nearest_patches(
+    features: SegmentationFeatures,
+    train: MaskedImages,
+    chosen: Sequence[int],
+    config: NearestPatchesConfig,
+    seed: int,
+) -> NearestPatches:
     """Takes the cells of training images, on the backbone's device, to classify others by; ``seed`` draws them.
 
     Raises:
         UserError: an image or mask is bad, or fewer training cells than ``config.k`` have a class.
     """
-    features_nc, labels_n = draw_cells(backbone, train, config.bank, seed, config.workers)
+    cells_nc, labels_n = draw_cells(features, train, chosen, config.bank, seed, config.workers)
     if config.k > len(labels_n):
         raise UserError(f"--k is {config.k}, but only {len(labels_n)} training cells have a class: lower it")
-    device = next(backbone.parameters()).device
-    return NearestPatches(features_nc.to(device), labels_n.to(device), train.labels.classes, config.k)
+    device = features.device
+    return NearestPatches(cells_nc.to(device), labels_n.to(device), train.labels.classes, config.k)

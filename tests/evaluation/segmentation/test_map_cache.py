@@ -1,0 +1,56 @@
+"""Maps of whole images, kept in memory or in a file."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.evaluation.segmentation.test_linear_segmentation import write_masked
+from tests.evaluation.stand_in import MeanColour
+from vicregl_fast.evaluation.segmentation import kept_maps
+from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures
+from vicregl_fast.evaluation.segmentation.map_cache import CachedMaps
+from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages
+
+
+def cached_maps(data: MaskedImages, stride: int = 8, **changes) -> CachedMaps:
+    features = SegmentationFeatures(MeanColour(stride).eval(), "last")
+    return CachedMaps(
+        **{"chosen": range(len(data)), "base_size": None, "workers": 0} | changes, features=features, data=data
+    )
+
+
+def test_cached_masks_are_every_fourth_pixel_and_maps_the_whole_image(tmp_path: Path) -> None:
+    data = write_masked(tmp_path, 2, seed=0)
+    cached = cached_maps(data)
+    assert torch.equal(cached.masks[1].long(), data[1].mask[2::4, 2::4])
+    # A block is one cell, and its strongest channel its class.
+    assert torch.equal(cached.maps[1].argmax(0), data[1].mask[4::8, 4::8])
+    (chosen,) = cached_maps(data, chosen=[1]).masks
+    assert torch.equal(chosen, cached.masks[1])
+
+
+def test_images_are_resized_within_the_base_size(tmp_path: Path) -> None:
+    """Of 48×48 pixels, within 200×96: maps of 12×12 cells in place of 6×6, masks of 24×24 in place of 12×12."""
+    data = write_masked(tmp_path, 1, seed=0)
+    cached = cached_maps(data, base_size=(200, 96))
+    assert cached.maps.shapes == [(3, 12, 12)]
+    assert torch.equal(cached.masks[0].long(), data[0].mask[1::2, 1::2])
+    assert torch.equal(cached.maps[0].argmax(0)[1::2, 1::2], data[0].mask[6::8, 6::8])
+
+
+def test_cached_batches_go_on_into_further_epochs(tmp_path: Path) -> None:
+    batches = list(cached_maps(write_masked(tmp_path, 5, seed=0)).batches(batch_size=2, iterations=7, seed=0))
+    assert [len(maps) for maps, _ in batches] == [2, 2, 1, 2, 2, 1, 2]
+    assert batches[0][0].dtype == torch.float32 and batches[0][1].dtype == torch.int64
+    assert not torch.equal(batches[0][1], batches[3][1])
+
+
+def test_the_file_is_learned_from_as_memory_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_masked(tmp_path / "data", 5, seed=0)
+    in_memory = list(cached_maps(data).batches(2, 4, seed=0))
+    monkeypatch.setattr(kept_maps, "available_memory", lambda: 1)
+    cached = cached_maps(data, folder=tmp_path)
+    assert cached.maps.in_file
+    for (maps, masks), (right_maps, right_masks) in zip(cached.batches(2, 4, seed=0), in_memory, strict=True):
+        assert torch.equal(maps, right_maps) and torch.equal(masks, right_masks)
