@@ -9,12 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
+from dataprep.value_range import ValueRange
 from tests.evaluation.classification.test_knn import write_class_folders
 from tests.evaluation.segmentation.datasets.miniature import write_cityscapes, write_voc
 from tests.evaluation.segmentation.test_linear_segmentation import IGNORED, write_masked
 from vicregl_fast import evaluate, visualize
 from vicregl_fast.config import RunConfig, dump_config
 from vicregl_fast.evaluation import comparison
+from vicregl_fast.evaluation.segmentation import masked_images
 from vicregl_fast.models.config import ModelConfig
 from vicregl_fast.models.network import VICRegLNetwork
 from vicregl_fast.runs.checkpoints import Checkpoints, load_checkpoint
@@ -146,6 +148,7 @@ def test_linear_seg_hands_on_what_was_given(
 ) -> None:
     """The data set and fine-tuning, the training images' range of values, and the stride of the map."""
     handed = []
+    monkeypatch.setattr(masked_images, "find_range", lambda source: ValueRange(0, 4095))
     monkeypatch.setattr(comparison, "run_judge", lambda options, judge, stride: handed.append((judge(), stride)))
     write_voc(tmp_path)
     arguments = ["linear-seg", "--run", str(run), "--dataset", "voc12aug", "--root", str(tmp_path), "--workers", "0"]

@@ -47,7 +47,7 @@ def test_masks_cover_what_a_vit_s_padded_images_do(tmp_path: Path) -> None:
     data = write_masked(tmp_path, 1, seed=0, side=40)
     features = SegmentationFeatures(build_backbone(BackboneConfig("test_vit")).eval(), "last")
     cached = CachedMaps(features, data, [0], None, workers=0)
-    assert cached.maps.shapes == [(64, 3, 3)]
+    assert cached.maps.shapes == [(64, 3, 3)] and cached.masks[0].shape == (12, 12)
     assert torch.equal(cached.masks[0][:10, :10].long(), data[0].mask[2::4, 2::4])
     assert (cached.masks[0][10:] == IGNORED).all() and (cached.masks[0][:, 10:] == IGNORED).all()
 
