@@ -9,11 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
+from dataprep.value_range import ValueRange
 from tests.evaluation.classification.test_knn import write_class_folders
 from tests.evaluation.segmentation.datasets.miniature import write_cityscapes, write_voc
 from tests.evaluation.segmentation.test_linear_segmentation import IGNORED, write_masked
 from vicregl_fast import evaluate, visualize
 from vicregl_fast.config import RunConfig, dump_config
+from vicregl_fast.evaluation import comparison
+from vicregl_fast.evaluation.segmentation import masked_images
 from vicregl_fast.models.config import ModelConfig
 from vicregl_fast.models.network import VICRegLNetwork
 from vicregl_fast.runs.checkpoints import Checkpoints, load_checkpoint
@@ -168,6 +171,25 @@ def test_linear_seg_of_a_named_data_set_by_the_published_protocol(
         and written["settings"]["protocol"] == "published"
         and written["settings"]["crop"] == [32, 40]
     )
+
+
+@pytest.mark.parametrize("finetune", [False, True])
+def test_linear_seg_hands_on_what_was_given(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finetune: bool
+) -> None:
+    """The data set and fine-tuning, the training images' range of values, and the stride of the map."""
+    handed = []
+    monkeypatch.setattr(masked_images, "find_range", lambda source: ValueRange(0, 4095))
+    monkeypatch.setattr(comparison, "run_judge", lambda options, judge, stride: handed.append((judge(), stride)))
+    write_voc(tmp_path)
+    arguments = ["linear-seg", "--run", str(run), "--dataset", "voc12aug", "--root", str(tmp_path), "--workers", "0"]
+    for more in ([], ["--output_stride", "16"]):
+        evaluate.main([*arguments, *["--finetune"] * finetune, *more])
+    (judge, published), (_, given) = handed
+    assert judge.task == ("voc12aug fine-tuned" if finetune else "voc12aug")
+    assert judge._val.taken is judge._train.taken
+    assert [published(name) for name in ("resnet50", "convnext_small")] == [8, None]
+    assert [given(name) for name in ("resnet50", "convnext_small")] == [16, 16]
 
 
 def test_linear_seg_with_lists_suffixes_and_a_label_map(

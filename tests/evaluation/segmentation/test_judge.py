@@ -12,9 +12,10 @@ from tests.evaluation.segmentation.test_linear_segmentation import write_masked
 from tests.evaluation.stand_in import MeanColour
 from vicregl_fast.evaluation.candidates import Candidate
 from vicregl_fast.evaluation.comparison import compare
+from vicregl_fast.evaluation.segmentation import linear_segmentation
 from vicregl_fast.evaluation.segmentation.config import DatasetName, SegmentationConfig
 from vicregl_fast.evaluation.segmentation.datasets.choice import open_dataset
-from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge
+from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge, fit_heads, score_heads
 from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages
 from vicregl_fast.models.backbone import Backbone, build_backbone
 from vicregl_fast.models.config import BackboneConfig
@@ -70,6 +71,35 @@ def test_images_are_resized_within_the_base_size_for_training_and_test(tmp_path:
     assert seen == [(4, 3, 60, 50)] * 3 + [(1, 3, 96, 128)] * 2  # images are of 48×64 pixels
     assert figures["pixel accuracy"] > 30
     assert next(made.training_images(0)).shape[2:] == (96, 128)
+
+
+def test_validation_images_are_seen_through_the_window(tmp_path: Path) -> None:
+    seen = []
+    backbone = Coloured().eval()
+    backbone.register_forward_pre_hook(lambda _, images: seen.append(tuple(images[0].shape)))
+    made = judge("voc12aug", tmp_path, protocol="augmented", iterations=1, test="slide", window=(40, 48), stride=30)
+    made.figures(backbone, 0)
+    assert seen == [(4, 3, 32, 40)] + [(4, 3, 40, 48)] * 2  # of 48×64 pixels each, two by two windows
+
+
+def test_images_held_out_are_not_learned_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = write_masked(tmp_path, 20, seed=0)
+    config = SegmentationConfig(iterations=1, batch_size=4, lr=(0.1, 1.0), workers=0)
+    learned, tried = [], []
+
+    def fit(features, data, chosen, *more):
+        learned.append(list(chosen))
+        return fit_heads(features, data, chosen, *more)
+
+    def score(features, heads, data, chosen, *more):
+        tried.append(list(chosen))
+        return score_heads(features, heads, data, chosen, *more)
+
+    monkeypatch.setattr(linear_segmentation, "fit_heads", fit)
+    monkeypatch.setattr(linear_segmentation, "score_heads", score)
+    SegmentationJudge(train, train, config).figures(Coloured().eval(), 0)
+    held_out = tried[0]
+    assert len(held_out) == 2 and sorted(held_out + learned[0]) == list(range(20)) == tried[1]
 
 
 def test_of_several_rates_the_best_on_images_held_out_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -85,6 +85,14 @@ def test_dropout_drops_whole_channels() -> None:
     assert kept_channels(torch.zeros(2, 2, 1, 1), 0.0, torch.Generator()) is None
 
 
+def test_kept_channels_are_multiplied_after_the_norm() -> None:
+    (head,) = drawn_heads(CHANNELS, CLASSES, 1, seed=0)
+    maps, _ = drawn_batches()[0]
+    kept = torch.tensor([0.0, 2.0, 1.0, 0.0, 3.0]).expand(4, -1)[:, :, None, None]
+    torch.testing.assert_close(head.eval()(maps, kept), head.convolution(head.norm(maps) * kept))
+    assert not torch.allclose(head(maps, kept), head(maps))
+
+
 def test_the_loss_is_a_mean_of_the_labelled_or_of_all() -> None:
     logits = torch.randn(1, CLASSES, 2, 2, generator=torch.Generator().manual_seed(0))
     masks = torch.tensor([[[0, 2], [IGNORED, IGNORED]]])

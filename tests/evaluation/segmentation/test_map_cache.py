@@ -9,8 +9,11 @@ from tests.evaluation.segmentation.test_linear_segmentation import write_masked
 from tests.evaluation.stand_in import MeanColour
 from vicregl_fast.evaluation.segmentation import kept_maps
 from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures
+from vicregl_fast.evaluation.segmentation.labels import IGNORED
 from vicregl_fast.evaluation.segmentation.map_cache import CachedMaps
 from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages
+from vicregl_fast.models.backbone import build_backbone
+from vicregl_fast.models.config import BackboneConfig
 
 
 def cached_maps(data: MaskedImages, stride: int = 8, **changes) -> CachedMaps:
@@ -37,6 +40,16 @@ def test_images_are_resized_within_the_base_size(tmp_path: Path) -> None:
     assert cached.maps.shapes == [(3, 12, 12)]
     assert torch.equal(cached.masks[0].long(), data[0].mask[1::2, 1::2])
     assert torch.equal(cached.maps[0].argmax(0)[1::2, 1::2], data[0].mask[6::8, 6::8])
+
+
+def test_masks_cover_what_a_vit_s_padded_images_do(tmp_path: Path) -> None:
+    """Images of 40×40 become 48×48, of which a quarter in each dimension is kept."""
+    data = write_masked(tmp_path, 1, seed=0, side=40)
+    features = SegmentationFeatures(build_backbone(BackboneConfig("test_vit")).eval(), "last")
+    cached = CachedMaps(features, data, [0], None, workers=0)
+    assert cached.maps.shapes == [(64, 3, 3)] and cached.masks[0].shape == (12, 12)
+    assert torch.equal(cached.masks[0][:10, :10].long(), data[0].mask[2::4, 2::4])
+    assert (cached.masks[0][10:] == IGNORED).all() and (cached.masks[0][:, 10:] == IGNORED).all()
 
 
 def test_cached_batches_go_on_into_further_epochs(tmp_path: Path) -> None:
