@@ -13,7 +13,7 @@ from dataprep.class_labels import count_labels, read_class_names
 from dataprep.errors import OnError, UserError
 from dataprep.manifest import Manifest, adopted_manifest, manifest_path, read_manifest, sha256_of
 from dataprep.notes import note
-from dataprep.sources import SHARD_ENDINGS
+from dataprep.sources import SHARD_ENDINGS, SPECIAL
 from dataprep.stored_samples import StoredSamples, beton_samples
 from dataprep.verify import decode_fault, each_checked, worker_count
 
@@ -49,6 +49,8 @@ def adopt_store(
     """
     if not store.exists():
         raise UserError(f"there is no store {store}; give a .beton file or a folder of WebDataset shards")
+    if not (store.is_dir() or store.is_file()):
+        raise UserError(f"{store} is no regular file {SPECIAL}; give a .beton file or a folder of WebDataset shards")
     workers = worker_count(workers)
     if store.name.lower().endswith(SHARD_ENDINGS) and store.is_file():
         raise UserError(f"{store} is a single shard; give the folder that it lies in")

@@ -1,6 +1,5 @@
 """Checks WebDataset shards that another program wrote, and writes the index by which their images are found."""
 
-import warnings
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -11,13 +10,12 @@ import numpy as np
 
 from dataprep.atomic import atomic_file
 from dataprep.class_labels import WITHOUT_LABELS, count_labels, number_labels
-from dataprep.decoding import open_header, orientation_of
-from dataprep.errors import OnError, UnreadableImage, UserError
-from dataprep.jpeg_decoder import decodes
+from dataprep.errors import OnError, UserError
 from dataprep.manifest import Manifest, SkippedImage, StoreFile, adopted_manifest, digest_of, sha256_of
 from dataprep.notes import note
 from dataprep.shard_index import INDEX, INDEX_NAME, is_shard
 from dataprep.sources import list_shards
+from dataprep.stored_jpeg import upright_size
 from dataprep.stored_samples import read_bytes, table_of
 from dataprep.tar_samples import Shard, TarSample, compressed_shard, read_shard
 from dataprep.verify import each_checked
@@ -109,25 +107,9 @@ def adopt_shards(
     )
 
 
-def upright_size(sample: np.void, files: tuple[Path, ...]) -> tuple[int, int] | str:
-    """Decodes an image (STORED) whose size is not known yet.
-
-    Returns:
-        Its height and width, or what keeps the engines from reading it as it is.
-    """
-    data = read_bytes(sample, files)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd metadata does not matter here
-        try:
-            image = open_header(data)
-        except UnreadableImage as error:
-            return f"cannot be read: {error}"
-        if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
-            return f"is a {image.format} of mode {image.mode}, where a JPEG of mode RGB or L is needed"
-        if orientation_of(image) != 1:
-            return "is turned by its EXIF orientation, which is not applied to stored images"
-    sound = decodes(data, image.height, image.width)
-    return (image.height, image.width) if sound else "is a damaged JPEG"
+def stored_size(sample: np.void, files: tuple[Path, ...]) -> tuple[int, int] | str:
+    """What ``upright_size`` says of an image (STORED) whose size is not known yet."""
+    return upright_size(read_bytes(sample, files))
 
 
 def _check_index(path: Path) -> None:
@@ -176,7 +158,7 @@ def _decoded(kept: list[Found], labels: np.ndarray, sieve: _Sieve, workers: int)
         "size": np.array([sample.size for _, sample in kept]),
     }
     table = table_of(**places, label=labels)
-    check = partial(upright_size, files=tuple(sieve.root / file.name for file in sieve.shards))
+    check = partial(stored_size, files=tuple(sieve.root / file.name for file in sieve.shards))
     sound = []
     with closing(each_checked(check, table, workers, "decoding")) as checked:
         for place, (row, outcome) in enumerate(checked):

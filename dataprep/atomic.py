@@ -4,11 +4,12 @@ They are written under a hidden name in the same folder, synced to the disk, and
 one step. The hidden name says which process writes, so that what a killed process has left can be told and removed.
 """
 
+import ctypes
 import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +20,7 @@ from dataprep.process_identity import ProcessIdentity, this_machine, this_proces
 
 _HIDDEN = re.compile(r"\.(?P<name>.+?)\.(?P<process>\d+|[0-9a-f]+-\d+-\d+)\.(?P<kind>partial|old)")
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)  # open files
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EROFS)
 
 
@@ -67,21 +69,38 @@ def write_text(out: Path, text: str) -> None:
 
 def put_in_place(partial: Path, out: Path) -> None:
     """Waits until the content of the file ``partial`` is on the disk, then renames it to ``out``."""
-    sync(partial)
-    partial.replace(out)
+    put_all_in_place({out: partial})
+
+
+def put_all_in_place(partials: Mapping[Path, Path]) -> None:
+    """Waits until the content of some files of one folder is on the disk, then renames one right after another.
+
+    Args:
+        partials: the files, by the names that they get, in this order.
+    """
+    for partial in partials.values():
+        sync(partial)
+    for out, partial in partials.items():
+        partial.replace(out)
     _confirm(out)
 
 
 def put_folder_in_place(partial: Path, out: Path) -> None:
     """Waits until the folder ``partial`` and all that is in it are on the disk, then renames it to ``out``.
 
-    A rename can replace a file or an empty folder, but not a folder with content. A folder that is already at ``out``
-    is therefore moved aside first. It is removed once the new one has the name, and moved back if that fails.
+    A rename can replace a file or an empty folder, but not a folder with content. What is already at ``out`` therefore
+    changes places with ``partial`` and is removed. Where the file system cannot do that in one step, it is moved aside
+    first. It is removed once the new folder has the name, and moved back if that fails; if the process is killed in
+    between, ``remove_leftovers`` moves it back.
     """
     for folder, _, files in os.walk(partial):
         for name in files:
             sync(Path(folder, name))
         sync(Path(folder))
+    if _exchange(partial, out):
+        _confirm(out)
+        _remove(partial)
+        return
     old = _hidden(out, "old")
     try:
         if out.exists():
@@ -120,6 +139,15 @@ def remove_leftovers(folder: Path, name: str | None = None, elsewhere: bool = Fa
             path.rename(path.with_name(hidden["name"]))
         else:
             _remove(path)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Lets two paths change places in one step; False where one is not there or the system cannot do it."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):  # another system than Linux, or an old C library
+        return False
+    return rename(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0
 
 
 def _hidden(out: Path, kind: str) -> Path:

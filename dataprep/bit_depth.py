@@ -25,10 +25,26 @@ MOST_FILES = 10_000
 def find_range(source: ImageSource, workers: int | None = None, max_pixels: int = MAX_PIXELS) -> ValueRange:
     """Finds the one range by which all images of a source with more than eight bits a channel become 8-bit.
 
-    Of the files with one of DEEP_EXTENSIONS, MOST_FILES at most, the header is read; of those of 16 bits the pixels.
-    Their largest value decides: 8, 10, 12, 14 or 16 bits. A note says so where it is not 16. A source without such
-    extensions costs nothing. Images that say what their largest value is (a PGM of maxval 4095) do not count, nor do
-    those that are refused without a given range: of floating-point numbers, of signed ones, of more than 16 bits.
+    The largest value in them (``find_largest``) decides: 8, 10, 12, 14 or 16 bits. A note says so where it is not 16.
+    """
+    largest = find_largest(source, workers, max_pixels)
+    bits = bits_for(largest) if largest else DEPTHS[-1]
+    if bits == DEPTHS[-1]:
+        return FULL
+    note(
+        f"the 16-bit images hold values up to {largest}: taken as {bits} bits; --range of a conversion, "
+        "--data.range in training, says otherwise"
+    )
+    return ValueRange(0, (1 << bits) - 1)
+
+
+def find_largest(source: ImageSource, workers: int | None = None, max_pixels: int = MAX_PIXELS) -> int:
+    """Finds the largest value in a source's images of more than eight bits a channel; 0 where there are none.
+
+    Of the files with one of DEEP_EXTENSIONS, MOST_FILES at most, the header is read; of those of 16 bits the pixels,
+    until a value needs all 16. A source without such extensions costs nothing. Images that say what their largest value
+    is (a PGM of maxval 4095) do not count, nor do those that are refused without a given range: of floating-point
+    numbers, of signed ones, of more than 16 bits.
 
     Args:
         source: the images.
@@ -45,12 +61,8 @@ def find_range(source: ImageSource, workers: int | None = None, max_pixels: int 
         for value in values:
             largest = max(largest, value)
             if largest >> DEPTHS[-2]:
-                return FULL
-    if not largest:
-        return FULL
-    bits = bits_for(largest)
-    note(f"the 16-bit images hold values up to {largest}: taken as {bits} bits; --range of a conversion says otherwise")
-    return ValueRange(0, (1 << bits) - 1)
+                break
+    return largest
 
 
 def largest_value(file: str, root: Path, max_pixels: int) -> int:

@@ -34,12 +34,14 @@ class Record:
         originals: how many of them keep the bytes of their source file.
         raw: how many of them are stored as pixels.
         skipped: the images that were left out.
+        first_of_more: the files of which further frames or pages were left out.
     """
 
     labels: Counter[int] = field(default_factory=Counter)
     originals: int = 0
     raw: int = 0
     skipped: list[SkippedImage] = field(default_factory=list)
+    first_of_more: list[str] = field(default_factory=list)
 
 
 def check_options(options: StoreOptions, workers: int) -> None:
@@ -93,6 +95,9 @@ def write_converted(
     if not record.labels:
         first = record.skipped[0]
         raise UserError(f"none of the images can be decoded, the first being {first.path}: {first.reason}")
+    if record.first_of_more:
+        files, example = len(record.first_of_more), record.first_of_more[0]
+        note(f"of {files} file{'s' * (files > 1)} with several frames or pages, such as {example}, the first was taken")
     return record
 
 
@@ -135,6 +140,7 @@ def _samples(
                 record.labels[label] += 1
                 record.originals += image.original
                 record.raw += image.raw
+                record.first_of_more += [file] * image.first_of_more
                 yield image, label
             elif options.on_error == "skip":
                 record.skipped.append(SkippedImage(file, str(image)))

@@ -83,7 +83,7 @@ def values_to_bytes(values: "np.ndarray", top: int | None, taken: ValueRange) ->
     return to_bytes(values, taken)
 
 
-_REMEDY = "; say with --range LOW,HIGH of a conversion what is black and white"
+_REMEDY = "; say what is black and white with --range LOW,HIGH of a conversion, --data.range in training"
 
 
 def opencv_pixels(data: bytes) -> "np.ndarray":

@@ -1,11 +1,11 @@
 """Refuses a conversion for which the disk clearly has too little space, before hours are spent on it."""
 
-import os
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 from dataprep.errors import UserError
+from dataprep.free_space import GIB, free_bytes
 from dataprep.images import StoredImage, convert
 from dataprep.manifest import StoreOptions
 from dataprep.sources import ImageSource
@@ -15,7 +15,6 @@ TRIED = 16
 """Images that are converted to estimate the size of the store."""
 CLEARLY = 0.7
 """Share of the estimate that must fit: images differ in size, and some may have been drawn too large."""
-GIB = 2**30
 
 
 def check_space(source: ImageSource, out: Path, options: StoreOptions) -> None:
@@ -24,7 +23,7 @@ def check_space(source: ImageSource, out: Path, options: StoreOptions) -> None:
     Raises:
         UserError: the store would be clearly larger.
     """
-    free = _free(out)
+    free = free_bytes(out)
     needed = _mean_size(source, options) * len(source)
     if free is not None and CLEARLY * needed > free:
         raise UserError(
@@ -42,12 +41,3 @@ def _mean_size(source: ImageSource, options: StoreOptions) -> float:
     with closing(ordered_map(function, files, workers=1, crashed=lambda file: None)) as images:
         sizes = [len(image.data) for image in images if isinstance(image, StoredImage)]
     return sum(sizes) / len(places)
-
-
-def _free(out: Path) -> int | None:
-    """Bytes that may still be written where ``out`` will lie; None where the file system does not say."""
-    place = out.parent
-    while not place.exists():
-        place = place.parent
-    disk = os.statvfs(place)
-    return disk.f_bavail * disk.f_frsize if disk.f_blocks else None

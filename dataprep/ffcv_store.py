@@ -3,14 +3,14 @@
 from functools import partial
 from pathlib import Path
 
-from dataprep.atomic import put_in_place, sync, unfinished
+from dataprep.atomic import put_all_in_place, unfinished
 from dataprep.beton import write_beton
 from dataprep.conversion import check_options, describe, for_source, write_converted
 from dataprep.errors import OnError, UserError
 from dataprep.formats import MAX_PIXELS
 from dataprep.manifest import Manifest, StoreOptions, manifest_path, read_manifest, sha256_of
 from dataprep.sources import ImageSource
-from dataprep.value_range import parse_range
+from dataprep.value_range import ValueRange, parse_range
 from dataprep.workers import available_cores
 
 SMALLEST_PAGE = 1 << 23  # bytes: FFCV's default
@@ -23,7 +23,7 @@ def write_store(
     *,
     max_side: int = 500,
     quality: int = 90,
-    range: str = "auto",
+    range: str | ValueRange = "auto",
     max_pixels: int = MAX_PIXELS,
     mode: str = "jpg",
     raw_share: float | None = None,
@@ -41,8 +41,8 @@ def write_store(
         out: file to write, ending in ``.beton``.
         max_side: longer side, in pixels, to which larger images are reduced.
         quality: JPEG quality, 1 to 100, of images that are encoded anew.
-        range: the values that become 0 to 255 in images of more than eight bits a channel: "LOW,HIGH", "full" for all
-            of 16 bits, or "auto" for the number of bits that ``bit_depth.find_range`` finds in the source.
+        range: the values that become 0 to 255 in images of more than eight bits a channel: a range, "LOW,HIGH", "full"
+            for all of 16 bits, or "auto" for the number of bits that ``bit_depth.find_range`` finds in the source.
         max_pixels: the largest size of an image that is decoded.
         mode: "jpg" stores JPEGs, "raw" pixels, "mixed" pixels for a share of the images and JPEGs for the others.
         raw_share: share of images, 0 to 1, that mode "mixed" stores as pixels; the place in the source decides which.
@@ -54,7 +54,7 @@ def write_store(
         UserError: an option is wrong, ``out`` exists or cannot be written, its disk has too little space, an image is
             unreadable, or a worker died.
     """
-    asked = parse_range(range)
+    asked = parse_range(range) if isinstance(range, str) else range
     share = _raw_share(mode, raw_share)
     options = StoreOptions(max_side, quality, on_error, mode, share, max_pixels=max_pixels, frugal=True)
     workers = available_cores() if workers is None else workers
@@ -62,17 +62,15 @@ def write_store(
     _check_out(out, overwrite)
     options = for_source(options, asked, source, out, workers)
     page_size = _page_size(max_side)
-    with unfinished(out) as partial_store:
+    with unfinished(out) as partial_store, unfinished(manifest_path(out)) as partial_manifest:
         write = partial(write_beton, partial_store, capacity=len(source), page_size=page_size)
         record = write_converted(write, source, options, workers, largest=page_size)
         size, digest = partial_store.stat().st_size, sha256_of(partial_store)
         manifest = describe(source, options, record, kind="ffcv", size_bytes=size, sha256=digest)
+        partial_manifest.write_text(manifest.text(), encoding="utf-8")
         # The store comes last, so that none is ever without a manifest. An interruption in between leaves the manifest
-        # alone, or with ``overwrite`` beside the old store, which then fails the manifest's check. What takes long, to
-        # have the store on the disk, is therefore done before.
-        sync(partial_store)
-        manifest.write(manifest_path(out))
-        put_in_place(partial_store, out)
+        # alone, or with ``overwrite`` beside the old store, which then fails the manifest's check.
+        put_all_in_place({manifest_path(out): partial_manifest, out: partial_store})
     return manifest
 
 

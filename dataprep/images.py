@@ -12,6 +12,7 @@ from dataprep.decoding import despite_metadata, load, open_header, orientation_o
 from dataprep.deep_pixels import deep_kind, deep_to_rgb, values_to_bytes
 from dataprep.errors import UnreadableImage, UserError
 from dataprep.formats import MAX_PIXELS
+from dataprep.frames import has_more
 from dataprep.jpeg_decoder import decodes
 from dataprep.manifest import StoreOptions
 from dataprep.metadata import bare_jpeg, has_ballast
@@ -45,6 +46,7 @@ class StoredImage(NamedTuple):
         width: in pixels.
         original: whether ``data`` is the content of the source file; of large metadata it has been relieved.
         raw: whether ``data`` is pixels.
+        first_of_more: whether the source file has further frames or pages.
     """
 
     data: bytes
@@ -52,6 +54,7 @@ class StoredImage(NamedTuple):
     width: int
     original: bool
     raw: bool = False
+    first_of_more: bool = False
 
 
 def load_rgb(path: Path, taken: ValueRange = FULL, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -134,14 +137,13 @@ def stored_image(
     """
 
     def of(data: bytes) -> StoredImage:
-        kept = None if raw else _kept_jpeg(data, max_side, max_pixels, frugal)
-        if kept is not None:
-            return kept
+        original = None if raw else _kept_jpeg(data, max_side, max_pixels, frugal)
+        if original is not None:
+            return original
         reduced_to = max_side if frugal else None
         rgb = _shrink(*_decode_with_size(data, path.suffix, taken, max_pixels, reduced_to), max_side)
-        if raw:
-            return StoredImage(rgb.tobytes(), rgb.height, rgb.width, original=False, raw=True)
-        return StoredImage(_encode(rgb, quality), rgb.height, rgb.width, original=False)
+        kept = rgb.tobytes() if raw else _encode(rgb, quality)
+        return StoredImage(kept, rgb.height, rgb.width, False, raw, has_more(data, path.suffix, max_pixels))
 
     return despite_metadata(of, read(path))
 

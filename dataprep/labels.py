@@ -4,13 +4,13 @@
 the first folder of each path, however deep the image lies; ``none`` takes no labels; anything else is a file of labels.
 """
 
-import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from dataprep.errors import UserError
+from dataprep.file_names import FileNames, split_label
 from dataprep.formats import IMAGE_EXTENSIONS
 
 CHOICES = AUTO, FOLDERS, NONE = "auto", "folders", "none"
@@ -104,24 +104,26 @@ def _obstacle(files: Sequence[str], folder: Path) -> str:
 def _read_labels(path: Path, files: Sequence[str], folder: Path) -> dict[str, str]:
     """Reads a file with a path and a label a line; a heading, and lines of files that are not there, are passed over.
 
-    Between path and label stands a tab, a comma or white space; what follows a second tab or comma is ignored. A path
-    may also be a file's name alone, with or without its extension, if no other image has it.
+    Between path and label stands a tab, a comma or white space; what follows a second tab or comma is ignored.
+    ``FileNames`` says how else an image may be called.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
     except OSError as error:
         raise UserError(f"the file of labels {path} cannot be read: {error.strerror}") from error
-    named = _by_name(files)
+    names = FileNames(folder, files)
     found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        name, label = _split(line)
-        if PurePosixPath(label).suffix.lower() in IMAGE_EXTENSIONS and named.get(label):
+        name, label = split_label(line)
+        boxes = _BOXES.fullmatch(label)
+        label = boxes[1] if boxes else label
+        if PurePosixPath(label).suffix.lower() in IMAGE_EXTENSIONS and names.find(label):
             raise UserError(f"line {number} of {path} has {label} in its label's place; leave the first column out")
         if not label:
             raise UserError(f"line {number} of {path} has no label; write a path, a tab and a label a line")
-        file = named.get(str(PurePosixPath(name)))
+        file = names.find(name)
         if file is None:
             continue
         if not file:
@@ -129,27 +131,3 @@ def _read_labels(path: Path, files: Sequence[str], folder: Path) -> dict[str, st
         if found.setdefault(file, label) != label:
             raise UserError(f"{path} gives {file} two labels, {found[file]} and {label}; leave one")
     return found
-
-
-def _by_name(files: Sequence[str]) -> dict[str, str]:
-    """Each image by its path, by its name, and by both without the extension; empty where several share it."""
-    named: dict[str, str] = {}
-    exact = set(files)
-    for file in files:
-        path = PurePosixPath(file)
-        for name in {path.name, str(path.with_suffix("")), path.stem} - exact:
-            named[name] = "" if name in named else file
-    return named | {file: file for file in files}
-
-
-def _split(line: str) -> tuple[str, str]:
-    for separator in "\t,":
-        if separator in line:
-            try:
-                name, label, *_ = [*next(csv.reader([line], delimiter=separator)), ""]
-            except csv.Error:
-                return line, ""
-            boxes = _BOXES.fullmatch(label.strip())
-            return name.strip(), boxes[1] if boxes else label.strip()
-    name, _, label = line.strip().rpartition(" ")
-    return (name.strip(), label) if name else (label, "")

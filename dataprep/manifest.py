@@ -123,7 +123,11 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Writes the record as JSON; the file appears once it is complete."""
-        write_text(path, json.dumps(asdict(self), indent=1))
+        write_text(path, self.text())
+
+    def text(self) -> str:
+        """The record as JSON."""
+        return json.dumps(asdict(self), indent=1)
 
 
 def adopted_manifest(classes: tuple[str, ...] | None, label_counts: tuple[int, ...] | None, **store: Any) -> Manifest:

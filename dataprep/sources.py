@@ -2,12 +2,13 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from dataprep.errors import UserError
 from dataprep.formats import IMAGE_EXTENSIONS
+from dataprep.image_lists import SPECIAL, read_list
 from dataprep.labels import AUTO, check_all_labelled, class_names, label_images
 from dataprep.notes import note
 
@@ -30,7 +31,7 @@ class ImageSource:
         classes: names in the order of the labels; None without classes.
         list_file: the list that chose the files, if there is one.
         choice: how labels were chosen (``labels.label_images``).
-        passed_over: how many files are no images by their ending, by the ending.
+        passed_over: how many files were passed over, by their ending.
         remarks: sentences on what was passed over, and on what prevents classes.
     """
 
@@ -60,16 +61,16 @@ def list_images(folder: Path, list_file: Path | None = None, labels: str = AUTO)
     """Lists the images of a folder in sorted order, or those that ``list_file`` names, in its order.
 
     ``labels.class_names`` numbers the classes. A list does not change this, so that all lists of a folder number them
-    alike. Hidden files and folders, SYSTEM_FOLDERS, and files without one of IMAGE_EXTENSIONS are passed over.
+    alike. Passed over are hidden files and folders, SYSTEM_FOLDERS, files without one of IMAGE_EXTENSIONS, and what is
+    no regular file: reading a pipe or a device may never end.
 
     Args:
         folder: of the images.
-        list_file: text file with one path a line, relative to ``folder``.
+        list_file: text file that names an image a line (``image_lists.read_list``).
         labels: where labels come from: ``auto``, ``folders``, ``none``, or a file of labels (``labels.label_images``).
 
     Raises:
-        UserError: the folder is missing or has no images; the list cannot be read, is empty, names an image twice, or
-            names a file that is not an image in the folder; or ``label_images`` raises it.
+        UserError: the folder is missing or has no images; or ``read_list`` or ``label_images`` raises it.
     """
     if not folder.is_dir():
         raise UserError(f"the image folder {folder} does not exist or is no folder; give one with images in it")
@@ -81,20 +82,20 @@ def list_images(folder: Path, list_file: Path | None = None, labels: str = AUTO)
         )
     if not found.images:
         kinds = " ".join(sorted(extension[1:] for extension in IMAGE_EXTENSIONS))
-        others = f"; {_counted(found.others)} were passed over" if found.others else ""
+        others = f"; {_counted(found.passed_over)} were passed over" if found.passed_over else ""
         raise UserError(f"there are no images in {folder}; looked for files ending in {kinds}{others}")
     labelled = label_images(found.images, folder, labels)
     left_out = frozenset(labelled.left_out)
     known = tuple(file for file in found.images if file not in left_out)
     remarks = tuple(remark for remark in (*found.remarks(folder), labelled.remark) if remark)
-    files = known if list_file is None else _read_list(list_file, folder, frozenset(known))
+    files = known if list_file is None else read_list(list_file, folder, known, found.special)
     if labelled.classes is None:
-        return ImageSource(folder, files, None, None, list_file, labels, found.others, remarks)
+        return ImageSource(folder, files, None, None, list_file, labels, found.passed_over, remarks)
     check_all_labelled(labelled.classes, files, folder, labels)
     classes = class_names(labelled.classes, labels)
     ids = {name: index for index, name in enumerate(classes)}
     numbers = tuple(ids[labelled.classes[file]] for file in files)
-    return ImageSource(folder, files, numbers, classes, list_file, labels, found.others, remarks)
+    return ImageSource(folder, files, numbers, classes, list_file, labels, found.passed_over, remarks)
 
 
 @dataclass
@@ -103,81 +104,102 @@ class _Found:
 
     Attributes:
         images: their relative paths, sorted folder by folder.
-        others: how many other files there are, by their ending.
+        others: how many files are no images by their ending, by the ending.
+        special: relative paths of what is an image by its ending and no regular file, sorted.
         system: how many images lie in system folders, by the folder's name.
     """
 
     images: tuple[str, ...] = ()
     others: Counter[str] = field(default_factory=Counter)
+    special: tuple[str, ...] = ()
     system: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def passed_over(self) -> Counter[str]:
+        """How many files are passed over, by their ending, without those of system folders."""
+        return self.others + Counter(_ending(file) for file in self.special)
 
     def remarks(self, folder: Path) -> Iterator[str]:
         if self.others:
             yield f"{_counted(self.others)} in {folder} were passed over: no endings of images"
+        if self.special:
+            more = f", like {len(self.special) - 1} more" if len(self.special) > 1 else ""
+            yield f"{self.special[0]} in {folder} is no regular file {SPECIAL}, and was passed over{more}"
         for name, count in sorted(self.system.items()):
             yield f"{count} images in folders {name} of {folder} were passed over: a system makes such folders"
 
 
 def list_shards(folder: Path) -> list[str]:
     """Relative paths of the WebDataset shards in a folder and the folders in it, compressed ones too, sorted."""
-    return sorted(str(path) for path in _files(folder) if path.name.lower().endswith(SHARD_ENDINGS))
+    return sorted(str(path) for path, _ in _files(folder) if path.name.lower().endswith(SHARD_ENDINGS))
 
 
 def _look(folder: Path) -> _Found:
-    found, images = _Found(), list[PurePosixPath]()
-    for path in _files(folder):
+    found, images, special = _Found(), list[PurePosixPath](), list[PurePosixPath]()
+    for path, regular in _files(folder):
         system = next((part for part in path.parts[:-1] if part.lower() in SYSTEM_FOLDERS), None)
         is_image = path.suffix.lower() in IMAGE_EXTENSIONS
         if system is not None:
             found.system[system] += is_image
         elif is_image:
-            images.append(path)
+            (images if regular else special).append(path)
         else:
-            found.others[path.suffix.lower() or "no ending"] += 1
-    found.images = tuple(str(path) for path in sorted(images, key=lambda path: path.parts))
+            found.others[_ending(path.name)] += 1
+    found.images, found.special = _sorted(images), _sorted(special)
     found.system = +found.system
     return found
 
 
-def _files(folder: Path) -> Iterator[PurePosixPath]:
-    """Relative paths of all files that are not hidden; links to folders are followed, each folder once."""
-    seen: set[str] = set()
-    for parent, folders, names in os.walk(folder, onerror=_unreadable, followlinks=True):
-        real = os.path.realpath(parent)
+def _sorted(paths: list[PurePosixPath]) -> tuple[str, ...]:
+    """Folder by folder."""
+    return tuple(str(path) for path in sorted(paths, key=lambda path: path.parts))
+
+
+def _files(folder: Path) -> Iterator[tuple[PurePosixPath, bool]]:
+    """Relative paths of all files that are not hidden; links to folders are followed, each folder once.
+
+    Beside each is whether it is a regular file, after following links. A link that leads nowhere counts as one: that
+    the file cannot be read says more.
+    """
+    seen, waiting = set[str](), [PurePosixPath()]
+    while waiting:
+        inside = waiting.pop()
+        real = os.path.realpath(folder / inside)
         if real in seen:
-            folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        inside = PurePosixPath(Path(parent).relative_to(folder).as_posix())
-        yield from (inside / name for name in names if not name.startswith("."))
+        folders = []
+        for entry in _entries(folder / inside):
+            if _answers(entry.is_dir):
+                folders.append(entry.name)
+            else:
+                yield inside / entry.name, _answers(entry.is_file) or not os.path.exists(entry.path)
+        waiting.extend(inside / name for name in sorted(folders, reverse=True))
 
 
-def _unreadable(error: OSError) -> None:
-    raise UserError(f"the folder {error.filename} cannot be read: {error.strerror}; make it readable or move it away")
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return [entry for entry in found if not entry.name.startswith(".")]
+    except OSError as error:
+        raise UserError(
+            f"the folder {folder} cannot be read: {error.strerror}; make it readable or move it away"
+        ) from error
+
+
+def _answers(question: Callable[[], bool]) -> bool:
+    """Of a link in a circle, for example, nothing can be said."""
+    try:
+        return question()
+    except OSError:
+        return False
+
+
+def _ending(file: str) -> str:
+    return PurePosixPath(file).suffix.lower() or "no ending"
 
 
 def _counted(endings: Counter[str]) -> str:
     """Such as ``8 files (5 .heic, 3 .txt)``."""
     kinds = ", ".join(f"{count} {ending}" for ending, count in endings.most_common())
     return f"{endings.total()} file{'s' * (endings.total() > 1)} ({kinds})"
-
-
-def _read_list(list_file: Path, folder: Path, known: frozenset[str]) -> tuple[str, ...]:
-    try:
-        lines = list_file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError as error:
-        raise UserError(f"the list {list_file} cannot be read: {error.strerror}") from error
-    files = tuple(str(PurePosixPath(line.strip())) for line in lines if line.strip())
-    if not files:
-        raise UserError(f"the list {list_file} names no images; write one path a line, relative to {folder}")
-    missing = [file for file in files if file not in known]
-    if missing:
-        raise UserError(
-            f"{len(missing)} of the {len(files)} entries of {list_file} are no images in {folder}, "
-            f"the first being {missing[0]}; paths must be relative to that folder"
-        )
-    if len(set(files)) != len(files):
-        twice = Counter(files).most_common(1)[0][0]
-        raise UserError(f"the list {list_file} names {twice} twice; leave one of them out")
-    return files

@@ -10,6 +10,7 @@ from typing import BinaryIO, NamedTuple
 from dataprep.errors import UserError
 from dataprep.formats import IMAGE_EXTENSIONS
 from dataprep.manifest import StoreFile, sha256_of
+from dataprep.sources import SPECIAL
 
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 """How the files of these programs begin."""
@@ -53,9 +54,11 @@ def read_shard(name: str, root: Path, image_field: str | None, label_field: str 
             ``.json``; ``label`` also takes ``.cls``; None for no labels.
 
     Raises:
-        UserError: the shard cannot be read, is compressed, or is damaged.
+        UserError: the shard cannot be read, is compressed, is damaged, or is no regular file.
     """
     path = root / name
+    if path.exists() and not path.is_file():
+        raise UserError(f"the shard {path} is no regular file {SPECIAL}; move it away")
     try:
         with path.open("rb") as file:
             _refuse_compressed(file, path)

@@ -32,6 +32,7 @@ class TiffLayout:
         separate: whether each channel has its own plane.
         end: where the pixels end in the file.
         orientation: as in EXIF, 1 to 8.
+        followed: whether there is a second page.
     """
 
     width: int
@@ -43,6 +44,7 @@ class TiffLayout:
     separate: bool
     end: int
     orientation: int
+    followed: bool
 
     @property
     def misread(self) -> bool:
@@ -81,6 +83,7 @@ def read_layout(data: bytes) -> TiffLayout | None:
             separate=tags.get(284) == _SEPARATE_PLANES,
             end=max(offset + size for offset, size in zip(offsets, sizes, strict=True)),
             orientation=orientation if orientation in ORIENTATIONS else 1,
+            followed=bool(tags.next),
         )
     except Exception:  # as at other damaged headers, Pillow raises whatever they lead it to
         return None

@@ -34,8 +34,8 @@ FULL = ValueRange(0, 0xFFFF)
 """Of 16 bits the upper eight are kept."""
 
 
-def parse_range(text: str) -> ValueRange | None:
-    """Reads what ``--range`` says: ``full``, two numbers LOW,HIGH, or ``auto``, which gives None.
+def parse_range(text: str, option: str = "--range") -> ValueRange | None:
+    """Reads what an option says: ``full``, two numbers LOW,HIGH, or ``auto``, which gives None.
 
     Raises:
         UserError: it is none of these.
@@ -47,7 +47,7 @@ def parse_range(text: str) -> ValueRange | None:
     except ValueError:
         low = high = math.nan
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise UserError(f"--range {text} is no range; give auto, full, or two numbers LOW,HIGH such as 0,4095")
+        raise UserError(f"{option} {text} is no range; give auto, full, or two numbers LOW,HIGH such as 0,4095")
     return ValueRange(low, high, given=True)
 
 

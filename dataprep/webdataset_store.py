@@ -12,7 +12,7 @@ from dataprep.manifest import Manifest, StoreFile, StoreOptions, digest_of, mani
 from dataprep.shard_index import INDEX_NAME
 from dataprep.shards import ShardWriter
 from dataprep.sources import ImageSource
-from dataprep.value_range import parse_range
+from dataprep.value_range import ValueRange, parse_range
 from dataprep.workers import available_cores
 
 LARGEST_MEMBER = (1 << 33) - 1  # bytes: the largest size that the eleven octal digits of a tar header hold
@@ -24,7 +24,7 @@ def write_shards(
     *,
     max_side: int = 500,
     quality: int = 90,
-    range: str = "auto",
+    range: str | ValueRange = "auto",
     max_pixels: int = MAX_PIXELS,
     shard_mib: int = 256,
     workers: int | None = None,
@@ -41,8 +41,8 @@ def write_shards(
         out: folder to make; an empty one may be there.
         max_side: longer side, in pixels, to which larger images are reduced.
         quality: JPEG quality, 1 to 100, of images that are encoded anew.
-        range: the values that become 0 to 255 in images of more than eight bits a channel: "LOW,HIGH", "full" for all
-            of 16 bits, or "auto" for the number of bits that ``bit_depth.find_range`` finds in the source.
+        range: the values that become 0 to 255 in images of more than eight bits a channel: a range, "LOW,HIGH", "full"
+            for all of 16 bits, or "auto" for the number of bits that ``bit_depth.find_range`` finds in the source.
         max_pixels: the largest size of an image that is decoded.
         shard_mib: size in MiB that no shard exceeds, unless a single sample does.
         workers: number of processes; by default one for each available core.
@@ -53,7 +53,7 @@ def write_shards(
         UserError: an option is wrong, ``out`` exists or cannot be written, its disk has too little space, an image is
             unreadable, or a worker died.
     """
-    asked = parse_range(range)
+    asked = parse_range(range) if isinstance(range, str) else range
     options = StoreOptions(max_side, quality, on_error, max_pixels=max_pixels, frugal=True)
     workers = available_cores() if workers is None else workers
     check_options(options, workers)

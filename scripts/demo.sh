@@ -24,7 +24,7 @@ $python -m vicregl_fast.train --config configs/demo.yaml --run_dir "$out/run" \
     --data.path "$out/train.beton" --data.val_path "$out/val.beton"
 
 say "Judging it: k-nearest neighbours and frozen linear segmentation, beside a random network"
-$python -m vicregl_fast.evaluate knn --run "$out/run" --random_init --size 96 --resize 110 \
+$python -m vicregl_fast.evaluate knn --run "$out/run" --random_init --size 96 \
     --train "$out/images/train" --test "$out/images/val" --json "$out/knn.json"
 $python -m vicregl_fast.evaluate linear-seg --run "$out/run" --random_init \
     --train_images "$out/images/train" --train_masks "$out/images/train_masks" \

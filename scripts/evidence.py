@@ -57,7 +57,7 @@ class Study:
         images = self.out / "images"
         common = ("--run", folder, "--seed", seed, *(["--random_init"] if name == "random" else []))
         run(
-            "vicregl_fast.evaluate", "knn", *common, "--size", 96, "--resize", 110,
+            "vicregl_fast.evaluate", "knn", *common, "--size", 96,
             "--train", images / "train", "--test", images / "val", "--json", files[0],
         )  # fmt: skip
         run(

@@ -25,3 +25,6 @@ HOLDING_OUT_EPOCH = 1 << 30
 """The epoch, which no training reaches, whose order decides which images linear classification holds out."""
 ORDER_VIEW = 0xFFFFFFFF
 """The reserved view whose words order the samples of an epoch."""
+BANK_DRAW = 2
+"""The draw of ``ORDER_VIEW`` that decides which cells of training images k-NN segmentation keeps; draws 0 and 1 order
+epochs. The epoch of its counter is the number of the image."""

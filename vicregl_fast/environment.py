@@ -13,6 +13,7 @@ import torch
 PACKAGES = (
     "vicregl_fast", "torch", "torchvision", "timm", "triton", "numpy", "numba", "numba-cuda", "ffcv", "pillow",
     "torchmetrics", "nvidia-dali-cuda130", "nvidia-dali-cuda120",
+    "lightly", "spdl-core", "spdl-io", "torchcodec", "kornia",
 )  # fmt: skip
 
 

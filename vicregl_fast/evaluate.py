@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataprep.command_line import SentenceParser
 from dataprep.errors import exit_on_user_error
 from vicregl_fast.evaluation.classification import commands as classification
+from vicregl_fast.evaluation.embedding import commands as embedding
 from vicregl_fast.evaluation.options import add_options, from_options
 from vicregl_fast.evaluation.segmentation import commands as segmentation
 
-COMMANDS = {**classification.COMMANDS, **segmentation.COMMANDS}
+COMMANDS = {**classification.COMMANDS, **segmentation.COMMANDS, **embedding.COMMANDS}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,44 +1,13 @@
-"""Draws pictures: ``python -m vicregl_fast.visualize``, then ``curves``, ``matches`` or ``views`` and its options."""
+"""Draws pictures: ``python -m vicregl_fast.visualize COMMAND ...``; ``--help`` lists the commands."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dataprep.errors import UserError, exit_on_user_error
 from vicregl_fast.seeds import check_seed
-from vicregl_fast.visualization.options import visualize_parser
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
-def curves(options: argparse.Namespace) -> "Figure":
-    """Draws the curves of a run's metrics."""
-    from vicregl_fast.runs.metrics import read_curves
-    from vicregl_fast.visualization.curves import draw_curves
-
-    return draw_curves(read_curves(options.run), str(options.run))
-
-
-def matches(options: argparse.Namespace) -> "Figure":
-    """Draws the matches that a run's network selects on a few images."""
-    from vicregl_fast.visualization.matches import draw_matches
-    from vicregl_fast.visualization.network_matches import matches_of_run
-
-    return draw_matches(matches_of_run(options.run, options.images, options.count, options.gamma, options.seed))
-
-
-def views(options: argparse.Namespace) -> "Figure":
-    """Draws the views that each engine makes of a few images."""
-    from vicregl_fast.augment.recipe import ViewsConfig
-    from vicregl_fast.visualization.engine_views import draw_engine_views
-
-    config = ViewsConfig(options.views, large_size=options.size)
-    return draw_engine_views(options.path, config, options.engines, options.count, options.seed)
-
-
-PICTURES = {"curves": curves, "matches": matches, "views": views}
+from vicregl_fast.visualization.commands import PICTURES
+from vicregl_fast.visualization.options import HERE, visualize_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -60,11 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _default_out(options: argparse.Namespace) -> Path:
-    if options.command == "views":
-        return Path("views.png")
+    name = f"{options.command}.png"
+    if options.command in HERE:
+        return Path(name)
     from vicregl_fast.runs.folder import RunFolder
 
-    return RunFolder.holding(options.run).path / f"{options.command}.png"
+    run = RunFolder.holding(options.run if options.run.is_dir() else options.run.absolute())
+    return run.path / name if run.config.is_file() or options.run.is_dir() else Path(name)
 
 
 if __name__ == "__main__":

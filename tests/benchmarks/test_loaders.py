@@ -14,7 +14,7 @@ from vicregl_fast.augment.recipe import ViewsConfig
 from vicregl_fast.bench import main
 from vicregl_fast.benchmarks.bare_decoding import BareDecoding
 from vicregl_fast.benchmarks.loader_sources import open_all, open_bytes
-from vicregl_fast.benchmarks.loaders import LoaderBench, bench_loaders
+from vicregl_fast.benchmarks.loaders import LoaderBench, _peer_ratios, bench_loaders
 from vicregl_fast.benchmarks.measurements import read_measurements
 from vicregl_fast.benchmarks.pil_decoding import PilDecoding
 from vicregl_fast.data.image_folder import ImageFolder
@@ -80,6 +80,22 @@ def test_rows_of_a_folder(image_folder: Path) -> None:
         quotient = rows[f"loader.{over}"].value / rows[f"loader.{under}"].value
         assert rows[f"loader.{name}"].value == pytest.approx(quotient)
     assert set(multiprocessing.active_children()) <= before
+
+
+def test_peers_take_turns_with_the_engines(image_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bench = bench_of(image_folder, engines=("ffcv",), stages=("decode",), peers=("torchvision_io",))
+    rows = {row.name: row for row in bench_loaders(bench, repeats=2)}
+    peer, ours = rows["loader.peer.torchvision_io.decode"], rows["loader.ffcv.decode"]
+    assert peer.n == 2 and peer.unit == "images/s" and peer.min > 1
+    assert rows["loader.ffcv.decode_over_peer.torchvision_io"].value == pytest.approx(ours.value / peer.value)
+
+
+def test_ratios_are_of_the_same_stage() -> None:
+    names = ["ffcv.views", "peer.spdl.decode", "peer.spdl.decode_resize_224", "peer.kornia.views_without_matches"]
+    assert _peer_ratios(names) == {
+        "ffcv.decode_over_peer.spdl": ("ffcv.decode", "peer.spdl.decode"),
+        "ffcv.views_over_peer.kornia": ("ffcv.views", "peer.kornia.views_without_matches"),
+    }
 
 
 def test_the_command_measures_dali_and_writes(beton: Path, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_verify_says_that_it_compares_nothing(copied: Copy, capsys: pytest.Captu
         write_store(list_images(tmp_path / "images"), store, workers=1, overwrite=True)
     replaced = store.read_bytes().replace(b"\xff\xd8", b"\xff\xd9", 1)
     store.write_bytes(replaced)
-    with pytest.raises(UserError, match=r"image 0 of .* is no image"):
+    with pytest.raises(UserError, match=r"image 0 of .* cannot be read: its content is no image"):
         verify_store(store, workers=1)
 
 
@@ -148,7 +148,7 @@ def test_labels_can_be_left_out(copied: Copy) -> None:
         ("jpg", 8, bytes(8), "holds no images"),
         ("jpg", 16, bytes(8), "was not written to its end"),
         ("jpg", 16, b"\xff" * 8, "was not written to its end, or is cut short"),
-        ("jpg", HEADER.itemsize + 2 * 1041 + 1, b"\x09\x00", "image 0 of .* is a JPEG of 30x70 pixels where"),
+        ("jpg", HEADER.itemsize + 2 * 1041 + 1, b"\x09\x00", "image 0 of .* has 30x70 pixels where"),
         ("jpg", HEADER.itemsize + 2 * 1041 + 5, b"\x01", "tables of .* contradict each other"),
     ],
 )

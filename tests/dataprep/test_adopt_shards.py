@@ -1,12 +1,14 @@
 """WebDataset shards of other programs are checked, and get an index and a manifest."""
 
 import json
+import os
 import tarfile
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dataprep.adopt import adopt_store
 from dataprep.errors import UserError
@@ -188,6 +190,15 @@ def test_grey_jpegs_are_read_as_they_are(tmp_path: Path) -> None:
     assert verify_store(tmp_path / "s", workers=1) == 0
 
 
+def test_what_is_adopted_verifies(tmp_path: Path) -> None:
+    """Also a JPEG with a second picture behind it, as cameras write them: engines read the first."""
+    second = Image.fromarray(picture(2))
+    two = encoded(1, "MPO", save_all=True, append_images=[second])
+    folder = shards_of(tmp_path / "s", [{"0.jpg": jpeg(0)}, {"1.jpg": two}, {"2.jpg": jpeg(2, "L")}])
+    assert adopt_store(folder, workers=1).count == 3
+    verify_store(folder, workers=1)
+
+
 def test_what_holds_no_shards_is_said(tmp_path: Path) -> None:
     write_tree(tmp_path / "images")
     with pytest.raises(UserError, match="there are no shards in"):
@@ -197,6 +208,16 @@ def test_what_holds_no_shards_is_said(tmp_path: Path) -> None:
         adopt_store(tmp_path / "s", workers=1)
     with pytest.raises(UserError, match="is a single shard; give the folder"):
         adopt_store(tmp_path / "s" / "0.tar")
+
+
+@pytest.mark.timeout(60)
+def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    for name in ("a.beton", "shards/a.tar", "shards/b.tar"):
+        (tmp_path / "shards").mkdir(exist_ok=True)
+        os.mkfifo(tmp_path / name)
+    for store, says in (("a.beton", r"a\.beton is no"), ("shards", r"the shard .*a\.tar is no")):
+        with pytest.raises(UserError, match=f"{says} regular file but a pipe, a socket or a device; "):
+            adopt_store(tmp_path / store, workers=1)
 
 
 def test_shards_are_not_taken_for_images(tmp_path: Path) -> None:

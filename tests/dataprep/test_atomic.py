@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dataprep import atomic
 from dataprep.atomic import atomic_file, put_folder_in_place, remove_leftovers, sync, unfinished, write_text
 from dataprep.errors import UserError
 from dataprep.process_identity import this_process
@@ -52,7 +53,53 @@ def test_a_folder_is_replaced_by_a_new_one(tmp_path: Path) -> None:
     assert (old / "file").read_text() == "new" and names(tmp_path) == ["out"]
 
 
-def test_an_old_folder_comes_back_where_the_new_one_cannot_be_moved(tmp_path: Path) -> None:
+def test_a_folder_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At no moment is nothing there: no rename takes the old one away first."""
+    old, new = folder_of(tmp_path / "out", "old"), folder_of(tmp_path / "new", "new")
+    if not atomic._exchange(old, new):
+        pytest.skip("needs a file system that lets two folders change places")
+    assert (old / "file").read_text() == "new" and (new / "file").read_text() == "old"
+    monkeypatch.setattr(Path, "rename", None)
+    put_folder_in_place(new, old)
+    assert (old / "file").read_text() == "old" and names(tmp_path) == ["out"]
+
+
+KILLED_BETWEEN = """
+import os, signal, sys
+from pathlib import Path
+from dataprep import atomic
+out, rename = Path(sys.argv[1]), Path.rename
+def killed_at_the_second(path, target):
+    if path.name.endswith("partial"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    rename(path, target)
+Path.rename, atomic._exchange = killed_at_the_second, lambda first, second: False
+with atomic.unfinished(out) as partial:
+    partial.mkdir()
+    (partial / "file").write_text("new")
+    atomic.put_folder_in_place(partial, out)
+"""
+
+
+@pytest.mark.timeout(60)
+def test_a_kill_between_two_renames_costs_nothing(tmp_path: Path) -> None:
+    """Where the file system cannot exchange them."""
+    old = folder_of(tmp_path / "out", "old")
+    done = subprocess.run([sys.executable, "-c", KILLED_BETWEEN, str(old)])
+    assert done.returncode == -signal.SIGKILL and not old.exists() and len(names(tmp_path)) == 2
+    with unfinished(old) as partial:
+        assert (old / "file").read_text() == "old"
+        folder_of(partial, "third")
+        put_folder_in_place(partial, old)
+    assert (old / "file").read_text() == "third" and names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("exchanged", [True, False])
+def test_an_old_folder_comes_back_where_the_new_one_cannot_be_moved(
+    tmp_path: Path, exchanged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not exchanged:
+        monkeypatch.setattr(atomic, "_exchange", lambda first, second: False)
     old = folder_of(tmp_path / "out", "old")
     with pytest.raises(FileNotFoundError):
         put_folder_in_place(tmp_path / "gone", old)

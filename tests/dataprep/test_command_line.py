@@ -52,14 +52,23 @@ def last_line(text: str) -> str:
     return text.strip().splitlines()[-1]
 
 
-@pytest.fixture
-def stalled(tmp_path: Path) -> Path:
-    """A folder of images of which one never ends, as on a network disk that is gone: reading it waits."""
+def start_stalled(start: Start, folder: Path, kind: Kind) -> subprocess.Popen[str]:
+    """A conversion of ``folder / "images"`` to ``folder / kind.name`` in which one image waits for ever to be read.
+
+    As on a network disk that is gone: the image becomes a pipe after the folder was listed, which is over once the
+    program asks for the list of the images to take.
+    """
+    images, chosen = folder / "images", folder / "list"
     for index in range(30):
-        write_jpeg(tmp_path / "images" / f"{index:02d}.jpg", seed=index)
-    (tmp_path / "images" / "17.jpg").unlink()
-    os.mkfifo(tmp_path / "images" / "17.jpg")
-    return tmp_path / "images"
+        write_jpeg(images / f"{index:02d}.jpg", seed=index)
+    os.mkfifo(chosen)
+    process = start(kind.command, images, folder / kind.name, "--list", chosen, "--workers", 2)
+    with chosen.open("w") as asked:
+        (images / "17.jpg").unlink()
+        os.mkfifo(images / "17.jpg")
+        asked.write("".join(f"{index:02d}.jpg\n" for index in range(30)))
+    chosen.unlink()
+    return process
 
 
 def wait_for_workers(process: subprocess.Popen[str], out: Path) -> list[psutil.Process]:
@@ -123,11 +132,9 @@ def test_wrong_arguments_end_in_one_sentence(
 @pytest.mark.timeout(180)
 @every_kind
 @pytest.mark.parametrize("which", [0, 1])  # one of them reads the endless file, the other waits for work
-def test_a_killed_worker_ends_in_one_sentence(
-    start: Start, stalled: Path, tmp_path: Path, kind: Kind, which: int
-) -> None:
+def test_a_killed_worker_ends_in_one_sentence(start: Start, tmp_path: Path, kind: Kind, which: int) -> None:
     out = tmp_path / kind.name
-    process = start(kind.command, stalled, out, "--workers", 2)
+    process = start_stalled(start, tmp_path, kind)
     wait_for_workers(process, out)[which].kill()
     errors = process.communicate()[1]
     assert process.returncode == 2
@@ -139,10 +146,10 @@ def test_a_killed_worker_ends_in_one_sentence(
 @every_kind
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_conversion_leaves_nothing(
-    start: Start, stalled: Path, tmp_path: Path, kind: Kind, number: signal.Signals
+    start: Start, tmp_path: Path, kind: Kind, number: signal.Signals
 ) -> None:
     out = tmp_path / kind.name
-    process = start(kind.command, stalled, out, "--workers", 2)
+    process = start_stalled(start, tmp_path, kind)
     workers = wait_for_workers(process, out)
     process.send_signal(number)
     errors = process.communicate()[1]

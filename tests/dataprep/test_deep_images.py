@@ -72,7 +72,8 @@ def test_twelve_bits_are_found_and_shown(tmp_path: Path, name: str, capsys: pyte
     assert taken == ValueRange(0, 4095)
     largest = int(twelve_bits(expected(name)).max())
     said = (
-        f"note: the 16-bit images hold values up to {largest}: taken as 12 bits; --range of a conversion says otherwise"
+        f"note: the 16-bit images hold values up to {largest}: taken as 12 bits; --range of a conversion, "
+        "--data.range in training, says otherwise"
     )
     assert capsys.readouterr().err == said + "\n"
     assert np.array_equal(np.asarray(load_rgb(tmp_path / name, taken)), expected(name))
@@ -152,7 +153,7 @@ def test_floats_and_signed_values_need_a_range(tmp_path: Path, kind: str, dtype:
 def test_values_beyond_a_found_range_are_an_error_and_beyond_a_given_one_clipped(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(deep_png(np.array([[[100], [5000]]], np.uint16)))
     with pytest.raises(
-        UnreadableImage, match="its values reach 5000, those of the other images 4095; say with --range"
+        UnreadableImage, match="its values reach 5000, those of the other images 4095; say what is black"
     ):
         load_rgb(tmp_path / "a.png", ValueRange(0, 4095))
     shown = np.asarray(load_rgb(tmp_path / "a.png", ValueRange(200, 4095, given=True)))

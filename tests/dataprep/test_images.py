@@ -87,7 +87,7 @@ def test_longer_side_is_reduced_to_the_limit(tmp_path: Path, height: int, width:
 
 def test_raw_is_the_pixels(tmp_path: Path) -> None:
     Image.fromarray(PICTURE).save(tmp_path / "a.png")
-    assert stored_image(tmp_path / "a.png", 500, 90, raw=True) == (PICTURE.tobytes(), 40, 60, False, True)
+    assert stored_image(tmp_path / "a.png", 500, 90, raw=True) == (PICTURE.tobytes(), 40, 60, False, True, False)
     small = stored_image(tmp_path / "a.png", 30, 90, raw=True)
     assert (small.height, small.width) == (20, 30)
     expected = Image.fromarray(PICTURE).resize((30, 20), Image.Resampling.LANCZOS)

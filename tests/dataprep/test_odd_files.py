@@ -67,6 +67,23 @@ def test_every_format_is_stored_right_and_verifies(tmp_path: Path, kind: Kind) -
 
 
 @every_kind
+def test_files_of_several_pictures_are_counted(tmp_path: Path, kind: Kind, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "images").mkdir()
+    files = every_format(smooth(40, 56))
+    for name, data in files.items():
+        (tmp_path / "images" / name).write_bytes(data)
+    kind.write(list_images(tmp_path / "images"), tmp_path / kind.name, workers=1)
+    several = [name for name in files if name.startswith("two.") and not name.endswith(("mpo", "jpg"))]
+    assert len(several) == 4
+    said = f"of 4 files with several frames or pages, such as {min(several)}, the first was taken"
+    assert capsys.readouterr().err.count(said) == 1
+    one = [file for file in files if file not in several]
+    (tmp_path / "list.txt").write_text("\n".join(one))
+    kind.write(list_images(tmp_path / "images", tmp_path / "list.txt"), tmp_path / ("one" + kind.name), workers=1)
+    assert "several frames" not in capsys.readouterr().err
+
+
+@every_kind
 def test_an_image_of_more_pixels_is_named_with_the_option(tmp_path: Path, kind: Kind) -> None:
     write_jpeg(tmp_path / "images" / "a.jpg", 40, 60)
     Image.fromarray(smooth(50, 60)).save(tmp_path / "images" / "b.png")

@@ -1,5 +1,7 @@
 """Which files of a folder are images, in which order, with which labels."""
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,29 @@ def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
     (folder / "bee").symlink_to(tmp_path / "elsewhere")
     (folder / "bee" / "loop").symlink_to(folder)
     assert list_images(folder).files == ("ant/1.jpg", "bee/1.jpg")
+
+
+@pytest.mark.timeout(20)
+def test_what_is_no_regular_file_is_passed_over_and_said(tmp_path: Path) -> None:
+    """A pipe would be waited for in vain, and a device may never end."""
+    folder = touch(tmp_path / "images", "ant/1.jpg", "bee/1.jpg", "notes.txt")
+    os.mkfifo(folder / "ant" / "2.jpg")
+    (folder / "bee" / "zero.png").symlink_to("/dev/zero")
+    (folder / "bee" / "link.jpg").symlink_to("1.jpg")
+    (folder / "bee" / "gone.jpg").symlink_to("nowhere.jpg")
+    (folder / "bee" / "self.jpg").symlink_to("self.jpg")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "cat.jpg"))
+        source = list_images(folder)
+    assert source.files == ("ant/1.jpg", "bee/1.jpg", "bee/gone.jpg", "bee/link.jpg", "bee/self.jpg")
+    assert source.classes == ("ant", "bee"), "what is passed over is in no class folder's way"
+    assert source.passed_over == {".jpg": 2, ".png": 1, ".txt": 1}
+    said = "is no regular file but a pipe, a socket or a device, and was passed over, like 2 more"
+    assert source.remarks[1:] == (f"ant/2.jpg in {folder} {said}",)
+    (tmp_path / "list.txt").write_text("bee/1.jpg\nant/2.jpg")
+    with pytest.raises(UserError, match=r"list\.txt names ant/2\.jpg, which is no regular file but .*: leave it"):
+        list_images(folder, tmp_path / "list.txt")
+    for file in source.files:
+        (folder / file).unlink()
+    with pytest.raises(UserError, match=r"no images in .*; 4 files \(2 \.jpg, 1 \.txt, 1 \.png\) were passed over"):
+        list_images(folder)

@@ -33,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_knn_prints_and_writes_three_rows(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     train = write_class_folders(tmp_path / "train", {"red": 4, "green": 6})
     test = write_class_folders(tmp_path / "test", {"red": 3, "green": 1})
-    options = ["--size", "32", "--resize", "32", "--k", "3", "--workers", "0", "--random_init"]
+    options = ["--size", "32", "--k", "3", "--workers", "0", "--random_init"]
     out = ["--json", str(tmp_path / "knn.json")]
     evaluate.main(["knn", "--run", str(run), "--train", str(train), "--test", str(test), *options, *out])
     names = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
@@ -53,7 +53,7 @@ def test_several_runs_and_seeds_are_one_table(run: Path, tmp_path: Path, capsys:
     images = write_class_folders(tmp_path / "images", {"red": 4, "green": 6})
     other = tmp_path / "other"
     shutil.copytree(run, other)
-    options = ["--size", "32", "--resize", "32", "--k", "3", "--workers", "0", "--random_init", "--seeds", "2"]
+    options = ["--size", "32", "--k", "3", "--workers", "0", "--random_init", "--seeds", "2"]
     runs = ["--run", str(run), "--run", str(other)]
     evaluate.main(["knn", *runs, "--train", str(images), "--test", str(images), *options, "--seed", "5"])
     lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
@@ -92,7 +92,7 @@ def test_a_file_of_weights_is_judged_by_its_backbone_s_name(
         with pytest.raises(SystemExit):
             evaluate.main([*given, *(["--backbone", name] if name else [])])
         assert words in capsys.readouterr().err
-    small = ["--size", "32", "--resize", "32", "--k", "3", "--workers", "0", "--random_init"]
+    small = ["--size", "32", "--k", "3", "--workers", "0", "--random_init"]
     evaluate.main([*given, "--backbone", "resnet18", *small])
     names = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
     assert names == ["knn", "trained", "random", "majority class"]
@@ -114,10 +114,92 @@ def test_linear_seg_at_another_stride_from_a_checkpoint(
     assert float(trained.split()[1]) > 2 * float(majority.split()[2])
 
 
+def test_knn_seg_needs_no_training(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    arguments = ["knn-seg", "--run", str(run), "--random_init"]
+    for side, seed in (("train", 0), ("val", 1)):
+        write_masked(tmp_path / side, 4, seed)
+        for kind in ("images", "masks"):
+            arguments += [f"--{side}_{kind}", str(tmp_path / side / kind)]
+    arguments += ["--classes", "3", "--ignore_index", str(IGNORED), "--output_stride", "8", "--workers", "0"]
+    evaluate.main([*arguments, "--k", "5"])
+    header, trained, random, majority = capsys.readouterr().out.splitlines()
+    assert header.split() == ["knn-seg", "mIoU", "pixel", "accuracy"]
+    # Even the cells of an untrained network tell colours apart.
+    assert min(float(row.split()[1]) for row in (trained, random)) > 1.5 * float(majority.split()[2])
+
+
+def test_embed_writes_features_and_a_picture(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    images = write_class_folders(tmp_path / "images", {"red": 3, "green": 2})
+    out = tmp_path / "out"
+    given = ["embed", "--run", str(run), "--images", str(images), "--out", str(out), "--size", "64", "--workers", "0"]
+    evaluate.main([*given, "--maps", "--picture", "pca"])
+    names = ["features.npy", "maps.npy", "paths.csv", "picture.png"]
+    assert capsys.readouterr().out.split() == [str(out / name) for name in names]
+    features, maps = np.load(out / "features.npy"), np.load(out / "maps.npy")
+    assert features.shape == (5, 512) and maps.shape == (5, 512, 4, 4)  # at the stride of 16 that the run says
+    assert np.allclose(maps.astype(np.float32).mean((2, 3)), features, atol=2e-3 * np.abs(features).max())
+    with pytest.raises(SystemExit):
+        evaluate.main(given)
+    assert "give --overwrite to replace them" in capsys.readouterr().err
+    evaluate.main([*given, "--overwrite", "--picture", "none"])
+    assert sorted(path.name for path in out.iterdir()) == ["features.npy", "paths.csv"]
+
+
 def test_matches_are_drawn_into_the_run_folder(run: Path, tmp_path: Path) -> None:
     Image.fromarray(np.full((60, 80, 3), 120, np.uint8)).save(tmp_path / "flat.png")
     visualize.main(["matches", "--run", str(run), "--images", str(tmp_path), "--count", "2", "--gamma", "3"])
     assert Image.open(run / "matches.png").width > 1000
+
+
+def test_pictures_of_maps_lie_in_the_run_folder(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    images = write_class_folders(tmp_path / "images", {"red": 1, "green": 2})
+    given = ["--run", str(run), "--side", "64", "--images", str(images)]
+    visualize.main(["pca", *given])
+    visualize.main(["similarity", *given, "--image", str(images / "red" / "0.jpg"), "--at", "3,4", "--at", "20,9.5"])
+    assert capsys.readouterr().out.split() == [str(run / "pca.png"), str(run / "similarity.png")]
+    assert all(Image.open(run / name).width > 500 for name in ("pca.png", "similarity.png"))
+
+
+def test_pictures_of_masks_and_of_a_file_of_weights(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    masked = []
+    for side, seed in (("train", 0), ("val", 1)):
+        write_masked(tmp_path / side, 3, seed)
+        for kind in ("images", "masks"):
+            masked += [f"--{side}_{kind}", str(tmp_path / side / kind)]
+    masked += ["--classes", "3", "--ignore_index", str(IGNORED)]
+    monkeypatch.chdir(tmp_path)
+    state = load_checkpoint(run / "checkpoints" / "step-000000001.pt")["network"]
+    inner = {name.removeprefix("backbone.model."): value for name, value in state.items() if "backbone" in name}
+    torch.save(inner, "timm.pth")
+    weights = ["--weights", "timm.pth", "--backbone", "resnet18", "--output_stride", "8"]
+    visualize.main(["masks", *weights, *masked, "--by", "nearest", "--count", "2"])
+    assert capsys.readouterr().out.strip() == "masks.png" and Image.open("masks.png").width > 500
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["--image", "none.png"], "none.png does not"),
+        (["--image", "images/red/0.jpg", "--at", "500,3"], "--at 500,3 is not in the image, which has 32x24 pixels"),
+        (["--image", "images/red/0.jpg", "--at", "5"], "5 must be two numbers with a comma between"),
+    ],
+)
+def test_wrong_points_end_in_one_sentence(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    given: list[str],
+    sentence: str,
+) -> None:
+    write_class_folders(tmp_path / "images", {"red": 1})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        visualize.main(["similarity", "--run", str(run), *given])
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
 
 
 def test_a_network_with_nan_weights_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

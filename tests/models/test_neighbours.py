@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vicregl_fast.models import neighbours
-from vicregl_fast.models.neighbours import Standardisation, Vote, knn_answers, knn_classify
+from vicregl_fast.models.neighbours import Bank, Standardisation, Vote, knn_answers, knn_classify
 
 
 def test_a_near_neighbour_outvotes_two_far_ones() -> None:
@@ -55,3 +55,17 @@ def test_standardisation_uses_the_training_features_only() -> None:
     standardise = Standardisation.of(train)
     assert standardise(train).tolist() == [[-1.0, 0.0, -1.0], [1.0, 0.0, 1.0]]
     assert standardise(torch.tensor([[6.0, 7.0, 2.0]])).tolist() == [[2.0, 2.0, 0.0]]
+
+
+def test_shares_are_the_votes_of_each_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of cosines 1, 0.8, 0.8 the weights are 1 and exp(-0.2 / 0.07); class 3 has no feature in the bank."""
+    train = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.8, -0.6], [-1.0, 0.0]])
+    bank = Bank(train, torch.tensor([1, 0, 0, 2]), classes=4)
+    near = 1 / (1 + 2 * torch.tensor(-0.2 / 0.07).exp())
+    queries = torch.tensor([[5.0, 0.0], [-3.0, 0.0]])
+    assert torch.allclose(bank.shares(queries, Vote(3))[0], torch.tensor([1 - near, near, 0, 0]), atol=1e-5)
+    assert torch.allclose(bank.shares(queries, Vote(3, weighted=False))[0], torch.tensor([2 / 3, 1 / 3, 0, 0]))
+    assert bank.shares(queries, Vote(1))[1].tolist() == [0, 0, 1, 0]
+    whole = bank.shares(queries, Vote(2))
+    monkeypatch.setattr(neighbours, "TABLE_BYTES", 1)
+    assert torch.equal(bank.shares(queries, Vote(2)), whole)

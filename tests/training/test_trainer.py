@@ -40,6 +40,29 @@ def test_a_validation_that_was_cut_off_is_made_up_for(
     assert len([row for row in rows(run) if "val_loss" in row]) == 1
 
 
+def test_the_end_of_each_epoch_is_told_before_its_checkpoint(beton: Path, tmp_path: Path) -> None:
+    run = tiny_trainer(beton, tmp_path / "run", train__checkpoint_every=5)
+    told: list[tuple[int, int, int]] = []
+    run.after_epoch = lambda epochs: told.append((epochs, run.finished_steps, run.checkpointing.saved_step))
+    assert run.run() == 0
+    assert told == [(1, 4, 0), (2, 8, 5), (3, 12, 10)]
+
+
+def test_an_epoch_that_was_cut_off_is_not_told(beton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tiny_trainer(beton, tmp_path / "run")
+    told: list[int] = []
+    run.after_epoch = told.append
+    take_step = run._train_step
+
+    def stopped_in_the_second(*given: Any) -> None:
+        take_step(*given)
+        if run.finished_steps == 6:
+            run.stop.received = signal.SIGTERM
+
+    monkeypatch.setattr(run, "_train_step", stopped_in_the_second)
+    assert run.run() == 75 and told == [1]
+
+
 def validated_steps(run: Path) -> list[int]:
     return [row["step"] for row in rows(run) if "val_loss" in row]
 

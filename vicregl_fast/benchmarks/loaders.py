@@ -1,6 +1,6 @@
-"""Measures the engines side by side, in images a second: decoding alone, and decoding with views made."""
+"""Measures engines and peers side by side, in images a second: decoding alone, and decoding with views made."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,9 @@ from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.benchmarks.bare_decoding import BareDecoding
 from vicregl_fast.benchmarks.loader_sources import open_all, open_bytes
 from vicregl_fast.benchmarks.measurements import Measurement
+from vicregl_fast.benchmarks.peers.names import LoaderPeer
+from vicregl_fast.benchmarks.peers.table import jpeg_batches, open_peers
+from vicregl_fast.benchmarks.peers.work import PeerWork
 from vicregl_fast.benchmarks.pil_decoding import PilDecoding
 from vicregl_fast.benchmarks.timing import time_side_by_side
 from vicregl_fast.data.config import EngineName
@@ -33,6 +36,9 @@ Call = Callable[[], object]
 
 MOST_BATCHES = 8
 """Each duration is that of this many batches, or of all full batches if there are fewer."""
+
+FORKING = ("torchvision.", "peer.lightly.")
+"""What has worker processes."""
 
 RATIOS = {
     "ffcv.decode_over_bare": ("ffcv.decode", "bare.decode"),
@@ -55,6 +61,7 @@ class LoaderBench:
         workers: decoding threads, or processes of the torchvision engine.
         batch_size: images in a batch.
         device: where the views are needed.
+        peers: other libraries to measure in the same turns, where they are installed.
     """
 
     path: Path
@@ -65,6 +72,7 @@ class LoaderBench:
     workers: int
     batch_size: int
     device: torch.device
+    peers: Sequence[LoaderPeer] = ()
 
     def maker(self) -> ViewMaker:
         """Makes float32 views by the device's fastest backend, and the location matches that a default loss needs."""
@@ -94,7 +102,8 @@ class LoaderBench:
 def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
     """Measures images/s of every engine and stage, in turns, and then yields the ratios of their medians (``RATIOS``).
 
-    ``bare`` is libjpeg-turbo on the store's bytes. The torchvision engine reads the original image files.
+    ``bare`` is libjpeg-turbo on the store's bytes, which the peers are given, too. The torchvision engine reads the
+    original image files.
 
     Args:
         bench: what is measured.
@@ -113,8 +122,9 @@ def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
                 calls = {"bare.decode": _bare(bench, Path(cache), batches), **calls}
             except UserError as error:
                 note(f"bare is left out: {error}")
-        # torchvision's worker processes are forked in the first turn, which is safe only while no threads decode yet.
-        turns = sorted(calls, key=lambda name: not name.startswith("torchvision"))
+        calls |= _peer_calls(bench, Path(cache), batches)
+        # Worker processes are forked in the first turn, which is safe only while no threads decode yet.
+        turns = sorted(calls, key=lambda name: not name.startswith(FORKING))
         seconds = time_side_by_side({name: calls[name] for name in turns}, bench.device, repeats)
         names = list(calls)
         calls.clear()  # ends the worker processes, which only the calls refer to
@@ -125,9 +135,34 @@ def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
 
 
 def _ratios(rows: Mapping[str, Measurement]) -> Iterator[Measurement]:
-    for name, (over, under) in RATIOS.items():
+    for name, (over, under) in {**RATIOS, **_peer_ratios(rows)}.items():
         if over in rows and under in rows:
             yield Measurement.ratio(f"loader.{name}", rows[over].value, rows[under].value)
+
+
+def _peer_ratios(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """The ffcv engine over each peer that decodes whole images, or makes views."""
+    ratios = {}
+    for name in names:
+        kind, _, rest = name.partition(".")
+        peer, _, work = rest.partition(".")
+        stage = "views" if work.startswith("views") else work
+        if kind == "peer" and stage in ("decode", "views"):
+            ratios[f"ffcv.{stage}_over_peer.{peer}"] = (f"ffcv.{stage}", name)
+    return ratios
+
+
+def _peer_calls(bench: LoaderBench, cache: Path, batches: Sequence[np.ndarray]) -> dict[str, Call]:
+    """Makes the peers' calls, whose names begin with ``peer.``; a note says if they cannot read the images."""
+    if not bench.peers:
+        return {}
+    try:
+        jpegs = jpeg_batches(bench.path, cache, batches)
+    except UserError as error:
+        note(f"peers are left out: {error}")
+        return {}
+    work = PeerWork(jpegs, view_recipes(bench.views), bench.grids, bench.workers, bench.device)
+    return {f"peer.{name}": call for name, call in open_peers(bench.peers, bench.stages, work).items()}
 
 
 def _bare(bench: LoaderBench, cache: Path, batches: Sequence[np.ndarray]) -> Call:

@@ -8,6 +8,7 @@ from typing import Any
 from dataprep.command_line import SentenceParser, comma_list, count, output_file
 from vicregl_fast.augment.recipe import RECIPES
 from vicregl_fast.benchmarks import parts
+from vicregl_fast.benchmarks.peers.names import LOADER_PEERS, QUALITY_PEERS, add_peers
 from vicregl_fast.choices import DEVICE_CHOICES, PRECISIONS
 from vicregl_fast.data.config import ENGINES
 
@@ -50,6 +51,7 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     copies.add_argument("--mib", type=count, default=256, help="mebibytes copied at a time (256)")
     engines.add_argument("--backbone", default="test_resnet", help="a timm model (test_resnet)")
     runs.add_argument("run", type=Path, metavar="RUN", help="run folder")
+    _add_quality(commands.add_parser("quality", help="accuracy against the time that training takes"))
     _add_loading(loaders)
     _add_sizes(losses, optimizers, steps)
     _add_training(commands)
@@ -74,6 +76,36 @@ def _add_loading(loaders: argparse.ArgumentParser) -> None:
     loaders.add_argument("--stage", choices=["decode", "views"], help="measure this stage only (both)")
     loaders.add_argument("--workers", type=count, help="threads or processes (one a core)")
     loaders.add_argument("--batch", type=count, default=64, help="images (64)")
+    add_peers(loaders, LOADER_PEERS)
+
+
+def _add_quality(quality: argparse.ArgumentParser) -> None:
+    quality.set_defaults(benchmark=parts.quality)
+    quality.add_argument("--config", type=Path, help="a recipe of vicregl_fast.train (its defaults)")
+    quality.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="changes a setting of it")
+    quality.add_argument("--epochs", type=count, help="passes over the training images (the recipe's)")
+    for side, what in (("train", "learned from"), ("test", "classified")):
+        quality.add_argument(f"--{side}", type=Path, required=True, help=f"class folders or a store, to be {what}")
+        quality.add_argument(f"--{side}_list", type=Path, help="which files of the folder, one path a line")
+    quality.add_argument("--points", type=count, default=10, help="how often each network is judged (10)")
+    quality.add_argument(
+        "--targets", type=percents, default=[], metavar="PERCENT,...", help="accuracies to reach (the highest all do)"
+    )
+    add_peers(quality, QUALITY_PEERS)
+    quality.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="(auto)")
+    quality.add_argument("--json", type=output_file, help="write the figures to this file, too")
+    quality.add_argument("--plot", type=output_file, help="draw the curves into this PNG, too")
+
+
+def percents(text: str) -> list[float]:
+    """An argparse type: numbers above 0 and at most 100, with commas between."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or not all(0 < number <= 100 for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text} must be percentages, such as 20,30")
+    return numbers
 
 
 def _add_sizes(

@@ -5,6 +5,7 @@ Each imports what it needs when it is called, so that a missing package makes on
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 
 from vicregl_fast.augment.recipe import RecipeName, ViewsConfig
 from vicregl_fast.benchmarks.measurements import Measurement
@@ -31,7 +32,7 @@ def copy(options: argparse.Namespace) -> Iterator[Measurement]:
 
 
 def loader(options: argparse.Namespace) -> Iterator[Measurement]:
-    """Measures the engines side by side."""
+    """Measures the engines side by side, and other libraries in the same turns."""
     from vicregl_fast.benchmarks.loaders import LoaderBench, bench_loaders
     from vicregl_fast.data.threads import decoding_threads
 
@@ -44,8 +45,26 @@ def loader(options: argparse.Namespace) -> Iterator[Measurement]:
         decoding_threads(options.workers, sharers=1),
         options.batch,
         options.device,
+        options.peers,
     )
     return bench_loaders(bench, options.repeats)
+
+
+def quality(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Measures time to accuracy."""
+    from tempfile import TemporaryDirectory
+
+    from vicregl_fast.benchmarks.quality.measure import bench_quality
+    from vicregl_fast.benchmarks.quality.run import LabelledImages, open_run
+
+    settings = [] if options.config is None else [f"--config={options.config}"]
+    settings += [f"--{each}" for each in options.set]
+    settings += [] if options.epochs is None else [f"--epochs={options.epochs}"]
+    train = LabelledImages(options.train, options.train_list)
+    test = LabelledImages(options.test, options.test_list)
+    with TemporaryDirectory(prefix="bench-quality-") as folder:
+        run = open_run(settings, train, test, options.points, options.device, Path(folder))
+        yield from bench_quality(run, options.peers, options.targets, options.plot)
 
 
 def loss(options: argparse.Namespace) -> Iterator[Measurement]:

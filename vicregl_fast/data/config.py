@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from dataprep.errors import OnError, UserError
+from dataprep.value_range import parse_range
 
 EngineName = Literal["ffcv", "dali", "torchvision"]
 EngineChoice = Literal["auto", EngineName]
@@ -25,6 +26,9 @@ class DataConfig:
         val_path: images for the validation pass, given as path is; null for no validation.
         val_list: the list that goes with val_path.
         val_labels: where the labels of val_path come from.
+        range: the values that become black and white in images of more than 8 bits of a folder: auto looks for the
+            number of bits in path, and takes it for val_path too; full is all 16; LOW,HIGH goes for floats and signed
+            numbers, too (--data.range=-1,1).
         workers: decoding threads of each training process (torchvision: worker processes); null shares out the
             machine's cores among the training processes; with 0 the thread that loads beside the training decodes.
         order: random shuffles all images together; blocks shuffles a window of them at a time and reads each window
@@ -40,6 +44,7 @@ class DataConfig:
     val_path: str | None = None
     val_list: str | None = None
     val_labels: str = "auto"
+    range: str = "auto"
     workers: int | None = None
     order: Literal["random", "blocks"] = "random"
     window: int = 16384
@@ -48,5 +53,6 @@ class DataConfig:
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 0:
             raise UserError(f"data.workers is {self.workers}; give 0 or more, or null for one a core")
+        parse_range(self.range, "data.range")
         if self.window < 1:
             raise UserError(f"data.window is {self.window}; give at least 1 image")

@@ -56,7 +56,7 @@ class EngineRow(NamedTuple):
     """A row of the table.
 
     Attributes:
-        open: opens a source as a store that the engine reads.
+        open: opens a source as a store that the engine reads; a folder takes the range of a second store, if given.
         feed: makes a feed from a store that ``open`` returned.
         load: imports what the engine needs; raises UserError where that is not installed.
         reads_shards: whether it reads WebDataset shards.
@@ -64,7 +64,7 @@ class EngineRow(NamedTuple):
         skips: whether it can leave out images that do not decode.
     """
 
-    open: Callable[[Source], Store]
+    open: Callable[[Source, Store | None], Store]
     feed: Callable[[Store, ViewMaker, FeedOptions], Feed]
     load: Callable[[], object]
     reads_shards: bool = False
@@ -72,29 +72,34 @@ class EngineRow(NamedTuple):
     skips: bool = True
 
 
-def open_store(source: Source, engine: EngineChoice = "auto") -> OpenedStore:
+def open_store(source: Source, engine: EngineChoice = "auto", like: Store | None = None) -> OpenedStore:
     """Opens a source for an engine. All engines but torchvision convert a folder of images first.
 
     Args:
         source: where the images are.
         engine: what will read them; ``auto`` takes dali for shards, else ffcv.
+        like: other images, whose range of values a folder of images takes (``range_like``).
 
     Raises:
         UserError: nothing is there, it cannot be converted, or this engine cannot read it.
     """
     name = choose_engine(source, engine)
-    return OpenedStore(name, ENGINE_TABLE[name].open(source))
+    return OpenedStore(name, ENGINE_TABLE[name].open(source, like))
 
 
-def look_at(source: Source, engine: EngineChoice = "auto") -> OpenedStore:
+def look_at(source: Source, engine: EngineChoice = "auto", like: OpenedStore | None = None) -> OpenedStore:
     """Opens a source as ``open_store`` does, but lists a folder that is not converted yet instead of converting it.
+
+    So it does with a folder that takes the range of images that are not converted yet.
 
     Raises:
         UserError: nothing is there, or this engine cannot read it.
     """
     name = choose_engine(source, engine)
-    if ENGINE_TABLE[name].reads_folders or source.is_ready:
-        return OpenedStore(name, ENGINE_TABLE[name].open(source))
+    known = None if like is None else like.store
+    range_is_known = like is None or is_converted(like)
+    if ENGINE_TABLE[name].reads_folders or not source.is_folder or (range_is_known and source.is_ready(known)):
+        return OpenedStore(name, ENGINE_TABLE[name].open(source, known))
     return OpenedStore(name, ImageFolder.of(source.listed, FULL))  # no image is read
 
 
@@ -152,10 +157,10 @@ def _load_ffcv() -> None:
         ) from error
 
 
-def _open_ffcv(source: Source) -> Store:
+def _open_ffcv(source: Source, like: Store | None) -> Store:
     from vicregl_fast.data.ffcv_engine.beton import open_beton
 
-    return open_beton(source.beton())
+    return open_beton(source.beton(like))
 
 
 def _feed_ffcv(store: Store, maker: ViewMaker, options: FeedOptions) -> Feed:
@@ -171,8 +176,8 @@ def _load_dali() -> None:
     import vicregl_fast.data.dali_engine  # noqa: F401  # says how to install it
 
 
-def _open_dali(source: Source) -> Store:
-    return open_jpegs(source.store())
+def _open_dali(source: Source, like: Store | None) -> Store:
+    return open_jpegs(source.store(like))
 
 
 def _feed_dali(store: Store, maker: ViewMaker, options: FeedOptions) -> Feed:
@@ -187,8 +192,8 @@ def _load_torchvision() -> None:
     """It is always installed."""
 
 
-def _open_torchvision(source: Source) -> Store:
-    return ImageFolder.of(source.listed)
+def _open_torchvision(source: Source, like: Store | None) -> Store:
+    return ImageFolder.of(source.listed, source.taken(like))
 
 
 def _feed_torchvision(store: Store, maker: ViewMaker, options: FeedOptions) -> Feed:

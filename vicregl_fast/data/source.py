@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dataprep.bit_depth import find_range
 from dataprep.errors import OnError, UserError
 from dataprep.ffcv_store import write_store
 from dataprep.images import convert
@@ -17,6 +18,9 @@ from dataprep.notes import note
 from dataprep.shard_index import INDEX_NAME
 from dataprep.sources import ImageSource, list_images
 from dataprep.stored_samples import list_samples, read_bytes
+from dataprep.value_range import ValueRange
+from vicregl_fast.data.shared_range import range_like, range_of
+from vicregl_fast.data.store import Store
 
 COMPARED = 16
 """Images by which a folder is told from another of the same names and sizes."""
@@ -32,9 +36,11 @@ class Source:
         list_file: names the images of a folder to use, one relative path a line; None uses all of them.
         labels: where a folder's labels come from: ``auto``, ``folders``, ``none``, or a file (``dataprep.labels``).
         on_error: what to do at an image that cannot be converted: ``fail`` or ``skip`` it.
+        range: the values that become 0 to 255 in a folder's images of more than eight bits a channel; None takes those
+            of other images, where the methods are given ``like``, and else finds them in the folder.
 
     Raises:
-        UserError: there is a list or a choice of labels, and ``path`` is a store.
+        UserError: there is a list, a choice of labels or a range, and ``path`` is a store.
     """
 
     path: Path
@@ -42,10 +48,11 @@ class Source:
     list_file: Path | None = None
     labels: str = AUTO
     on_error: OnError = "fail"
+    range: ValueRange | None = None
 
     def __post_init__(self) -> None:
         if is_store(self.path):
-            refuse_for_store(self.path, self.list_file, self.labels)
+            refuse_for_store(self.path, self.list_file, self.labels, self.range)
 
     @cached_property
     def listed(self) -> ImageSource:
@@ -63,41 +70,64 @@ class Source:
         source.say_remarks()
         return source
 
-    @cached_property
-    def _found(self) -> Path | None:
+    def taken(self, like: Store | None = None) -> ValueRange:
+        """The values of a folder that become 0 to 255: those of ``range``, else of ``like``, else what it finds itself.
+
+        Raises:
+            UserError: the folder's images hold values beyond the range of ``like``.
+        """
+        shared = None if self.range is not None or like is None else range_like(self.listed, like)
+        return self.range or shared or find_range(self.listed)
+
+    def _imposed(self, like: Store | None) -> ValueRange | None:
+        """The range that the folder's images do not decide."""
+        return self.range or (None if like is None else range_of(like))
+
+    def _found(self, like: Store | None) -> Path | None:
         """The store in ``cache`` that was converted from this folder, or from one with the same files elsewhere."""
-        sizes = _sizes(self.listed)
-        store = self._own_store
+        imposed = self._imposed(like)
+        store = self._own_store(imposed)
         if store.exists():
             return store
         for other in sorted(self.cache.glob("*.beton")):
             try:
                 root = Path(read_manifest(other).source)
-                if other.stem.endswith(f"-{_digest(root, sizes)}") and _holds(other, self.listed):
+                names = [_digest(root, self._content, taken) for taken in {imposed, None}]
+                if other.stem.rpartition("-")[2] in names and _holds(other, self.listed, imposed):
                     return other
             except UserError:
                 continue  # it is damaged
         return None
 
-    @property
-    def _own_store(self) -> Path:
+    @cached_property
+    def _content(self) -> bytes:
+        return _sizes(self.listed)
+
+    def _own_store(self, imposed: ValueRange | None) -> Path:
         """Where the folder is converted to."""
-        digest = _digest(self.listed.root.resolve(), _sizes(self.listed))
+        digest = _digest(self.listed.root.resolve(), self._content, imposed)
         return self.cache / f"{self.path.name or 'images'}-{digest}.beton"
 
     @property
-    def is_ready(self) -> bool:
-        """Whether a store of these images is there, so that nothing needs to be converted."""
-        return not self.path.is_dir() or is_shard_folder(self.path) or self._found is not None
+    def is_folder(self) -> bool:
+        """Whether it is a folder of images."""
+        return self.path.is_dir() and not is_shard_folder(self.path)
 
-    def beton(self) -> Path:
+    def is_ready(self, like: Store | None = None) -> bool:
+        """Whether a store of these images is there, so that nothing needs to be converted."""
+        return not self.is_folder or self._found(like) is not None
+
+    def beton(self, like: Store | None = None) -> Path:
         """The ``.beton`` file: ``path`` itself, or the store that a folder is converted to if that is not done yet.
 
+        Args:
+            like: other images, whose range a folder takes.
+
         Raises:
-            UserError: nothing is there, or the conversion raises it.
+            UserError: nothing is there, or the conversion or ``taken`` raises it.
         """
         if self.path.is_dir():
-            return self._found or self._convert()
+            return self._found(like) or self._convert(like)
         if not self.path.exists():
             raise UserError(
                 f"there is neither a store nor a folder of images at {self.path}; make a store with "
@@ -106,20 +136,19 @@ class Source:
             )
         return self.path
 
-    def store(self) -> Path:
-        """The store: ``path`` itself, or what a folder of images is converted to if that is not done yet.
+    def store(self, like: Store | None = None) -> Path:
+        """The store: ``path`` itself, or what a folder of images is converted to if that is not done yet (``beton``).
 
         Raises:
-            UserError: nothing is there, or the conversion raises it.
+            UserError: ``beton`` raises it.
         """
-        return self.path if is_shard_folder(self.path) else self.beton()
+        return self.path if is_shard_folder(self.path) else self.beton(like)
 
-    def _convert(self) -> Path:
-        store = self._own_store
-        if store.exists():  # since ``_found`` looked
-            return store
+    def _convert(self, like: Store | None) -> Path:
+        store = self._own_store(self._imposed(like))
         note(f"{self.path} is a folder: its {len(self.listed)} images are converted once into {store}")
-        left_out = len(write_store(self.listed, store, on_error=self.on_error).skipped)
+        manifest = write_store(self.listed, store, range=self.taken(like), on_error=self.on_error)
+        left_out = len(manifest.skipped)
         if left_out:
             note(f"{left_out} images were left out; {manifest_path(store)} names them")
         return store
@@ -135,20 +164,29 @@ def is_store(path: Path) -> bool:
     return path.suffix == ".beton" or path.is_file() or is_shard_folder(path)
 
 
-def refuse_for_store(path: Path, list_file: Path | None, labels: str) -> None:
-    """Raises UserError if there is a list or a choice of labels, which only folders of images take."""
+def refuse_for_store(path: Path, list_file: Path | None, labels: str, taken: ValueRange | None = None) -> None:
+    """Raises UserError if there is a list, a choice of labels or a range, which only folders of images take."""
     if list_file is not None:
-        raise UserError(f"a list of files goes with a folder of images, and {path} is a store: leave the list out")
+        raise UserError(
+            f"a list of files goes with a folder of images, and {path} is a store: leave the list out, or make a store "
+            "with it (python -m dataprep ffcv FOLDER STORE.beton --list FILE)"
+        )
     if labels != AUTO:
         raise UserError(f"a choice of labels goes with a folder of images, and {path} has its own: leave it at auto")
+    if taken is not None:
+        raise UserError(
+            f"a range of values goes with a folder of images, and those of {path} are converted: leave it at auto"
+        )
 
 
-def _digest(root: Path, sizes: bytes) -> str:
+def _digest(root: Path, sizes: bytes, imposed: ValueRange | None) -> str:
     """Of a folder's real path and of its files (``_sizes``): a folder whose files change is converted again.
 
-    A file that changes but keeps its name and size is not noticed.
+    So it is for another range, unless its images decide it. A file that changes but keeps its name and size is not
+    noticed.
     """
-    return hashlib.sha256(os.fsencode(root) + sizes).hexdigest()[:12]
+    taken = b"" if imposed is None else repr(imposed).encode()
+    return hashlib.sha256(os.fsencode(root) + sizes + taken).hexdigest()[:12]
 
 
 def _sizes(source: ImageSource) -> bytes:
@@ -159,13 +197,18 @@ def _sizes(source: ImageSource) -> bytes:
     return lines + repr((source.classes, source.labels)).encode(errors="surrogateescape")
 
 
-def _holds(store: Path, source: ImageSource) -> bool:
-    """Whether a store converted from files of the same names and sizes holds these images, by some of them."""
+def _holds(store: Path, source: ImageSource, imposed: ValueRange | None) -> bool:
+    """Whether a store converted from files of the same names and sizes holds these images, by some of them.
+
+    Where a range is imposed, it must be that of the store.
+    """
     manifest = read_manifest(store)
     samples = list_samples(store, manifest)
     left_out = {image.path for image in manifest.skipped}
     kept = [(place, file) for place, file in enumerate(source.files) if file not in left_out]
     if manifest.options is None or len(kept) != len(samples.table) or manifest.classes != source.classes:
+        return False
+    if imposed is not None and manifest.options.range != imposed:
         return False
     for number in np.unique(np.linspace(0, len(kept) - 1, COMPARED).astype(int)):
         again = convert(kept[number], source.root, manifest.options)

@@ -1,9 +1,9 @@
-"""Classifies pooled features by their nearest neighbours, k-NN as in Wu et al. 2018.
+"""Classifies features by their nearest neighbours, k-NN as in Wu et al. 2018.
 
 Shape letters: n features with classes, m features to classify, k neighbours, c channels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -55,6 +55,44 @@ class Vote(NamedTuple):
     weighted: bool = True
 
 
+class Bank:
+    """Features with classes, whose nearest by cosine classify others.
+
+    Args:
+        features_nc: float32 [n, c].
+        labels_n: their classes, int64 [n], on the same device.
+        classes: number of classes; None for what the labels need.
+    """
+
+    def __init__(self, features_nc: Tensor, labels_n: Tensor, classes: int | None = None):
+        self._unit_nc, self._labels_n = normalize(features_nc), labels_n
+        self._classes = int(labels_n.max()) + 1 if classes is None else classes
+
+    def answers(self, queries_mc: Tensor, votes: Sequence[Vote]) -> list[Tensor]:
+        """The classes, int64 [m], of features float32 [m, c] by each vote; of classes with equal votes the lower one.
+
+        No vote has more neighbours than there are.
+        """
+        answers: list[list[Tensor]] = [[] for _ in votes]
+        for cosines_mk, labels_mk in self._nearest(queries_mc, max(vote.k for vote in votes)):
+            for vote, made in zip(votes, answers, strict=True):
+                made.append(_weights(cosines_mk, labels_mk, vote, self._classes).argmax(1))
+        return [torch.cat(made) for made in answers]
+
+    def shares(self, queries_mc: Tensor, vote: Vote) -> Tensor:
+        """The share that each class has of the vote, float32 [m, classes], for features float32 [m, c]."""
+        tables = [_weights(*nearest, vote, self._classes) for nearest in self._nearest(queries_mc, vote.k)]
+        weights = torch.cat(tables)
+        return weights / weights.sum(1, keepdim=True)
+
+    def _nearest(self, queries_mc: Tensor, k: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Cosines in descending order and classes, [rows, k] each, of so many queries as fit into ``TABLE_BYTES``."""
+        rows = max(1, TABLE_BYTES // (4 * len(self._unit_nc)))
+        for part_mc in normalize(queries_mc).split(rows):
+            cosines_mk, neighbours_mk = (part_mc @ self._unit_nc.T).topk(k)
+            yield cosines_mk, self._labels_n[neighbours_mk]
+
+
 def knn_classify(train_nc: Tensor, labels_n: Tensor, test_mc: Tensor, k: int) -> Tensor:
     """The answers of ``knn_answers``, int64 [m], for one weighted vote of k neighbours."""
     return knn_answers(train_nc, labels_n, test_mc, [Vote(k)])[0]
@@ -74,20 +112,14 @@ def knn_answers(train_nc: Tensor, labels_n: Tensor, test_mc: Tensor, votes: Sequ
     Returns:
         For each vote the classes, int64 [m].
     """
-    train_nc = normalize(train_nc)
-    chunk = max(1, TABLE_BYTES // (4 * len(train_nc)))
-    classes, most = int(labels_n.max()) + 1, max(vote.k for vote in votes)
-    answers: list[list[Tensor]] = [[] for _ in votes]
-    for part_mc in normalize(test_mc).split(chunk):
-        cosines_mk, neighbours_mk = (part_mc @ train_nc.T).topk(most)
-        for vote, made in zip(votes, answers, strict=True):
-            made.append(_winners(cosines_mk[:, : vote.k], labels_n[neighbours_mk[:, : vote.k]], classes, vote.weighted))
-    return [torch.cat(made) for made in answers]
+    return Bank(train_nc, labels_n).answers(test_mc, votes)
 
 
-def _winners(cosines_mk: Tensor, labels_mk: Tensor, classes: int, weighted: bool) -> Tensor:
+def _weights(cosines_mk: Tensor, labels_mk: Tensor, vote: Vote, classes: int) -> Tensor:
+    """What the nearest ``vote.k`` give to each class, [m, classes]."""
+    cosines_mk, labels_mk = cosines_mk[:, : vote.k], labels_mk[:, : vote.k]
     # Subtracting each row's largest cosine scales all votes of the row alike, and no weight exceeds 1.
     weights_mk = torch.ones_like(cosines_mk)
-    if weighted:
+    if vote.weighted:
         weights_mk = ((cosines_mk - cosines_mk[:, :1]) / TEMPERATURE).exp()
-    return weights_mk.new_zeros(len(labels_mk), classes).scatter_add_(1, labels_mk, weights_mk).argmax(1)
+    return weights_mk.new_zeros(len(labels_mk), classes).scatter_add_(1, labels_mk, weights_mk)

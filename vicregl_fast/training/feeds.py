@@ -8,6 +8,7 @@ import torch
 from dataprep.errors import UserError
 from dataprep.labels import AUTO
 from dataprep.notes import note
+from dataprep.value_range import parse_range
 from vicregl_fast.augment.backends import choose_backend
 from vicregl_fast.augment.recipe import Backend
 from vicregl_fast.config import RunConfig
@@ -15,7 +16,8 @@ from vicregl_fast.data.config import DataConfig, EngineChoice
 from vicregl_fast.data.engine import BATCHES_HELD, Feed
 from vicregl_fast.data.engine_table import FeedOptions, OpenedStore, open_feed, open_store
 from vicregl_fast.data.memory import check_memory
-from vicregl_fast.data.source import Source
+from vicregl_fast.data.shared_range import note_other_ranges
+from vicregl_fast.data.source import Source, is_store
 from vicregl_fast.data.store import SizedStore, Store, check_same_classes, largest_batch
 from vicregl_fast.data.threads import decoding_threads
 from vicregl_fast.data.views import ViewMaker
@@ -45,6 +47,8 @@ def open_stores(data: DataConfig, found: Sources, processes: Processes) -> tuple
     cache = found[0].cache
     train, val = processes.agree(lambda: stores or _open_both(sources(_at(data, *places), cache), data.engine))
     check_validation(train, val, processes.world)
+    if val is not None:
+        note_other_ranges(train.store, val.store)
     return train, val
 
 
@@ -52,13 +56,17 @@ def sources(data: DataConfig, cache: Path) -> Sources:
     """The images that a run names; nothing is read yet. Stores that are converted from folders go to ``cache``.
 
     Raises:
-        UserError: a list is given for a store, or one for validation without images.
+        UserError: a list is given for a store, or one for validation without images, or a range for stores alone.
     """
     if data.val_list is not None and data.val_path is None:
         raise UserError("data.val_list goes with data.val_path, which is not set: give both, or leave the list out")
 
+    taken = parse_range(data.range)
+    of_folders = [path for path in (data.path, data.val_path) if path is not None and not is_store(Path(path))]
+
     def source(path: str, list_file: str | None, labels: str) -> Source:
-        return Source(Path(path), cache, None if list_file is None else Path(list_file), labels, data.on_error)
+        own = taken if path in of_folders or not of_folders else None  # else it is the other's, which is a folder
+        return Source(Path(path), cache, None if list_file is None else Path(list_file), labels, data.on_error, own)
 
     train = source(data.path, data.list, data.labels)
     return train, None if data.val_path is None else source(data.val_path, data.val_list, data.val_labels)
@@ -155,13 +163,14 @@ def _buffer_bytes(store: Store, batch_size: int) -> int:
 
 def _open_both(found: Sources, engine: EngineChoice) -> tuple[OpenedStore, OpenedStore | None]:
     train, val = found
-    return open_store(train, engine), None if val is None else open_store(val, engine)
+    opened = open_store(train, engine)
+    return opened, None if val is None else open_store(val, engine, opened.store)
 
 
 def _at(data: DataConfig, train: Path, val: Path | None = None) -> DataConfig:
     """The same images where rank 0 opened them, so that no other process lists or converts a folder again."""
     if train != Path(data.path):
-        data = replace(data, path=str(train), list=None, labels=AUTO)
+        data = replace(data, path=str(train), list=None, labels=AUTO, range=AUTO)
     if val is not None and data.val_path is not None and val != Path(data.val_path):
-        data = replace(data, val_path=str(val), val_list=None, val_labels=AUTO)
+        data = replace(data, val_path=str(val), val_list=None, val_labels=AUTO, range=AUTO)
     return data

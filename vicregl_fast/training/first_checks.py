@@ -88,7 +88,7 @@ def check_images(
     def look() -> Known:
         train_source, val_source = found
         train = look_at(train_source, config.data.engine)
-        val = None if val_source is None else look_at(val_source, config.data.engine)
+        val = None if val_source is None else look_at(val_source, config.data.engine, train)
         check_validation(train, val, processes.world)
         global_batches(config, len(train.store), processes)
         converted = is_converted(train) and (val is None or is_converted(val))

@@ -1,5 +1,6 @@
 """The training loop: carries a run to its end, or until it is asked to stop."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -55,6 +56,7 @@ class Trainer:
 
     Attributes:
         finished_steps: number of steps done since the run was first started.
+        after_epoch: called with the number of epochs done when another has ended, before its checkpoint is written.
 
     Raises:
         UserError: an option or a file is wrong; what the run has already written is kept.
@@ -93,6 +95,7 @@ class Trainer:
         self.stop = StopRequest()
         self._stop_vote = Vote(processes)
         self.log: MetricsLog | None = None  # open on rank 0 while the run lasts
+        self.after_epoch: Callable[[int], None] = lambda epochs: None
         self.finished_steps = 0
         if resumed is not None:
             self._resume(resumed)
@@ -127,6 +130,8 @@ class Trainer:
                 self._validate()
             while self.finished_steps < self.total_steps:
                 self._train_epoch(self.finished_steps // self.order.steps)
+                if self.finished_steps % self.order.steps == 0:
+                    self.after_epoch(self.finished_steps // self.order.steps)
                 self.checkpointing.make_due()
                 self._save_if_due()
                 if self._asked_to_stop() and self.finished_steps < self.total_steps:

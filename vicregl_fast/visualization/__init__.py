@@ -1,1 +1,1 @@
-"""Pictures: a run's curves, the matches that its loss selects, and the views that each engine makes."""
+"""Pictures: of a run's curves, of the matches that its loss selects, of engines' views, of what feature maps hold."""

@@ -13,15 +13,14 @@ from vicregl_fast.augment.normalisation import levels_of
 from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
 from vicregl_fast.augment.recipe import view_recipes
 from vicregl_fast.config import RunConfig
-from vicregl_fast.data.open_images import open_images
 from vicregl_fast.geometry.directions import LARGE_VIEWS, Direction
 from vicregl_fast.geometry.matching import match_cells
 from vicregl_fast.losses.feature_matching import match_features
 from vicregl_fast.models.backbone import feature_grid
 from vicregl_fast.models.network import VICRegLNetwork
-from vicregl_fast.philox import permutation
 from vicregl_fast.runs.networks import load_network
 from vicregl_fast.visualization.matches import MatchedImage, View
+from vicregl_fast.visualization.some_images import some_images
 
 
 def matches_of_run(run: Path, images: Path, count: int, gamma: int | None, seed: int) -> list[MatchedImage]:
@@ -38,10 +37,7 @@ def matches_of_run(run: Path, images: Path, count: int, gamma: int | None, seed:
         UserError: there is no such run, or there are no images, or an image does not decode.
     """
     network, config = load_network(run)
-    found = open_images(images)
-    chosen = permutation(seed, 0, len(found))[:count].tolist()
-    pixels = [np.array(found.open(index)) for index in chosen]
-    return select_matches(network, config, pixels, gamma or config.loss.gamma_large, seed)
+    return select_matches(network, config, some_images(images, count, seed), gamma or config.loss.gamma_large, seed)
 
 
 @torch.inference_mode()

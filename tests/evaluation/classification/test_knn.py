@@ -16,7 +16,8 @@ from tests.evaluation.stand_in import MeanColour, mean_colour
 from vicregl_fast.data.open_images import open_images
 from vicregl_fast.evaluation.candidates import Candidate
 from vicregl_fast.evaluation.classification.config import KnnConfig, counts
-from vicregl_fast.evaluation.classification.features import CentreCrops, pooled_features
+from vicregl_fast.evaluation.classification.crop_feed import CentreCropFeed, CropFeeds, open_labelled
+from vicregl_fast.evaluation.classification.features import pooled_features
 from vicregl_fast.evaluation.classification.knn import KnnJudge
 from vicregl_fast.evaluation.comparison import compare
 from vicregl_fast.evaluation.report import Row
@@ -36,35 +37,39 @@ def write_class_folders(root: Path, counts: dict[str, int]) -> Path:
 
 
 def small(**changes: Any) -> KnnConfig:
-    return KnnConfig(**{"k": (3,), "resize": 16, "size": 16, "batch_size": 4, "workers": 0, **changes})
+    return KnnConfig(**{"k": (3,), "size": 16, "batch_size": 4, "workers": 0, **changes})
 
 
-def test_a_centre_crop_takes_the_middle_of_the_resized_image(tmp_path: Path) -> None:
-    """A 20×40 image whose red is 5 × column: the 8 pixel crop of the short side at 10 starts at column 12."""
-    (tmp_path / "x").mkdir()
-    pixels = np.zeros((20, 40, 3), np.uint8)
-    pixels[..., 0] = 5 * np.arange(40)
-    Image.fromarray(pixels).save(tmp_path / "x" / "ramp.png")
-    crop = CentreCrops(open_images(tmp_path), resize=10, size=8)[0]
-    red = (crop[0] * 0.229 + 0.485) * 255
-    # Resized by 2, column k lies between the source's columns 2k and 2k + 1.
-    expected = 5 * (2 * (6 + torch.arange(8.0)) + 0.5)
-    assert crop.shape == (3, 8, 8)
-    assert (red - expected).abs().max() < 1.0
+def centre_feed(folder: Path, size: int, batch_size: int = 4) -> CentreCropFeed:
+    return CropFeeds(size, batch_size, 0, torch.device("cpu")).centre(open_labelled(folder, None))
+
+
+def test_a_centre_crop_takes_the_middle_of_the_image(tmp_path: Path) -> None:
+    """A 16×32 image whose red is 5 × column: the crop of 14 pixels starts at column 9, and is resized to 7."""
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    pixels[..., 0] = 5 * np.arange(32)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        Image.fromarray(pixels).save(tmp_path / name / "ramp.png")
+    (crops,) = centre_feed(tmp_path, 7).batches(np.arange(2))
+    assert crops.shape == (2, 3, 7, 7)
+    red = (crops[1, 0] * 0.229 + 0.485) * 255
+    # Column k of the crop lies between the image's columns 9 + 2k and 10 + 2k, but for what the edge does to its ends.
+    expected = 5 * (9.5 + 2 * torch.arange(7.0))
+    assert (red - expected)[:, 1:-1].abs().max() < 1.0
 
 
 def test_pooled_features_come_in_order(tmp_path: Path) -> None:
     folder = write_class_folders(tmp_path, {"red": 2, "blue": 2})
-    crops = CentreCrops(open_images(folder), 16, 16)
-    features = pooled_features(MeanColour().eval(), crops, range(4), batch_size=3, workers=0)
+    features = pooled_features(MeanColour().eval(), centre_feed(folder, 16, batch_size=3), 4)
     # Classes by name: blue, blue, red, red.
     assert features[:, 2].gt(1).tolist() == [True, True, False, False]
     assert features[:, 0].gt(1).tolist() == [False, False, True, True]
 
 
 def test_colour_classes_are_told_apart_and_the_majority_class_is_shown(tmp_path: Path) -> None:
-    train = open_images(write_class_folders(tmp_path / "train", {"red": 5, "green": 4, "blue": 3}))
-    test = open_images(write_class_folders(tmp_path / "test", {"red": 1, "green": 2, "blue": 1}))
+    train = open_labelled(write_class_folders(tmp_path / "train", {"red": 5, "green": 4, "blue": 3}), None)
+    test = open_labelled(write_class_folders(tmp_path / "test", {"red": 1, "green": 2, "blue": 1}), None)
     candidates = [Candidate("trained", mean_colour), Candidate("random", mean_colour, False)]
     assert compare(candidates, KnnJudge(train, test, small())) == [
         Row("trained", {"accuracy": [100.0]}),
@@ -75,8 +80,8 @@ def test_colour_classes_are_told_apart_and_the_majority_class_is_shown(tmp_path:
 
 def test_each_k_and_each_vote_has_a_figure(tmp_path: Path) -> None:
     """Ten blue training images outvote five red ones as soon as the k of a plain vote takes them in."""
-    train = open_images(write_class_folders(tmp_path / "train", {"red": 5, "blue": 10}))
-    test = open_images(write_class_folders(tmp_path / "test", {"red": 3, "blue": 1}))
+    train = open_labelled(write_class_folders(tmp_path / "train", {"red": 5, "blue": 10}), None)
+    test = open_labelled(write_class_folders(tmp_path / "test", {"red": 3, "blue": 1}), None)
     judge = KnnJudge(train, test, small(k=(1, 15), vote="both"))
     assert compare([Candidate("trained", mean_colour)], judge) == [
         Row("trained", {"k 1": [100.0], "k 15": [100.0], "k 1 plain": [100.0], "k 15 plain": [25.0]}),
@@ -92,7 +97,7 @@ def test_wrong_numbers_of_neighbours_are_refused(text: str) -> None:
 
 
 def test_only_the_untrained_network_is_re_estimated(tmp_path: Path) -> None:
-    images = open_images(write_class_folders(tmp_path, {"red": 4, "blue": 4}))
+    images = open_labelled(write_class_folders(tmp_path, {"red": 4, "blue": 4}), None)
     trained, untrained = MeanColour().eval(), MeanColour().eval()
     compare(
         [Candidate("a", lambda _: trained), Candidate("b", lambda _: untrained, trained=False)],
@@ -120,20 +125,20 @@ def test_wrong_inputs_end_in_a_sentence(tmp_path: Path) -> None:
     other = write_class_folders(tmp_path / "other", {"red": 2, "blue": 2})
     candidates = [Candidate("trained", mean_colour)]
     with pytest.raises(UserError, match=r"other has the class 'blue', which .*train lacks"):
-        compare(candidates, KnnJudge(open_images(train), open_images(other), small()))
+        compare(candidates, KnnJudge(open_labelled(train, None), open_labelled(other, None), small()))
     with pytest.raises(UserError, match=r"--k is 9, but there are only 4 training images"):
-        compare(candidates, KnnJudge(open_images(train), open_images(train), small(k=(2, 9))))
-    with pytest.raises(UserError, match=r"a centre crop of 16 pixels does not fit a short side of 8"):
-        compare(candidates, KnnJudge(open_images(train), open_images(train), small(resize=8)))
+        compare(candidates, KnnJudge(open_labelled(train, None), open_labelled(train, None), small(k=(2, 9))))
+    with pytest.raises(UserError, match=r"--size is 0, but must be 1 or more"):
+        small(size=0)
     with pytest.raises(UserError, match=r"red has no labels"):
-        compare(candidates, KnnJudge(open_images(train / "red"), open_images(train), small()))
+        compare(candidates, KnnJudge(open_labelled(train / "red", None), open_labelled(train, None), small()))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_broken_image_is_named_without_a_traceback(tmp_path: Path, workers: int) -> None:
     folder = write_class_folders(tmp_path, {"red": 2, "green": 2})
     (folder / "green" / "1.jpg").write_bytes(b"no image")
-    images = open_images(folder)
+    images = open_labelled(folder, None)
     with pytest.raises(UserError) as raised:
         compare([Candidate("trained", mean_colour)], KnnJudge(images, images, small(workers=workers)))
     assert "green/1.jpg" in str(raised.value)

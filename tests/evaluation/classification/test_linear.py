@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
@@ -243,3 +244,18 @@ def test_fine_tuning_changes_the_backbone_and_frozen_does_not(tmp_path: Path) ->
 def test_what_fine_tuning_cannot_do_is_one_sentence(changes: dict, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         small(**{"finetune": True, **changes})
+
+
+def test_deep_test_images_take_the_range_of_the_training_images(tmp_path: Path) -> None:
+    """Of 12 bits and, by themselves, of 8: the same value must mean the same grey."""
+    for side, level in (("train", 4000), ("test", 200)):
+        for name in "ab":
+            (tmp_path / side / name).mkdir(parents=True)
+            pixels = np.full((16, 16), level // 2 if name == "a" else level, np.uint16)
+            Image.fromarray(pixels).save(tmp_path / side / name / "1.png")
+    train = open_labelled(tmp_path / "train", None)
+    test = open_labelled(tmp_path / "test", None, like=train)
+    alone = open_labelled(tmp_path / "test", None)
+    assert np.asarray(train.store.open(1)).max() == 4000 >> 4
+    assert np.asarray(test.store.open(1)).max() == 200 >> 4
+    assert np.asarray(alone.store.open(1)).max() == 200

@@ -1,8 +1,9 @@
 """Does all that follows the resize, a tile of the view for each block: colour, blur, solarise, normalise.
 
-``sample`` is a record of SAMPLE. The arrays in shared memory are float32 and flat: ``pixels`` is [3, _HALO, _PITCH],
-the tile and its margin; ``across`` is [3, _HALO, _ACROSS_PITCH]; ``gaussian`` is [_TAPS], the blur's weights. Shape
-letters: n samples, y rows, x columns, c channels, j values of a row, 3 * column + channel.
+``sample`` is a record of SAMPLE. The arrays in shared memory are float32 and flat: ``pixels`` has three planes, _PLANE
+apart, of [_HALO, _PITCH], the tile and its margin; ``across`` is [_HALO, _ACROSS_PITCH], for a plane at a time, since
+more blocks then fit a multiprocessor; ``gaussian`` is [_TAPS], the blur's weights. Shape letters: n samples, y rows,
+x columns, c channels, j values of a row, 3 * column + channel.
 """
 
 from collections.abc import Callable
@@ -21,8 +22,9 @@ SIDE = 32  # of the largest tile, in pixels
 RUN = 4  # neighbours that a thread blurs at once
 _HALO = SIDE + 2 * LARGEST_RADIUS
 _PITCH, _ACROSS_PITCH = _HALO + 1, SIDE + 1  # odd, so that a column lies in different memory banks
-_PLANE = _HALO * _PITCH
-_PIXELS, _ACROSS, _TAPS = 3 * _PLANE, 3 * _HALO * _ACROSS_PITCH, 2 * LARGEST_RADIUS + RUN
+_BANKS = 32  # of shared memory
+_PLANE = _HALO * _PITCH + (_BANKS // 3 + 1 - _HALO * _PITCH) % _BANKS  # the 32 values j of a warp, too
+_PIXELS, _ACROSS, _TAPS = 3 * _PLANE, _HALO * _ACROSS_PITCH, 2 * LARGEST_RADIUS + RUN
 
 
 @cuda.jit(device=True, inline="always")
@@ -61,15 +63,17 @@ def _colour_tile(sample, levels_yxc, mean, left, top, pixels):
 
 
 @cuda.jit(device=True, inline="always")
-def _blur_across(pixels, gaussian, radius, across):
-    """Blurs along the rows of the tile and of its margin; ``radius`` is int32. A thread makes RUN columns of a row."""
+def _blur_across(pixels, gaussian, radius, channel, across):
+    """Blurs along the rows of a plane of the tile and of its margin. A thread makes RUN columns of a row.
+
+    ``radius`` and ``channel`` are int32.
+    """
     start = RUN * cuda.threadIdx.y
     y = cuda.threadIdx.x
     while y < cuda.blockDim.x + 2 * radius:
-        for channel in range(3):
-            line = channel * _HALO + y
-            a, b, c, d = weigh_run(pixels, PLACE(line * _PITCH + start), PLACE(1), gaussian, PLACE(2 * radius + 1))
-            _put(across, PLACE(line * _ACROSS_PITCH + start), PLACE(1), a, b, c, d)
+        place = PLACE(channel * _PLANE + y * _PITCH + start)
+        a, b, c, d = weigh_run(pixels, place, PLACE(1), gaussian, PLACE(2 * radius + 1))
+        _put(across, PLACE(y * _ACROSS_PITCH + start), PLACE(1), a, b, c, d)
         y += cuda.blockDim.x
 
 
@@ -82,19 +86,17 @@ def _final(value, sample, threshold, channel):
 
 
 @cuda.jit(device=True, inline="always")
-def _blur_down(across, gaussian, sample, threshold, tile_yj):
-    """Blurs along the columns of the tile and solarises and normalises it. A thread makes RUN rows of a column.
+def _blur_down(across, gaussian, sample, threshold, channel, pixels):
+    """Blurs along the columns of a plane of the tile, solarises and normalises it. A thread makes RUN rows of a column.
 
-    The result, ``tile_yj``, is a flat float32 array, [side, 3 * side], with channels last, as the views are.
+    The result takes the place of the plane in ``pixels``, without a margin; ``channel`` is int32.
     """
-    x, y, line = cuda.threadIdx.x, RUN * cuda.threadIdx.y, 3 * cuda.blockDim.x
-    taps = PLACE(2 * sample["radius"] + 1)
-    for channel in range(3):
-        place = PLACE((channel * _HALO + y) * _ACROSS_PITCH + x)
-        a, b, c, d = weigh_run(across, place, PLACE(_ACROSS_PITCH), gaussian, taps)
-        a, b = _final(a, sample, threshold, channel), _final(b, sample, threshold, channel)
-        c, d = _final(c, sample, threshold, channel), _final(d, sample, threshold, channel)
-        _put(tile_yj, PLACE(y * line + 3 * x + channel), PLACE(line), a, b, c, d)
+    x, y = cuda.threadIdx.x, RUN * cuda.threadIdx.y
+    place, taps = PLACE(y * _ACROSS_PITCH + x), PLACE(2 * sample["radius"] + 1)
+    a, b, c, d = weigh_run(across, place, PLACE(_ACROSS_PITCH), gaussian, taps)
+    a, b = _final(a, sample, threshold, channel), _final(b, sample, threshold, channel)
+    c, d = _final(c, sample, threshold, channel), _final(d, sample, threshold, channel)
+    _put(pixels, PLACE(channel * _PLANE + y * _PITCH + x), PLACE(_PITCH), a, b, c, d)
 
 
 def finish_kernel(encode: Callable) -> Callable:
@@ -121,18 +123,19 @@ def finish_kernel(encode: Callable) -> Callable:
         mean = np.float32(grey_totals_n[n]) / (GREY_UNITS * np.float32(size * size))
         _colour_tile(sample, levels_nyxc[n], mean, left, top, pixels)
         cuda.syncthreads()
-        _blur_across(pixels, gaussian, sample["radius"], across)
-        cuda.syncthreads()
-        _blur_down(across, gaussian, sample, threshold, pixels)
-        cuda.syncthreads()
+        for channel in range(3):
+            _blur_across(pixels, gaussian, sample["radius"], np.int32(channel), across)
+            cuda.syncthreads()
+            _blur_down(across, gaussian, sample, threshold, np.int32(channel), pixels)
+            cuda.syncthreads()
         # Threads write along the rows of the tile, so that neighbours write neighbouring values.
-        y = ty
-        while y < min(side, size - top):
-            view_j, tile_j = views_nyj[n, PLACE(top + y), 3 * left :], pixels[3 * side * y :]
-            j = PLACE(tx)
-            while j < PLACE(3 * min(side, size - left)):
-                view_j[j] = encode(tile_j[j])
-                j += PLACE(side)
-            y += cuda.blockDim.y
+        j = PLACE(tx)
+        while j < PLACE(3 * min(side, size - left)):
+            x = j // PLACE(3)
+            y, column = ty, (j - PLACE(3) * x) * PLACE(_PLANE) + x
+            while y < min(side, size - top):
+                views_nyj[n, PLACE(top + y), PLACE(3 * left) + j] = encode(pixels[column + PLACE(y * _PITCH)])
+                y += cuda.blockDim.y
+            j += PLACE(side)
 
     return finish

@@ -15,6 +15,8 @@ ROWS, COLUMNS = 8, 32  # of the largest tile; each of its pixels has a thread
 _THREADS = ROWS * COLUMNS
 CHUNK = 128  # source columns whose vertical pass a block keeps in shared memory at a time
 _SQUEEZED = ROWS * CHUNK * 3
+_REGISTERS = 64
+"""Of a thread at most, so that four blocks fit a multiprocessor and not three; nothing is spilt for that."""
 GREY_UNITS = np.float32(256)
 """Units in a level of grey. Blocks add integers of this unit, so that the order of their additions does not matter."""
 
@@ -94,7 +96,7 @@ def _squeeze(packed, source, stride, low, high, weights_k, taps, squeezed):
         x += cuda.blockDim.x
 
 
-@cuda.jit(fastmath=True)
+@cuda.jit(fastmath=True, max_registers=_REGISTERS)
 def resize(samples_n, packed, firsts_nap, counts_nap, weights_nakp, levels_nyxc, grey_totals_n):
     """Makes the flipped, resized views of bytes, and sums the grey before contrast of those with colour jitter.
 

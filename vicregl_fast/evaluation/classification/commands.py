@@ -10,7 +10,9 @@ from vicregl_fast.evaluation.command import Command, add_comparison
 def _add_arguments(parser: ArgumentParser) -> None:
     for side in ("train", "test"):
         parser.add_argument(f"--{side}", type=Path, required=True, help="folder of class folders, or a store")
-        parser.add_argument(f"--{side}_list", type=Path, help="which files of the folder, one path a line")
+        parser.add_argument(
+            f"--{side}_list", type=Path, help="which images of the folder, one a line, such as 1%% of them"
+        )
         parser.add_argument(
             f"--{side}_labels", default="auto", metavar="auto|folders|FILE", help="where its labels come from (auto)"
         )
@@ -18,13 +20,13 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _knn(options: Namespace, config: KnnConfig) -> None:
-    from vicregl_fast.data.open_images import open_images
+    from vicregl_fast.evaluation.classification.crop_feed import open_labelled
     from vicregl_fast.evaluation.classification.knn import KnnJudge
     from vicregl_fast.evaluation.comparison import run_judge
 
     def judge() -> KnnJudge:
-        train = open_images(options.train, options.train_list, options.train_labels)
-        test = open_images(options.test, options.test_list, options.test_labels)
+        train = open_labelled(options.train, options.train_list, options.train_labels)
+        test = open_labelled(options.test, options.test_list, options.test_labels, like=train)
         return KnnJudge(train, test, config)
 
     run_judge(options, judge)
@@ -37,7 +39,7 @@ def _linear(options: Namespace, config: LinearConfig) -> None:
 
     def judge() -> LinearJudge:
         train = open_labelled(options.train, options.train_list, options.train_labels)
-        test = open_labelled(options.test, options.test_list, options.test_labels)
+        test = open_labelled(options.test, options.test_list, options.test_labels, like=train)
         return LinearJudge(train, test, config)
 
     run_judge(options, judge)

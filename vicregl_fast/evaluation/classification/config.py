@@ -28,12 +28,12 @@ class KnnConfig:
 
     k: tuple[int, ...] = option((10,), "neighbours that vote, several numbers with commas between", None, counts, "10")
     vote: str = option("weighted", "whether each votes by its cosine (temperature 0.07), or has one vote", VOTES)
-    resize: int = option(128, "pixels of the short side before the centre crop")
-    size: int = option(112, "pixels of a side of the centre crop")
+    size: int = option(112, "pixels of a side of the centre crop, which shows 7/8 of the image's short side")
     batch_size: int = option(128, "images a forward pass")
-    workers: int = option(default_workers(), "processes that decode images")
+    workers: int = option(default_workers(), "threads or processes that decode images")
 
     def __post_init__(self) -> None:
+        check_at_least("--size", self.size, 1)
         check_at_least("--batch_size", self.batch_size, 1)
         check_at_least("--workers", self.workers, 0)
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from dataprep.errors import UserError
-from vicregl_fast.data.store import Images
+from vicregl_fast.data.engine_table import OpenedStore
+from vicregl_fast.devices import choose_device
 from vicregl_fast.evaluation.classification.config import KnnConfig
-from vicregl_fast.evaluation.classification.features import CentreCrops, pooled_features
+from vicregl_fast.evaluation.classification.crop_feed import CropFeeds
+from vicregl_fast.evaluation.classification.features import pooled_features
 from vicregl_fast.evaluation.classification.labels import batchnorm_sample, majority_accuracy, matched_labels, percent
-from vicregl_fast.evaluation.loading import chunks, read_batches
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.models.neighbours import Standardisation, Vote, knn_answers
 
@@ -26,15 +27,15 @@ class KnnJudge:
 
     Raises:
         UserError: images have no labels, the test images have a class of their own, k is larger than the number of
-            training images, or the crop does not fit.
+            training images.
     """
 
-    def __init__(self, train: Images, test: Images, config: KnnConfig):
-        self._train_labels, self._test_labels = matched_labels(train, test)
-        if config.k[-1] > len(train):
-            raise UserError(f"--k is {config.k[-1]}, but there are only {len(train)} training images")
-        self._train, self._test = (CentreCrops(images, config.resize, config.size) for images in (train, test))
-        self._config = config
+    def __init__(self, train: OpenedStore, test: OpenedStore, config: KnnConfig):
+        self._train_labels, self._test_labels = matched_labels(train.store, test.store)
+        if config.k[-1] > len(train.store):
+            raise UserError(f"--k is {config.k[-1]}, but there are only {len(train.store)} training images")
+        feeds = CropFeeds(config.size, config.batch_size, config.workers, choose_device())
+        self._train, self._test = feeds.centre(train), feeds.centre(test)
         ways = {"weighted": (True,), "plain": (False,), "both": (True, False)}[config.vote]
         self._votes = [Vote(k, weighted) for weighted in ways for k in config.k]
 
@@ -45,17 +46,12 @@ class KnnJudge:
 
     def training_images(self, seed: int) -> Iterator[Tensor]:
         """Centre crops of at most ``BATCHNORM_IMAGES`` training images, float32 [batch, 3, size, size] at a time."""
-        config = self._config
-        sample = batchnorm_sample(seed, len(self._train)).tolist()
-        return read_batches(self._train, chunks(sample, config.batch_size), config.workers)
+        return self._train.batches(batchnorm_sample(seed, len(self._train_labels)))
 
     def figures(self, backbone: Backbone, seed: int) -> dict[str, float]:
         """The accuracies on the test images in percent."""
-        config = self._config
-        train_nc, test_mc = (
-            pooled_features(backbone, crops, range(len(crops)), config.batch_size, config.workers)
-            for crops in (self._train, self._test)
-        )
+        train_nc = pooled_features(backbone, self._train, len(self._train_labels))
+        test_mc = pooled_features(backbone, self._test, len(self._test_labels))
         standardise = Standardisation.of(train_nc)
         answers = knn_answers(standardise(train_nc), self._train_labels, standardise(test_mc), self._votes)
         return self._named([percent(each == self._test_labels) for each in answers])

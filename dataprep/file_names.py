@@ -1,0 +1,64 @@
+"""Finds images by what lists call them: by their paths, or by less where only one image is meant."""
+
+import csv
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+
+class FileNames:
+    """The images of a folder, by all that may stand for one of them.
+
+    That is its path; the path behind the folder's own or behind the folder's name; the file's name, or its first folder
+    and the file's name (``class/name`` of ``class/images/name``). Each may lack the extension.
+
+    Args:
+        folder: of the images.
+        files: their paths relative to ``folder``, with ``/`` between folders.
+    """
+
+    def __init__(self, folder: Path, files: Sequence[str]):
+        self._exact = frozenset(files)
+        self._prefixes = (f"{folder}/", f"{folder.resolve()}/", f"{folder.resolve().name}/")
+
+    @cached_property
+    def _named(self) -> dict[str, str]:
+        named: dict[str, str] = {}
+        for file in self._exact:
+            first, _, inside = file.partition("/")
+            name = file.rpartition("/")[2]
+            whole = (file, f"{first}/{name}" if inside else name, name)
+            for each in {*whole, *map(_without_extension, whole)}:
+                named[each] = "" if each in named else file
+        return named
+
+    def find(self, name: str) -> str | None:
+        """The path of the image that is meant; empty if it may be several, None if it is none."""
+        name = str(PurePosixPath(name))
+        if name in self._exact:
+            return name
+        inside = (name.removeprefix(prefix) for prefix in self._prefixes if name.startswith(prefix))
+        found = [self._named.get(each) for each in (name, *inside)]
+        return next((file for file in found if file is not None), None)
+
+
+def _without_extension(name: str) -> str:
+    start, _, last = name.rpartition("/")
+    stem = last.rpartition(".")[0] or last
+    return f"{start}/{stem}" if start else stem
+
+
+def split_label(line: str) -> tuple[str, str]:
+    """Splits a line into a name and what follows behind a tab, a comma or else the last white space.
+
+    What follows a second tab or comma is dropped.
+    """
+    for separator in "\t,":
+        if separator in line:
+            try:
+                name, label, *_ = [*next(csv.reader([line], delimiter=separator)), ""]
+            except csv.Error:
+                return line, ""
+            return name.strip(), label.strip()
+    name, _, label = line.strip().rpartition(" ")
+    return (name.strip(), label) if name else (label, "")

@@ -1,0 +1,42 @@
+"""Seconds to an accuracy are those of the first point that reaches it, and the speed-up is of two such."""
+
+import pytest
+
+from vicregl_fast.benchmarks.quality.curve import Curve, Point, rows_of_targets
+
+OURS = Curve("ours", 0.5, (Point(1, 100, 2.0, 10.0), Point(2, 200, 4.0, 30.0), Point(3, 300, 6.0, 28.0)))
+OTHER = Curve("other", 0.25, (Point(1, 100, 5.0, 20.0), Point(2, 200, 10.0, 25.0), Point(3, 300, 15.0, 26.0)))
+
+
+def test_seconds_to_an_accuracy() -> None:
+    assert OURS.best == 30.0
+    assert [OURS.seconds_to(wanted) for wanted in (10.0, 10.1, 30.0, 30.1)] == [2.0, 4.0, 4.0, None]
+
+
+def test_rows_of_a_curve() -> None:
+    rows = {row.name: (row.value, row.unit) for row in OURS.rows()}
+    assert rows["quality.ours.epoch_2.images"] == (200, "images")
+    assert rows["quality.ours.epoch_2.seconds"] == (4.0, "s")
+    assert rows["quality.ours.epoch_2.accuracy"] == (30.0, "%")
+    assert rows["quality.ours.preparation"] == (0.5, "s") and rows["quality.ours.seconds"] == (6.0, "s")
+    assert rows["quality.ours.images_per_second"] == (50.0, "images/s")
+    assert rows["quality.ours.accuracy"] == (28.0, "%") and rows["quality.ours.best_accuracy"] == (30.0, "%")
+
+
+def test_the_target_is_by_default_what_all_reach() -> None:
+    rows = {row.name: row.value for row in rows_of_targets([OURS, OTHER], [])}
+    assert rows == {
+        "quality.ours.seconds_to_26_percent": 4.0,
+        "quality.other.seconds_to_26_percent": 15.0,
+        "quality.ours.speedup_over_other_to_26_percent": 15 / 4,
+    }
+
+
+def test_what_is_not_reached_has_no_row() -> None:
+    rows = {row.name: row.value for row in rows_of_targets([OURS, OTHER], [20.0, 29.5, 31.0])}
+    assert rows == {
+        "quality.ours.seconds_to_20_percent": 4.0,
+        "quality.other.seconds_to_20_percent": 5.0,
+        "quality.ours.speedup_over_other_to_20_percent": pytest.approx(1.25),
+        "quality.ours.seconds_to_29.5_percent": 4.0,
+    }

@@ -1,0 +1,68 @@
+"""The study of the paper's claims: its tables and plot from figures known by hand, and one tiny study run for real."""
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@pytest.fixture
+def evidence(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(SCRIPTS)
+    import evidence
+
+    return evidence
+
+
+def judged(folder: Path, name: str, seed: int, accuracy: float, miou: float, row: str = "trained") -> None:
+    for kind, command, figure, value in (("knn", "knn", "accuracy", accuracy), ("seg", "linear-seg", "mIoU", miou)):
+        results = [{"name": f"{command}.{row}.{figure}", "value": value}, {"name": f"{command}.other", "value": 0.0}]
+        (folder / f"{name}_seed{seed}.{kind}.json").write_text(json.dumps({"results": results}))
+
+
+def test_tables_hold_mean_and_spread_beside_the_published_figures(evidence: ModuleType, tmp_path: Path) -> None:
+    for seed, (accuracy, miou) in enumerate([(92.0, 55.0), (94.0, 56.0), (93.0, 57.0)]):
+        judged(tmp_path, "alpha_1", seed, accuracy, miou)
+    judged(tmp_path, "alpha_0.75", 0, 91.8, 65.8)
+    judged(tmp_path, "random", 0, 85.0, 50.5, row="random")
+    study = evidence.Study(tmp_path)
+    figures = {name: study.figures(name) for name in ("random", *evidence.SETTINGS)}
+    lines = evidence.format_tables(figures).splitlines()
+    assert "| VICReg, α 1 | 3 | 93.0 ± 1.0 | 56.0 ± 1.0 | 73.9 | 56.0 |" in lines
+    assert "| α 0.75 | 1 | 91.8 | 65.8 | 72.7 | 60.3 |" in lines
+    assert "| both | 1 | 91.8 | 65.8 | 73.6 | 60.3 |" in lines  # the same training stands in several tables
+    assert "| SimCLR-L | 0 | - | - | 66.6 | 51.3 |" in lines
+    assert "| random network | 1 | 85.0 | 50.5 |  |  |" in lines
+    evidence.plot_trade_off(figures, tmp_path / "plot.png")
+    pixels = np.asarray(Image.open(tmp_path / "plot.png").convert("RGB")).reshape(-1, 3)
+    blue = (pixels == (31, 119, 180)).all(1).sum()  # of the first setting, which is in both plots and both legends
+    assert blue > 100
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_study_goes_on_where_it_was(
+    evidence: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(evidence, "PICTURES", ("--images", "96", "--seed", "11"))
+    tiny = ("--model.expander", "16", "--model.projector", "8", "--batch_size", "16", "--epochs", "1")
+    monkeypatch.setattr(evidence, "RECIPE", (*evidence.RECIPE[:2], *tiny, "--optim.warmup_epochs", "0"))
+    monkeypatch.chdir(SCRIPTS.parent)
+    out = tmp_path / "study"
+    given = [str(out), "--seeds", "1", "--only"]
+    monkeypatch.setattr(sys, "argv", ["evidence.py", *given, "alpha_0.75"])
+    evidence.main()
+    assert "| α 0.75 | 1 |" in capfd.readouterr().out
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*.json")}
+    monkeypatch.setattr(sys, "argv", ["evidence.py", *given, "alpha_0.75,random"])
+    evidence.main()
+    said = capfd.readouterr().out
+    assert "| random network | 1 |" in said and said.count("vicregl_fast.train") == 1
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert (out / "tables.md").read_text().strip() in said and (out / "trade_off.png").is_file()

@@ -1,0 +1,1 @@
+"""Other libraries at the work that the engines do, each called the way its own documents show."""

@@ -1,0 +1,1 @@
+"""Time to accuracy: what a backbone has learned, against the seconds and the images that it took."""

@@ -1,0 +1,82 @@
+"""The accuracy of a backbone in training, against the time and the images that it took."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from vicregl_fast.benchmarks.measurements import Measurement
+
+
+@dataclass(frozen=True)
+class Point:
+    """What is noted at the end of an epoch.
+
+    Attributes:
+        epoch: epochs done.
+        images: images seen, each counted once an epoch however many views it has.
+        seconds: of training, without judging.
+        accuracy: of k-NN, in percent.
+    """
+
+    epoch: int
+    images: int
+    seconds: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The points of one run.
+
+    Attributes:
+        name: who trained, such as ``ours``.
+        preparation: seconds before the first step, such as those of a conversion; the points' seconds come after them.
+        points: in the order of epochs, at least one.
+    """
+
+    name: str
+    preparation: float
+    points: tuple[Point, ...]
+
+    @property
+    def best(self) -> float:
+        """The highest accuracy."""
+        return max(point.accuracy for point in self.points)
+
+    def seconds_to(self, accuracy: float) -> float | None:
+        """The seconds after which this accuracy was first seen to be reached; None if it never was."""
+        return next((point.seconds for point in self.points if point.accuracy >= accuracy), None)
+
+    def rows(self) -> Iterator[Measurement]:
+        """Every point, then the figures of the whole run."""
+        for point in self.points:
+            place = f"quality.{self.name}.epoch_{point.epoch}"
+            yield Measurement.of(f"{place}.images", [point.images], "images")
+            yield Measurement.of(f"{place}.seconds", [point.seconds], "s")
+            yield Measurement.of(f"{place}.accuracy", [point.accuracy], "%")
+        last = self.points[-1]
+        yield Measurement.of(f"quality.{self.name}.preparation", [self.preparation], "s")
+        yield Measurement.of(f"quality.{self.name}.seconds", [last.seconds], "s")
+        yield Measurement.rate(f"quality.{self.name}.images_per_second", last.images, [last.seconds], "images/s")
+        yield Measurement.of(f"quality.{self.name}.accuracy", [last.accuracy], "%")
+        yield Measurement.of(f"quality.{self.name}.best_accuracy", [self.best], "%")
+
+
+def rows_of_targets(curves: Sequence[Curve], targets: Sequence[float]) -> Iterator[Measurement]:
+    """The seconds of each curve to each accuracy in percent that it reaches, and how many times the first is faster.
+
+    Args:
+        curves: the first is ours.
+        targets: the accuracies; with none of them, the highest that all curves reach.
+    """
+    ours, *others = curves
+    for target in targets or [min(curve.best for curve in curves)]:
+        reached = {curve.name: curve.seconds_to(target) for curve in curves}
+        for name, seconds in reached.items():
+            if seconds is not None:
+                yield Measurement.of(f"quality.{name}.seconds_to_{target:.4g}_percent", [seconds], "s")
+        for other in others:
+            mine, theirs = reached[ours.name], reached[other.name]
+            if mine is not None and theirs is not None:
+                yield Measurement.ratio(
+                    f"quality.{ours.name}.speedup_over_{other.name}_to_{target:.4g}_percent", theirs, mine
+                )

@@ -1,0 +1,78 @@
+"""Measures time to accuracy: our run first, then the peers that are asked for and installed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from textwrap import shorten
+
+from dataprep.errors import UserError
+from dataprep.notes import note
+from vicregl_fast.benchmarks.measurements import Measurement
+from vicregl_fast.benchmarks.peers.names import QualityPeer
+from vicregl_fast.benchmarks.quality.curve import Curve, rows_of_targets
+from vicregl_fast.benchmarks.quality.ours import train_ours
+from vicregl_fast.benchmarks.quality.run import QualityRun
+
+
+def bench_quality(
+    run: QualityRun, peers: Sequence[QualityPeer], targets: Sequence[float], plot: Path | None
+) -> Iterator[Measurement]:
+    """Yields the accuracy without training, the curve of each run when it is done, and then the seconds to accuracies.
+
+    Args:
+        run: what is trained on, and how it is judged.
+        peers: who trains beside; a note says who is not installed.
+        targets: accuracies in percent; with none, the highest that all reach.
+        plot: file for the picture; None for none.
+
+    Raises:
+        UserError: our run cannot be trained, or the picture cannot be written.
+    """
+    _check_plot(plot)
+    others = _installed(peers)
+    chance, untrained = run.judge.majority_figures()["accuracy"], run.untrained_accuracy()
+    yield Measurement.of("quality.majority.accuracy", [chance], "%")
+    yield Measurement.of("quality.untrained.accuracy", [untrained], "%")
+    curves = []
+    for train in [train_ours, *others]:
+        curves.append(train(run))
+        yield from curves[-1].rows()
+    yield from rows_of_targets(curves, targets)
+    if plot is not None:
+        _write_plot(plot, curves, untrained, run)
+
+
+def _installed(peers: Sequence[QualityPeer]) -> list[Callable[[QualityRun], Curve]]:
+    """What trains each peer that is installed."""
+    if not peers:
+        return []
+    try:
+        from vicregl_fast.benchmarks.quality.lightly_training import TRAIN
+    except ImportError as error:
+        for peer in peers:
+            reason = shorten(str(error), 160)
+            note(f"peer {peer} is left out, since it cannot be loaded ({reason}): pip install '.[peers]'")
+        return []
+    return [TRAIN[peer] for peer in peers]
+
+
+def _check_plot(path: Path | None) -> None:
+    """Raises UserError if the picture could not be drawn after hours of training."""
+    if path is None:
+        return
+    if path.suffix != ".png":
+        raise UserError(f"--plot is a PNG, and {path} is named otherwise: give it a name that ends in .png")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise UserError("--plot needs matplotlib, which is not installed: pip install '.[eval]'") from error
+
+
+def _write_plot(path: Path, curves: Sequence[Curve], untrained: float, run: QualityRun) -> None:
+    from vicregl_fast.benchmarks.quality.plot import draw_quality
+
+    config = run.config
+    title = f"{config.model.backbone}, batch {config.batch_size}, {config.epochs} epochs, {run.train.path.name}"
+    try:
+        draw_quality(curves, untrained, title).savefig(path, dpi=110)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; choose another --plot") from error

@@ -1,0 +1,40 @@
+"""Draws curves of accuracy, against seconds and against images."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from vicregl_fast.benchmarks.quality.curve import Curve
+
+
+def draw_quality(curves: Sequence[Curve], untrained: float, title: str) -> Figure:
+    """Draws two panels with a line for each curve, and a dashed one for the untrained network.
+
+    Args:
+        curves: what was measured.
+        untrained: accuracy of the untrained network in percent.
+        title: printed above both.
+    """
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=10)
+    by_time, by_images = figure.subplots(1, 2, sharey=True)
+    for curve in curves:
+        accuracies = [point.accuracy for point in curve.points]
+        _line(by_time, [point.seconds for point in curve.points], accuracies, curve.name)
+        _line(by_images, [point.images for point in curve.points], accuracies, curve.name)
+    for axes, label in ((by_time, "seconds of training"), (by_images, "images seen")):
+        axes.axhline(untrained, ls="--", lw=1, color="grey", label="untrained")
+        axes.set_xlabel(label)
+        axes.set_xlim(left=0)
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    by_time.set_ylabel("accuracy of k-NN (%)")
+    by_images.legend(fontsize=8, framealpha=0.8, edgecolor="none")
+    return figure
+
+
+def _line(axes: Axes, places: Sequence[float], accuracies: Sequence[float], name: str) -> None:
+    axes.plot(places, accuracies, lw=1.6, marker="o", ms=3.5, label=name.replace("_", " "))

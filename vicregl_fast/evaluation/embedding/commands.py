@@ -1,0 +1,45 @@
+"""The command ``evaluate embed``."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from vicregl_fast.evaluation.command import Command, add_weights
+from vicregl_fast.evaluation.embedding.config import EmbedConfig
+from vicregl_fast.seeds import check_seed
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    add_weights(parser, several=False)
+    parser.add_argument("--output_stride", type=int, help="pixels per cell, by dilation (default: as trained)")
+    parser.add_argument("--images", type=Path, required=True, help="folder of images, or a store")
+    parser.add_argument("--list", type=Path, help="which files of the folder, one path a line")
+    parser.add_argument(
+        "--labels", default="auto", metavar="auto|folders|none|FILE", help="where the folder's labels come from (auto)"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder to make")
+    parser.add_argument("--maps", action="store_true", help="also the feature maps, 2·C·h·w bytes an image")
+    parser.add_argument("--overwrite", action="store_true", help="replace what this command has written to OUT before")
+
+
+def _embed(options: Namespace, config: EmbedConfig) -> None:
+    from vicregl_fast.evaluation.candidates import candidates_of
+    from vicregl_fast.evaluation.classification.crop_feed import open_labelled
+    from vicregl_fast.evaluation.embedding.embed import embed
+    from vicregl_fast.evaluation.embedding.files import check_out
+    from vicregl_fast.evaluation.embedding.picture import choose_plane, write_picture
+    from vicregl_fast.weights.source import read_weights
+
+    check_seed(config.seed)
+    plane = choose_plane(config.picture)
+    check_out(options.out, options.overwrite)
+    (candidate,) = candidates_of([read_weights(options.run, options.backbone)], False, options.output_stride)
+    opened = open_labelled(options.images, options.list, options.labels)
+    written = embed(candidate.build(config.seed), opened, options.out, config, options.maps)
+    if plane is not None:
+        written.append(write_picture(options.out, opened.store, plane, config.seed))
+    print(*written, sep="\n")
+
+
+COMMANDS = {
+    "embed": Command("features of images as files, and a picture of them", EmbedConfig, _add_arguments, _embed),
+}

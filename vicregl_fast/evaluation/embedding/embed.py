@@ -1,0 +1,83 @@
+"""Computes the features of many images, batch by batch, and writes them.
+
+Shape letters: n images, b of them in a batch, c channels, h×w cells of a map.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dataprep.atomic import put_folder_in_place, unfinished
+from dataprep.errors import UserError
+from dataprep.progress import progress_bar
+from vicregl_fast.data.engine_table import OpenedStore
+from vicregl_fast.evaluation.classification.crop_feed import CropFeeds
+from vicregl_fast.evaluation.embedding.config import EmbedConfig
+from vicregl_fast.evaluation.embedding.files import (
+    FEATURES,
+    MAPS,
+    PATHS,
+    check_space,
+    reserved_array,
+    write_paths,
+)
+from vicregl_fast.models.backbone import Backbone, checked_maps, feature_grid
+
+DTYPES: dict[str, np.dtype] = {FEATURES: np.dtype(np.float32), MAPS: np.dtype(np.float16)}
+LARGEST_HALF = torch.finfo(torch.float16).max
+
+
+def embed(backbone: Backbone, opened: OpenedStore, out: Path, config: EmbedConfig, maps: bool) -> list[Path]:
+    """Writes pooled features of centre crops, and what each row is of, into a folder that is there only once whole.
+
+    Args:
+        backbone: in eval mode, on the device that computes.
+        opened: the images.
+        out: the folder; if it is there, it is replaced.
+        config: how features are computed.
+        maps: whether feature maps are written, too.
+
+    Returns:
+        The files: ``files.FEATURES``, ``files.PATHS``, and ``files.MAPS`` if asked for.
+
+    Raises:
+        UserError: an image does not decode, the backbone takes none of this size, the disk has too little space, or
+            values of a map are beyond float16.
+    """
+    shapes: dict[str, tuple[int, ...]] = {FEATURES: (len(opened.store), backbone.channels)}
+    if maps:
+        grid = feature_grid(backbone, config.size)
+        shapes[MAPS] = (len(opened.store), backbone.channels, grid, grid)
+    check_space(out, sum(math.prod(shape) * DTYPES[name].itemsize for name, shape in shapes.items()))
+    with unfinished(out.absolute()) as folder:
+        folder.mkdir()
+        write_paths(folder / PATHS, opened.store)
+        arrays = {name: reserved_array(folder / name, DTYPES[name], shape) for name, shape in shapes.items()}
+        _fill(arrays, backbone, opened, config)
+        put_folder_in_place(folder, out.absolute())
+    return [out / name for name in (*shapes, PATHS)]
+
+
+@torch.no_grad()  # not inference_mode, in which engines could not use their buffers again
+def _fill(arrays: dict[str, np.memmap], backbone: Backbone, opened: OpenedStore, config: EmbedConfig) -> None:
+    device = next(backbone.parameters()).device
+    count, maps = len(opened.store), arrays.get(MAPS)
+    batches = CropFeeds(config.size, config.batch_size, config.workers, device).centre(opened).batches(np.arange(count))
+    with progress_bar(desc="features", total=count, unit="image", leave=False) as bar:
+        for images in batches:
+            made, rows = checked_maps(backbone, images, needs_cells=maps is not None), slice(bar.n, bar.n + len(images))
+            arrays[FEATURES][rows] = made.pooled.float().cpu().numpy()
+            if maps is not None:
+                maps[rows] = _halves(made.map)
+            bar.update(len(images))
+    for array in arrays.values():
+        array.flush()
+
+
+def _halves(maps: Tensor) -> np.ndarray:
+    if not maps.abs().max() <= LARGEST_HALF:
+        raise UserError("values of the feature map are beyond float16's 65504, or non-finite: leave --maps out")
+    return maps.half().cpu().numpy()

@@ -1,0 +1,93 @@
+"""k-NN segmentation: how well the cells of one class lie together, without any training.
+
+Shape letters: b samples, C channels, h×w cells, H×W pixels of the mask.
+"""
+
+import torch
+from torch import Tensor
+
+from dataprep.errors import UserError
+from dataprep.progress import progress_bar
+from vicregl_fast.evaluation.segmentation.config import SegmentationConfig
+from vicregl_fast.evaluation.segmentation.linear_head import resize_logits
+from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge
+from vicregl_fast.evaluation.segmentation.map_batches import map_of, whole_images
+from vicregl_fast.evaluation.segmentation.masks import MaskedImages
+from vicregl_fast.evaluation.segmentation.nearest_patches.cells import draw_cells
+from vicregl_fast.evaluation.segmentation.nearest_patches.config import NearestPatchesConfig
+from vicregl_fast.evaluation.segmentation.score import SegmentationScore
+from vicregl_fast.models.backbone import Backbone
+from vicregl_fast.models.neighbours import Bank, Standardisation, Vote
+
+
+class NearestPatches:
+    """Classifies the cells of maps by their nearest training cells (Wu et al. 2018).
+
+    Channels are standardised by the training cells, since a few large ones would decide all cosines.
+
+    Args:
+        features_nc: training cells, float32 [n, C].
+        labels_n: their classes, int64 [n], on the same device.
+        classes: number of classes.
+        k: how many vote.
+    """
+
+    def __init__(self, features_nc: Tensor, labels_n: Tensor, classes: int, k: int):
+        self._standardise = Standardisation.of(features_nc)
+        self._bank = Bank(self._standardise(features_nc), labels_n, classes)
+        self._vote = Vote(k)
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        """The share that each class has of each cell's vote, [b, classes, h, w], of maps float32 [b, C, h, w]."""
+        cells = maps.permute(0, 2, 3, 1)
+        shares = self._bank.shares(self._standardise(cells.flatten(0, 2)), self._vote)
+        return shares.unflatten(0, cells.shape[:3]).permute(0, 3, 1, 2)
+
+
+class NearestPatchesJudge(SegmentationJudge):
+    """Judges a backbone by the segmentation of validation images by the nearest cells of training images.
+
+    Votes of cells are resized bilinearly to the mask's size, as the logits of linear segmentation are. All images are
+    taken whole.
+
+    Args:
+        train, val: images with masks. All are read once, so that a bad one is reported before the work.
+        config: how cells are classified.
+
+    Raises:
+        UserError: an image or mask is bad, or fewer than two classes occur in the masks of one side.
+    """
+
+    def __init__(self, train: MaskedImages, val: MaskedImages, config: NearestPatchesConfig):
+        super().__init__(train, val, SegmentationConfig(workers=config.workers))
+        self._neighbours = config
+
+    @property
+    def task(self) -> None:
+        """The paper has no figures of k-NN."""
+        return None
+
+    @torch.inference_mode()
+    def figures(self, backbone: Backbone, seed: int) -> dict[str, float]:
+        """mIoU and pixel accuracy on the validation images, in percent; ``seed`` draws training cells, if too many."""
+        patches = nearest_patches(backbone, self._train, self._neighbours, seed)
+        score = SegmentationScore(self._val.labels)
+        images = whole_images(self._val, self._neighbours.workers)
+        for item in progress_bar(images, desc="segmentation", total=len(self._val), leave=False):
+            mask = item.mask[None]
+            score.update(resize_logits(patches(map_of(backbone, item)), mask).argmax(1), mask)
+        return score.figures()
+
+
+@torch.no_grad()
+def nearest_patches(backbone: Backbone, train: MaskedImages, config: NearestPatchesConfig, seed: int) -> NearestPatches:
+    """Takes the cells of training images, on the backbone's device, to classify others by; ``seed`` draws them.
+
+    Raises:
+        UserError: an image or mask is bad, or fewer training cells than ``config.k`` have a class.
+    """
+    features_nc, labels_n = draw_cells(backbone, train, config.bank, seed, config.workers)
+    if config.k > len(labels_n):
+        raise UserError(f"--k is {config.k}, but only {len(labels_n)} training cells have a class: lower it")
+    device = next(backbone.parameters()).device
+    return NearestPatches(features_nc.to(device), labels_n.to(device), train.labels.classes, config.k)
