@@ -80,7 +80,7 @@ def _add_loading(loaders: argparse.ArgumentParser) -> None:
 
 
 def _add_quality(quality: argparse.ArgumentParser) -> None:
-    quality.set_defaults(benchmark=parts.quality)
+    quality.set_defaults(benchmark=parts.quality, warm_up="none: training counts from its first step")
     quality.add_argument("--config", type=Path, help="a recipe of vicregl_fast.train (its defaults)")
     quality.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="changes a setting of it")
     quality.add_argument("--epochs", type=count, help="passes over the training images (the recipe's)")

@@ -16,6 +16,8 @@ from vicregl_fast.benchmarks.quality.curve import Curve, Point
 from vicregl_fast.benchmarks.quality.plot import draw_quality
 from vicregl_fast.config import RunConfig, parse_config
 from vicregl_fast.models.network import VICRegLNetwork
+from vicregl_fast.optim.build import build_optimizer
+from vicregl_fast.optim.schedule import Schedule
 
 pytestmark = pytest.mark.timeout(200)
 SETTINGS = {
@@ -128,6 +130,40 @@ def test_losses_of_lightly(views: str) -> None:
     assert loss.ndim == 0 and loss.item() == pytest.approx(expected.item())
     loss.backward()
     assert all(parameter.grad is not None for parameter in method.parameters())
+
+
+class Line(nn.Module):
+    """Stands in for a method: its loss is weight times the sum of the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1, 1))
+
+    def outputs(self, batch: list[Tensor]) -> list[Tensor]:
+        return [self.weight * batch[0]]
+
+    def loss(self, outputs: list[Tensor], batch: list[Tensor]) -> Tensor:
+        return outputs[0].sum()
+
+
+def test_steps_of_lightly_follow_our_schedule() -> None:
+    """Each step has the gradient of its batch alone, and our rate and optimiser."""
+    pytest.importorskip("lightly")
+    from vicregl_fast.benchmarks.quality.lightly_training import _Step
+
+    config = tiny_config("--optim.name=adamw")
+    method, same = Line(), Line()
+    step = _Step(method, config, epoch_steps=3, device=torch.device("cpu"))
+    optimizer = build_optimizer(config.optim, same)
+    schedule = Schedule.of(config.optim, config.batch_size, 2, 3)
+    for number, total in enumerate((2.0, 5.0, -1.0)):
+        step([torch.tensor([[total]])])
+        assert method.weight.grad is not None and method.weight.grad.item() == total
+        same.weight.grad = torch.tensor([[total]])
+        optimizer.param_groups[0]["lr"] = schedule.rate(number)
+        optimizer.step()
+        assert method.weight.item() == same.weight.item()
+    assert method.weight.item() != 1
 
 
 def test_what_is_drawn() -> None:

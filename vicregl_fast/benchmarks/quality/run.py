@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 
 from dataprep.errors import UserError
-from dataprep.labels import AUTO
 from vicregl_fast.benchmarks.quality.recorder import Recorder, judged_epochs
 from vicregl_fast.config import RunConfig, parse_config
 from vicregl_fast.data.open_images import open_images
@@ -14,6 +13,7 @@ from vicregl_fast.data.store import Images
 from vicregl_fast.data.threads import decoding_threads
 from vicregl_fast.evaluation.batchnorm import reestimate_batchnorm
 from vicregl_fast.evaluation.classification.config import KnnConfig
+from vicregl_fast.evaluation.classification.crop_feed import open_labelled
 from vicregl_fast.evaluation.classification.knn import KnnJudge
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.weights.loading import drawn_backbone
@@ -69,14 +69,6 @@ class LabelledImages:
     path: Path
     list_file: Path | None = None
 
-    def open(self) -> Images:
-        """Opens them.
-
-        Raises:
-            UserError: nothing is there, or it cannot be read.
-        """
-        return open_images(self.path, self.list_file, AUTO)
-
 
 def open_run(
     settings: list[str],
@@ -106,6 +98,8 @@ def open_run(
     config = parse_config([*settings, *images])
     if config.model.weights is not None:
         raise UserError("all networks begin with the same drawn weights: leave model.weights at null")
-    opened = train.open()
-    judge = KnnJudge(opened, test.open(), KnnConfig(batch_size=config.batch_size))
-    return QualityRun(config, opened, judge, points, device)
+    known = open_labelled(train.path, train.list_file)
+    judge = KnnJudge(
+        known, open_labelled(test.path, test.list_file, like=known), KnnConfig(batch_size=config.batch_size)
+    )
+    return QualityRun(config, open_images(train.path, train.list_file), judge, points, device)
