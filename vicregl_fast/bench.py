@@ -14,6 +14,9 @@ from vicregl_fast.benchmarks.measurements import (
 )
 from vicregl_fast.benchmarks.options import bench_parser
 
+NAMES_WIDTH = 42
+"""Of the column of names in the table that grows as figures are measured."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures one part, or shows or reports saved figures.
@@ -53,7 +56,7 @@ def _measure(options: argparse.Namespace, given: Sequence[str]) -> None:
     measured: list[Measurement] = []
     for measurement in options.benchmark(options):
         measured.append(measurement)
-        print(format_measurements([measurement]), flush=True)
+        print(format_measurements([measurement], NAMES_WIDTH), flush=True)
         if options.json is not None:
             write_measurements(options.json, environment, measured)
 

@@ -47,6 +47,7 @@ def test_the_table_shows_ranges_where_there_are_samples() -> None:
     first, second = lines.splitlines()
     assert first.split() == ["copy.device", "2", "GB/s", "(1", "to", "3,", "n", "=", "2)"]
     assert second.split() == ["x", "0.25", "x"]
+    assert format_measurements([Measurement.ratio("x", 1, 4)], width=11) == second and format_measurements([]) == ""
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"results": [{"name": "a"}]}', "[]"])

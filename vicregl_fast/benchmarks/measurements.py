@@ -47,9 +47,12 @@ class Measurement:
         return cls(name, quotient, "x", 1, quotient, quotient)
 
 
-def format_measurements(measurements: Sequence[Measurement]) -> str:
-    """Formats one line for each measurement, with its range where there is more than one sample."""
-    width = max((len(measurement.name) for measurement in measurements), default=0)
+def format_measurements(measurements: Sequence[Measurement], width: int = 0) -> str:
+    """Formats one line for each measurement, with its range where there is more than one sample.
+
+    ``width`` is the least one of the names' column, for lines that are printed one after the other.
+    """
+    width = max([width, *(len(measurement.name) for measurement in measurements)])
     lines = []
     for one in measurements:
         spread = f"  ({one.min:.4g} to {one.max:.4g}, n = {one.n})" if one.n > 1 else ""

@@ -23,6 +23,7 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     what it does before and does not measure; ``show`` and ``report`` have neither.
     """
     parser = SentenceParser(prog="python -m vicregl_fast.bench", description=description)
+    parser.set_defaults(warm_up="nothing")  # of the parts that do not say otherwise
     commands = parser.add_subparsers(dest="command", required=True)
     shown = commands.add_parser("show", help="print what --json files hold")
     shown.add_argument("files", type=Path, nargs="+")
