@@ -44,7 +44,6 @@ class Study:
 
     def judge(self, name: str, seed: int) -> None:
         """Trains the network of a setting and judges it; ``random`` is not trained."""
-        folder = self.out / f"{name}_seed{seed}"
         files = [self.out / f"{name}_seed{seed}.{kind}.json" for kind in ("knn", "seg")]
         if all(file.is_file() for file in files):
             return

@@ -116,7 +116,9 @@ def test_processes_that_wait_in_vain_end_when_asked(
     launcher = start([*SRUN, *command(images, folder, *more)], log, started)
     assert wait_until(lambda: any((folder / "checkpoints").glob("*.pt")), 90), log.read_text()
     never_ending(next(images.glob("*/*.jpg")))
-    time.sleep(6)
+    reached = -1
+    while reached != (reached := newest(folder)["step"]):  # until no step is taken any more
+        time.sleep(12)
     launcher.send_signal(signal.SIGTERM)
     assert launcher.wait(90) == 75, log.read_text()
     assert log.read_text().count("SIGTERM asked for a stop") == 2 and "Traceback" not in log.read_text()

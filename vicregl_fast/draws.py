@@ -22,7 +22,7 @@ FIRST_RESERVED_VIEW = 1 << 31
 SEGMENTATION_VIEW = FIRST_RESERVED_VIEW
 """The reserved view whose words decide how training images of linear segmentation are distorted."""
 HOLDING_OUT_EPOCH = 1 << 30
-"""The epoch, which no training reaches, whose order decides which images linear classification holds out."""
+"""The epoch, which no training reaches, whose order decides which images are held out to choose a learning rate."""
 ORDER_VIEW = 0xFFFFFFFF
 """The reserved view whose words order the samples of an epoch."""
 BANK_DRAW = 2

@@ -10,20 +10,21 @@ from tests.evaluation.stand_in import MeanColour
 from vicregl_fast.evaluation.candidates import Candidate, distinct_names
 from vicregl_fast.evaluation.comparison import compare
 from vicregl_fast.evaluation.paper import Task, published_rows
-from vicregl_fast.evaluation.report import Row
+from vicregl_fast.evaluation.report import Judgement, Row
 
 
 class SeedJudge:
     """Its figure is the seed that it was given, and its training images are of that many levels."""
 
-    def __init__(self, task: Task | None = None):
-        self.task = task
+    def __init__(self, task: Task | None = None, follows_paper: bool = True):
+        self.task, self.follows_paper = task, follows_paper
 
     def training_images(self, seed: int) -> Iterator[Tensor]:
         yield torch.full((2, 3, 8, 8), float(seed))
 
-    def figures(self, backbone: MeanColour, seed: int) -> dict[str, float]:
-        return {"accuracy": 10.0 * seed, "mean": backbone.norm.running_mean[0].item()}
+    def judge(self, backbone: MeanColour, seed: int) -> Judgement:
+        figures = {"accuracy": 10.0 * seed, "mean": backbone.norm.running_mean[0].item()}
+        return Judgement(figures, {"lr": seed / 10})
 
     def majority_figures(self) -> dict[str, float]:
         return {"accuracy": 5.0, "mean": 0.0}
@@ -38,6 +39,7 @@ def test_every_seed_draws_and_judges_anew() -> None:
 
     rows = compare([Candidate("trained", build), Candidate("random", build, trained=False)], SeedJudge(), (3, 4))
     assert drawn == [3, 4, 3, 4]
+    assert rows[0].settings == [{"lr": 0.3}, {"lr": 0.4}] and rows[2].settings == ()
     assert rows == [
         Row("trained", {"accuracy": [30.0, 40.0], "mean": [0.0, 0.0]}),
         Row("random", {"accuracy": [30.0, 40.0], "mean": [3.0, 4.0]}),  # its statistics are of each seed's images
@@ -53,6 +55,8 @@ def test_the_paper_s_rows_are_those_of_the_task_and_architecture() -> None:
         ("paper: resnet50, VICRegL α 0.9, 300 epochs", {"mIoU": [54.0]}),
         ("paper: resnet50, VICRegL α 0.75, 300 epochs", {"mIoU": [55.9]}),
     ]
+    (row,) = compare([candidate], SeedJudge("voc12aug", follows_paper=False))[2:3]
+    assert row.name == "paper by its protocol: resnet50, VICReg, 300 epochs"
     assert len(compare([candidate], SeedJudge(None))) == len(compare([candidate], SeedJudge("ade20k"))) == 2
 
 

@@ -53,11 +53,18 @@ def test_several_seeds_are_a_mean_and_a_spread(tmp_path: Path) -> None:
     assert second == {"name": "knn.b.accuracy", "value": 9.0, "unit": "%"}
 
 
+def test_what_was_decided_stands_in_the_file(tmp_path: Path) -> None:
+    rows = [Row("a", {"accuracy": [70.0, 72.0]}, [{"lr": 0.1, "from": Path("x")}, {"lr": 0.2, "from": Path("x")}])]
+    write_json(tmp_path / "out.json", "linear", {}, rows, [])
+    judged = json.loads((tmp_path / "out.json").read_text())["judged"]
+    assert judged == {"a": [{"lr": 0.1, "from": "x"}, {"lr": 0.2, "from": "x"}]}
+
+
 def test_the_file_names_every_figure_and_where_it_was_measured(tmp_path: Path) -> None:
     settings = {"run": [Path("runs/a")], "lr": 0.1}
     write_json(tmp_path / "out.json", "linear-seg", settings, ROWS, ["linear-seg", "--lr", "0.1"])
     written = json.loads((tmp_path / "out.json").read_text())
-    assert written["settings"] == {"run": ["runs/a"], "lr": 0.1}
+    assert written["settings"] == {"run": ["runs/a"], "lr": 0.1} and written["judged"] == {}
     assert written["results"][0] == {"name": "linear-seg.trained.mIoU", "value": 35.04, "unit": "%"}
     assert written["results"][3]["name"] == "linear-seg.majority_class.pixel_accuracy"
     assert written["environment"]["command"] == "python -m vicregl_fast.evaluate linear-seg --lr 0.1"

@@ -20,10 +20,14 @@ def test_ctrl_c_asks_first_and_stops_at_the_second_time() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
 def test_a_scheduler_may_ask_more_than_once(number: signal.Signals) -> None:
-    with StopRequest() as stop:
-        signal.raise_signal(number)
-        signal.raise_signal(number)
-        assert stop.received == number and exit_code(stop.received) == REQUEUE_EXIT_CODE == 75
+    before = signal.signal(number, signal.SIG_DFL)  # these tests may run under nohup themselves
+    try:
+        with StopRequest() as stop:
+            signal.raise_signal(number)
+            signal.raise_signal(number)
+            assert stop.received == number and exit_code(stop.received) == REQUEUE_EXIT_CODE == 75
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_terminal_that_closes_is_nothing_to_a_run_under_nohup() -> None:

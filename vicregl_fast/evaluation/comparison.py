@@ -2,14 +2,14 @@
 
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from vicregl_fast.evaluation.batchnorm import reestimate_batchnorm
 from vicregl_fast.evaluation.candidates import Candidate, candidates_of
 from vicregl_fast.evaluation.paper import Task, published_rows
-from vicregl_fast.evaluation.report import Row, format_details, format_table, write_json
+from vicregl_fast.evaluation.report import Judgement, Row, format_details, format_table, write_json
 from vicregl_fast.models.backbone import Backbone, check_backbone
 from vicregl_fast.seeds import check_seed
 from vicregl_fast.weights.source import read_weights
@@ -30,10 +30,15 @@ class Judge(Protocol):
         """
         ...
 
-    def figures(self, backbone: Backbone, seed: int) -> Mapping[str, float]:
-        """The backbone's results in percent, by the name of the measure; ``seed`` decides all that is drawn.
+    @property
+    def follows_paper(self) -> bool:
+        """Whether the task is judged by the paper's protocol."""
+        ...
 
-        The backbone may be changed: each seed has its own. Names with ``report.DETAIL`` in them are details.
+    def judge(self, backbone: Backbone, seed: int) -> Judgement:
+        """What is found of a backbone; ``seed`` decides all that is drawn.
+
+        The backbone may be changed: each seed has its own.
         """
         ...
 
@@ -55,16 +60,19 @@ def compare(candidates: Iterable[Candidate], judge: Judge, seeds: Sequence[int] 
     rows, architectures = [], []
     for candidate in candidates:
         figures: dict[str, list[float]] = {}
+        settings: list[Mapping[str, Any]] = []
         for seed in seeds:
             backbone = candidate.build(seed)
             if not candidate.trained:
                 reestimate_batchnorm(backbone, judge.training_images(seed))
-            for name, value in judge.figures(backbone, seed).items():
+            judgement = judge.judge(backbone, seed)
+            settings.append(judgement.settings)
+            for name, value in judgement.figures.items():
                 figures.setdefault(name, []).append(value)
-        rows.append(Row(candidate.name, figures))
+        rows.append(Row(candidate.name, figures, settings if any(settings) else ()))
         architectures.append(candidate.architecture)
     rows.append(Row("majority class", {name: [value] for name, value in judge.majority_figures().items()}))
-    return [*rows, *published_rows(judge.task, architectures)]
+    return [*rows, *published_rows(judge.task, architectures, judge.follows_paper)]
 
 
 def run_judge(

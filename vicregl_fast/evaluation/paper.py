@@ -40,11 +40,15 @@ _FIGURES: dict[str, list[tuple[str, tuple[float, ...]]]] = {
 }
 
 
-def published_rows(task: Task | None, architectures: Iterable[str | None]) -> list[Row]:
-    """The paper's rows for a task and timm's names of architectures; none where it has none."""
+def published_rows(task: Task | None, architectures: Iterable[str | None], same_protocol: bool = True) -> list[Row]:
+    """The paper's rows for a task and timm's names of architectures; none where it has none.
+
+    Unless ours are by the ``same_protocol``, they are called the paper's by its protocol.
+    """
+    whose = "paper" if same_protocol else "paper by its protocol"
     names = dict.fromkeys(architecture_name(each) for each in architectures if each is not None)
     return [
-        Row(f"paper: {name}, {method}", {MEASURES[task]: [figures[_TASKS[name].index(task)]]})
+        Row(f"{whose}: {name}, {method}", {MEASURES[task]: [figures[_TASKS[name].index(task)]]})
         for name in names
         if task is not None and task in _TASKS.get(name, ())
         for method, figures in _FIGURES[name]

@@ -3,7 +3,7 @@
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,31 @@ DETAIL = "/"
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """What was found of one backbone.
+
+    Attributes:
+        figures: results in percent, by the name of the measure. Names with ``DETAIL`` in them are details.
+        settings: what was decided for it, such as a learning rate that depends on the backbone, or was chosen.
+    """
+
+    figures: Mapping[str, float]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Row:
     """One line of a comparison.
 
     Attributes:
         name: what was judged.
         figures: its results in percent, one for each seed, by the name of the measure.
+        settings: what was decided for it, for each seed; empty where nothing was.
     """
 
     name: str
     figures: Mapping[str, Sequence[float]]
+    settings: Sequence[Mapping[str, Any]] = field(default=(), compare=False)
 
 
 def format_table(title: str, rows: Sequence[Row]) -> str:
@@ -58,6 +73,7 @@ def write_json(
 
     Each figure becomes a result such as ``{"name": "knn.trained.accuracy", "value": 5.0, "unit": "%"}``, whose name
     begins with ``evaluation``. Of several seeds, the value is the mean; ``spread`` and ``values`` are there as well.
+    ``judged`` holds what was decided for each row and seed.
 
     Raises:
         UserError: the file cannot be written.
@@ -71,13 +87,16 @@ def write_json(
     written = {
         "settings": {key: plain(value) for key, value in settings.items()},
         "environment": describe_environment(choose_device(), "vicregl_fast.evaluate", arguments),
+        "judged": {row.name: [plain(dict(each)) for each in row.settings] for row in rows if row.settings},
         "results": results,
     }
     write_text(path, json.dumps(written, indent=2) + "\n")
 
 
 def plain(value: Any) -> Any:
-    """The same value as JSON takes it: paths as text, in lists too."""
+    """The same value as JSON takes it: paths as text, in lists and dictionaries, too."""
+    if isinstance(value, dict):
+        return {name: plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     return str(value) if isinstance(value, Path) else value

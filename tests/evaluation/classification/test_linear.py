@@ -165,11 +165,11 @@ def test_the_test_images_have_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(FeatureEpochs, "epoch", noting)
     judge = LinearJudge(train, swapped, small(lr=(1e-6, 3.0)))
-    assert judge.figures(MeanColour().eval(), 0) == {"accuracy": 0.0}
+    assert judge.judge(MeanColour().eval(), 0).figures == {"accuracy": 0.0}
     assert len(set(learned)) == 36
     first = set(learned)
     learned.clear()
-    judge.figures(MeanColour().eval(), 1)
+    judge.judge(MeanColour().eval(), 1)
     assert len(set(learned)) == 36 and set(learned) != first  # another seed holds out others
 
 
@@ -226,9 +226,9 @@ def test_fine_tuning_changes_the_backbone_and_frozen_does_not(tmp_path: Path) ->
     train = colours(tmp_path / "train", False, red=6, blue=6)
     judge, frozen = (LinearJudge(train, train, small(finetune=each)) for each in (True, False))
     backbone = MeanColour().eval()
-    assert frozen.figures(backbone, 0) == {"accuracy": 100.0}
+    assert frozen.judge(backbone, 0).figures == {"accuracy": 100.0}
     assert backbone.norm.weight.tolist() == [1, 1, 1] and backbone.norm.num_batches_tracked == 0
-    assert judge.figures(backbone, 0) == {"accuracy": 100.0}
+    assert judge.judge(backbone, 0).figures == {"accuracy": 100.0}
     assert backbone.norm.weight.tolist() != [1, 1, 1] and backbone.norm.num_batches_tracked == 2 * 30
     assert not backbone.training
 
@@ -259,3 +259,31 @@ def test_deep_test_images_take_the_range_of_the_training_images(tmp_path: Path) 
     assert np.asarray(train.store.open(1)).max() == 4000 >> 4
     assert np.asarray(test.store.open(1)).max() == 200 >> 4
     assert np.asarray(alone.store.open(1)).max() == 200
+
+
+def test_labels_without_names_are_matched_by_number_and_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    train = colours(tmp_path / "train", False, red=3, blue=3)
+    nameless = OpenedStore(train.engine, replace(train.store, classes=None))
+    LinearJudge(train, nameless, small())
+    assert "train has no names of classes: labels of training and test images are matched by number" in (
+        capsys.readouterr().err
+    )
+    shifted = OpenedStore(train.engine, replace(train.store, classes=None, labels=train.store.labels + 1))
+    with pytest.raises(UserError, match=r"has the label 2, where the largest of .* is 1: number both alike"):
+        LinearJudge(train, shifted, small())
+
+
+def test_the_rate_that_was_taken_is_in_the_judgement(tmp_path: Path) -> None:
+    train = colours(tmp_path / "train", False, red=20, blue=20)
+    judgement = LinearJudge(train, train, small(lr=(1e-6, 3.0), epochs=5)).judge(MeanColour().eval(), 0)
+    assert judgement.settings == {"lr": 3.0, "computed_epochs": 2}
+
+
+def test_fine_tuning_takes_full_batches_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BatchNorm could not take a last one of a single image."""
+    sizes: list[int] = []
+    monkeypatch.setattr(FineTuning, "epoch", lambda self, batches, number: sizes.extend(len(x) for x, _ in batches))
+    train = colours(tmp_path / "train", False, red=4, blue=3)
+    LinearJudge(train, train, small(finetune=True, batch_size=6, epochs=2)).judge(MeanColour().eval(), 0)
+    LinearJudge(train, train, small(finetune=True, batch_size=20, epochs=1)).judge(MeanColour().eval(), 0)
+    assert sizes == [6, 6, 7]

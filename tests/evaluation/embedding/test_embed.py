@@ -2,6 +2,7 @@
 
 import csv
 import os
+from functools import partialmethod
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dataprep import progress
 from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
@@ -44,7 +46,11 @@ def rows_of(out: Path) -> list[list[str]]:
         return list(csv.reader(lines))
 
 
-def test_features_and_maps_are_those_of_the_rows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bar", [True, False])
+def test_features_and_maps_are_those_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bar: bool) -> None:
+    """Also where no progress is shown."""
+    if not bar:
+        monkeypatch.setattr(progress.tqdm, "__init__", partialmethod(progress.tqdm.__init__, disable=True))
     colours = write_halves(tmp_path / "images")
     out = tmp_path / "new" / "out"
     written = embed(MeanColour(stride=4).eval(), open_labelled(tmp_path / "images", None), out, SMALL, maps=True)

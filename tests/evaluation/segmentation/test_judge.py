@@ -67,7 +67,7 @@ def test_images_are_resized_within_the_base_size_for_training_and_test(tmp_path:
     backbone = Coloured().eval()
     backbone.register_forward_pre_hook(lambda _, images: seen.append(tuple(images[0].shape)))
     made = judge("voc12aug", tmp_path, base_size=(300, 96), crop=(60, 50), iterations=3)
-    figures = made.figures(backbone, 0)
+    figures = made.judge(backbone, 0)
     assert seen == [(4, 3, 60, 50)] * 3 + [(1, 3, 96, 128)] * 2  # images are of 48×64 pixels
     assert figures["pixel accuracy"] > 30
     assert next(made.training_images(0)).shape[2:] == (96, 128)
@@ -78,7 +78,7 @@ def test_validation_images_are_seen_through_the_window(tmp_path: Path) -> None:
     backbone = Coloured().eval()
     backbone.register_forward_pre_hook(lambda _, images: seen.append(tuple(images[0].shape)))
     made = judge("voc12aug", tmp_path, protocol="augmented", iterations=1, test="slide", window=(40, 48), stride=30)
-    made.figures(backbone, 0)
+    made.judge(backbone, 0)
     assert seen == [(4, 3, 32, 40)] + [(4, 3, 40, 48)] * 2  # of 48×64 pixels each, two by two windows
 
 
@@ -97,7 +97,7 @@ def test_images_held_out_are_not_learned_from(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(linear_segmentation, "fit_heads", fit)
     monkeypatch.setattr(linear_segmentation, "score_heads", score)
-    SegmentationJudge(train, train, config).figures(Coloured().eval(), 0)
+    SegmentationJudge(train, train, config).judge(Coloured().eval(), 0)
     held_out = tried[0]
     assert len(held_out) == 2 and sorted(held_out + learned[0]) == list(range(20)) == tried[1]
 
@@ -110,7 +110,7 @@ def test_of_several_rates_the_best_on_images_held_out_is_taken(tmp_path: Path, c
         if "wrong" in val.named:
             for image in (tmp_path / "wrong" / "images").rglob("*.png"):
                 image.write_bytes((tmp_path / "val" / "images" / "nested" / image.name).read_bytes())
-        SegmentationJudge(train, val, config).figures(Coloured().eval(), 0)
+        SegmentationJudge(train, val, config).judge(Coloured().eval(), 0)
         assert (
             "of 2 learning rates 1 is taken, the best on 2 training images held out (mIoU 100.0%)"
             in capsys.readouterr().err
@@ -126,7 +126,7 @@ def test_fine_tuning_changes_the_backbone_and_nothing_else_does(tmp_path: Path, 
     torch.manual_seed(0)
     backbone = build_backbone(BackboneConfig(name, drop_path=0.0)).eval()
     before = {key: value.clone() for key, value in backbone.state_dict().items()}
-    made.figures(backbone, 0)
+    made.judge(backbone, 0)
     changed = {key for key, value in backbone.state_dict().items() if not torch.equal(value, before[key])}
     assert not backbone.training
     if not finetune:
@@ -146,7 +146,7 @@ def test_fine_tuning_is_the_same_again(tmp_path: Path) -> None:
         torch.manual_seed(5)
         backbone = build_backbone(BackboneConfig("convnext_atto", drop_path=0.5)).eval()
         torch.manual_seed(len(states))
-        made.figures(backbone, seed)
+        made.judge(backbone, seed)
         states.append(torch.cat([value.flatten() for value in backbone.state_dict().values()]))
     assert torch.equal(states[0], states[1]) and not torch.equal(states[0], states[2])
 
@@ -164,7 +164,7 @@ def test_a_backbone_learns_by_fine_tuning(tmp_path: Path) -> None:
     for finetune in (False, True):
         made = judge("voc12aug", tmp_path / str(finetune), finetune, iterations=60)
         backbone = blind(0)
-        figures[finetune] = made.figures(backbone, 0)["mIoU"]
+        figures[finetune] = made.judge(backbone, 0).figures["mIoU"]
         assert (backbone.weight.item() != pytest.approx(1e-4)) == finetune
     print(figures)
     assert figures[True] > 90 and figures[False] < 50
@@ -181,5 +181,5 @@ def test_a_vit_takes_images_that_its_patches_do_not_tile(tmp_path: Path, protoco
     train, val = (write_masked(tmp_path / str(seed), 4, seed, side=40) for seed in (0, 1))
     torch.manual_seed(0)
     config = SegmentationConfig(protocol, iterations=2, batch_size=2, crop=(24, 20), workers=0)
-    figures = SegmentationJudge(train, val, config).figures(build_backbone(BackboneConfig("test_vit")).eval(), 0)
+    figures = SegmentationJudge(train, val, config).judge(build_backbone(BackboneConfig("test_vit")).eval(), 0)
     assert 0 <= figures["mIoU"] <= 100

@@ -106,7 +106,7 @@ def test_votes_are_those_of_a_slow_reference(tmp_path: Path) -> None:
     assert (shares.max(1).values < 0.99).any()  # some votes are not unanimous
 
     # The figures are those of these votes, resized and counted by hand.
-    figures = NearestPatchesJudge(train, val, small(k=7)).figures(features.backbone, 0)
+    figures = NearestPatchesJudge(train, val, small(k=7)).judge(features.backbone, 0).figures
     with torch.no_grad():
         votes = nearest_patches(features, train, range(2), small(k=7), 0)(
             features.backbone(normalised(val[0].pixels)).map

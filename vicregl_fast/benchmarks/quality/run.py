@@ -48,7 +48,7 @@ class QualityRun:
 
     def accuracy(self, backbone: Backbone) -> float:
         """The accuracy of a backbone in eval mode, in percent."""
-        return self.judge.figures(backbone, self.config.seed)["accuracy"]
+        return self.judge.judge(backbone, self.config.seed).figures["accuracy"]
 
     def untrained_accuracy(self) -> float:
         """That of the same architecture as it is drawn, with BatchNorm statistics of training images."""

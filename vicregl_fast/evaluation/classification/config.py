@@ -55,7 +55,8 @@ class LinearConfig:
 
     The defaults are the published protocol but for ``computed_epochs``: the backbone's features of so many epochs, each
     with crops of its own, are computed once, and the classifiers go through them again and again. With as many as
-    ``epochs`` it is the published protocol, which keeps none. Crops are resized bicubically, as in pretraining. With
+    ``epochs`` it is the published protocol, which keeps none, but for one thing: crops are resized bicubically, as in
+    pretraining, where the paper resizes bilinearly. With
     ``finetune`` the backbone is trained along with the head, at a rate of its own, which the paper does not tell.
     """
 

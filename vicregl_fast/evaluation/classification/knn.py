@@ -14,6 +14,7 @@ from vicregl_fast.evaluation.classification.config import KnnConfig
 from vicregl_fast.evaluation.classification.crop_feed import CropFeeds
 from vicregl_fast.evaluation.classification.features import pooled_features
 from vicregl_fast.evaluation.classification.labels import batchnorm_sample, majority_accuracy, matched_labels, percent
+from vicregl_fast.evaluation.report import Judgement
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.models.neighbours import Standardisation, Vote, knn_answers
 
@@ -48,13 +49,18 @@ class KnnJudge:
         """Centre crops of at most ``BATCHNORM_IMAGES`` training images, float32 [batch, 3, size, size] at a time."""
         return self._train.batches(batchnorm_sample(seed, len(self._train_labels)))
 
-    def figures(self, backbone: Backbone, seed: int) -> dict[str, float]:
+    @property
+    def follows_paper(self) -> bool:
+        """Not that there were anything to follow."""
+        return False
+
+    def judge(self, backbone: Backbone, seed: int) -> Judgement:
         """The accuracies on the test images in percent."""
         train_nc = pooled_features(backbone, self._train, len(self._train_labels))
         test_mc = pooled_features(backbone, self._test, len(self._test_labels))
         standardise = Standardisation.of(train_nc)
         answers = knn_answers(standardise(train_nc), self._train_labels, standardise(test_mc), self._votes)
-        return self._named([percent(each == self._test_labels) for each in answers])
+        return Judgement(self._named([percent(each == self._test_labels) for each in answers]))
 
     def majority_figures(self) -> dict[str, float]:
         """The accuracy in percent of always answering the commonest training class."""

@@ -30,13 +30,23 @@ def majority_accuracy(train_n: Tensor, test_m: Tensor) -> float:
 def matched_labels(train: Store, test: Store) -> tuple[Tensor, Tensor]:
     """Returns the labels of both, int64 [n] and [m], in the numbering of the training images.
 
-    Classes are matched by name where both know the names; a note says if the test images have only some of them.
+    Classes are matched by name where both know the names, else by number; a note says so, or that the test images have
+    only some of them.
 
     Raises:
         UserError: images have no labels, or the test images have a class that the training images lack.
     """
     train_n, test_m = _labels(train), _labels(test)
-    if train.classes is None or test.classes is None or train.classes == test.classes:
+    if train.classes is None or test.classes is None:
+        nameless = train.path if train.classes is None else test.path
+        if test_m.max() > train_n.max():
+            raise UserError(
+                f"{nameless} has no names of classes, and {test.path} has the label {test_m.max()}, where the largest "
+                f"of {train.path} is {train_n.max()}: number both alike"
+            )
+        note(f"{nameless} has no names of classes: labels of training and test images are matched by number", once=True)
+        return from_numpy(train_n), from_numpy(test_m)
+    if train.classes == test.classes:
         return from_numpy(train_n), from_numpy(test_m)
     numbers = {name: number for number, name in enumerate(train.classes)}
     odd = [name for name in test.classes if name not in numbers]

@@ -21,12 +21,13 @@ from vicregl_fast.evaluation.classification.fine_tuning import FineTuning
 from vicregl_fast.evaluation.classification.labels import batchnorm_sample, majority_accuracy, matched_labels
 from vicregl_fast.evaluation.classification.linear_heads import LinearHeads
 from vicregl_fast.evaluation.paper import Task
+from vicregl_fast.evaluation.report import Judgement
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.philox import permutation
 
 HELD_OUT = 0.1
 """Share of the training images on which a learning rate is chosen."""
-IMAGENET_CLASSES = 1000
+IMAGENET_CLASSES, IMAGENET_IMAGES = 1000, 1_281_167
 
 
 class Classifier(Protocol):
@@ -72,14 +73,21 @@ class LinearJudge:
         order = batchnorm_sample(seed, len(self._train_labels))
         return self._train.batches(order)
 
-    def figures(self, backbone: Backbone, seed: int) -> dict[str, float]:
-        """The accuracy on the test images in percent."""
+    @property
+    def follows_paper(self) -> bool:
+        """Whether it is all of ImageNet, every epoch has its own crops, and no other setting differs."""
+        published = LinearConfig(computed_epochs=LinearConfig.epochs, workers=self._config.workers)
+        return self._config == published and len(self._train_labels) == IMAGENET_IMAGES
+
+    def judge(self, backbone: Backbone, seed: int) -> Judgement:
+        """The accuracy on the test images in percent, and the learning rate that was taken."""
         order = permutation(seed, HOLDING_OUT_EPOCH, len(self._train_labels))
         held_out, learned = order[: self._held_count], np.sort(order[self._held_count :])
         heads = (self._fine_tune if self._config.finetune else self._fit)(backbone, learned, seed)
         right_l = self._right(backbone, heads, self._test, np.arange(len(self._test_labels)), self._test_labels)
         chosen = self._choose(backbone, heads, held_out)
-        return {"accuracy": 100 * right_l[chosen].item() / len(self._test_labels)}
+        settings = {"lr": self._config.rates(backbone.name)[chosen], "computed_epochs": self._config.computed}
+        return Judgement({"accuracy": 100 * right_l[chosen].item() / len(self._test_labels)}, settings)
 
     def majority_figures(self) -> dict[str, float]:
         """The accuracy in percent of always answering the commonest training class."""
@@ -101,7 +109,9 @@ class LinearJudge:
         (rate,) = config.rates(backbone.name)
         tuning = FineTuning(backbone, self._classes, rate, config.backbone_lr, config.epochs, seed)
         for epoch in progress_bar(range(config.epochs), desc="fine-tuning", unit="epoch", leave=False):
-            order = learned[permutation(seed, epoch, len(learned))]
+            # BatchNorm learns nothing of a last batch that is smaller, perhaps of one image: it is left out.
+            full = max(len(learned) // config.batch_size * config.batch_size, min(len(learned), config.batch_size))
+            order = learned[permutation(seed, epoch, len(learned))[:full]]
             tuning.epoch(labelled_crops(crops, order, self._train_labels, epoch), epoch)
         return tuning
 

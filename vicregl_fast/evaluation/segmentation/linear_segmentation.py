@@ -11,6 +11,7 @@ from dataprep.progress import progress_bar
 from vicregl_fast.augment.normalisation import normalise_bytes
 from vicregl_fast.draws import HOLDING_OUT_EPOCH
 from vicregl_fast.evaluation.paper import Task
+from vicregl_fast.evaluation.report import Judgement
 from vicregl_fast.evaluation.segmentation.augmentation import SegmentationAugmentation
 from vicregl_fast.evaluation.segmentation.config import DatasetName, SegmentationConfig
 from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures
@@ -64,6 +65,15 @@ class SegmentationJudge:
         self._train_pixels, self._val_pixels = (class_pixels(data, config.workers) for data in (train, val))
 
     @property
+    def follows_paper(self) -> bool:
+        """Whether no setting differs from those of the published protocol."""
+        published = SegmentationConfig("published")
+        return all(
+            self._protocol(name) == protocol_of(published, name, self._dataset, self._finetune)
+            for name in ("resnet50", "convnext_small")
+        )
+
+    @property
     def task(self) -> Task | None:
         """By the name of the data set."""
         return task_of(self._dataset, self._finetune)
@@ -77,7 +87,7 @@ class SegmentationJudge:
         for batch in same_size_batches([image.shape for image in images], 8, range(len(images))):
             yield normalise_bytes(torch.stack([images[index] for index in batch]))
 
-    def figures(self, backbone: Backbone, seed: int) -> dict[str, float]:
+    def judge(self, backbone: Backbone, seed: int) -> Judgement:
         """mIoU, pixel accuracy and each class's IoU on the validation images, in percent.
 
         If it is fine-tuned, the backbone is changed.
@@ -88,9 +98,10 @@ class SegmentationJudge:
         held_out, learned = order[: self._held_count], sorted(order[self._held_count :])
         features = SegmentationFeatures(backbone, protocol.features)
         heads = fit_heads(features, self._train, learned, self._config, protocol, seed)
-        head = heads[self._choose(features, heads, held_out, protocol)]
+        chosen = self._choose(features, heads, held_out, protocol)
+        head = heads[chosen]
         (score,) = score_heads(features, [head], self._val, range(len(self._val)), self._config.workers, protocol)
-        return score.figures()
+        return Judgement(score.figures(), {"protocol": str(protocol), "lr": protocol.rates[chosen]})
 
     def majority_figures(self) -> dict[str, float]:
         """The same figures of predicting the commonest training class everywhere."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dataprep.errors import UserError
+from vicregl_fast.evaluation.report import Judgement
 from vicregl_fast.evaluation.segmentation.config import SegmentationConfig
 from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures
 from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge, score_heads
@@ -67,13 +68,13 @@ class NearestPatchesJudge(SegmentationJudge):
         return None
 
     @torch.inference_mode()
-    def figures(self, backbone: Backbone, seed: int) -> dict[str, float]:
+    def judge(self, backbone: Backbone, seed: int) -> Judgement:
         """The figures of linear segmentation; ``seed`` draws training cells, if there are too many."""
         features = SegmentationFeatures(backbone, "last")
         patches = nearest_patches(features, self._train, range(len(self._train)), self._neighbours, seed)
         whole = self._protocol(backbone.name)
         (score,) = score_heads(features, [patches], self._val, range(len(self._val)), self._config.workers, whole)
-        return score.figures()
+        return Judgement(score.figures())
 
 
 @torch.no_grad()
