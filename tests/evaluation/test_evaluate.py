@@ -139,7 +139,7 @@ def test_embed_writes_features_and_a_picture(run: Path, tmp_path: Path, capsys: 
     out = tmp_path / "out"
     given = ["embed", "--run", str(run), "--images", str(images), "--out", str(out), "--size", "64", "--workers", "0"]
     evaluate.main([*given, "--maps", "--picture", "pca"])
-    names = ["features.npy", "maps.npy", "paths.csv", "picture.png"]
+    names = ["features.npy", "maps.npy", "paths.csv", "settings.json", "picture.png"]
     assert capsys.readouterr().out.split() == [str(out / name) for name in names]
     features, maps = np.load(out / "features.npy"), np.load(out / "maps.npy")
     assert features.shape == (5, 512) and maps.shape == (5, 512, 4, 4)  # at the stride of 16 that the run says
@@ -148,7 +148,7 @@ def test_embed_writes_features_and_a_picture(run: Path, tmp_path: Path, capsys: 
         evaluate.main(given)
     assert "give --overwrite to replace them" in capsys.readouterr().err
     evaluate.main([*given, "--overwrite", "--picture", "none"])
-    assert sorted(path.name for path in out.iterdir()) == ["features.npy", "paths.csv"]
+    assert sorted(path.name for path in out.iterdir()) == ["features.npy", "paths.csv", "settings.json"]
 
 
 def test_linear_seg_of_a_named_data_set_by_the_published_protocol(

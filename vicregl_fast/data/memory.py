@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from dataprep.errors import UserError
 from dataprep.notes import note
 
@@ -22,6 +24,11 @@ def available_memory() -> int:
         cached = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())["inactive_file"]
         available = min(available, int(text) - int(used.read_text()) + int(cached))
     return available
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that may still be taken on a GPU; on a CPU, ``available_memory``."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
 
 
 def check_memory(buffers: int, store: Path, in_blocks: bool) -> None:

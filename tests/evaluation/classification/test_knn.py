@@ -61,7 +61,7 @@ def test_a_centre_crop_takes_the_middle_of_the_image(tmp_path: Path) -> None:
 
 def test_pooled_features_come_in_order(tmp_path: Path) -> None:
     folder = write_class_folders(tmp_path, {"red": 2, "blue": 2})
-    features = pooled_features(MeanColour().eval(), centre_feed(folder, 16, batch_size=3), 4)
+    features = pooled_features(MeanColour().eval(), centre_feed(folder, 16, batch_size=3), 4, torch.device("cpu"))
     # Classes by name: blue, blue, red, red.
     assert features[:, 2].gt(1).tolist() == [True, True, False, False]
     assert features[:, 0].gt(1).tolist() == [False, False, True, True]

@@ -18,6 +18,7 @@ from tests.evaluation.stand_in import MeanColour, mean_colour
 from vicregl_fast.augment.normalisation import MEAN, STD
 from vicregl_fast.data.engine_table import OpenedStore
 from vicregl_fast.evaluation.candidates import Candidate
+from vicregl_fast.evaluation.classification import feature_epochs
 from vicregl_fast.evaluation.classification.config import LinearConfig, rates
 from vicregl_fast.evaluation.classification.crop_feed import CropFeeds, open_labelled
 from vicregl_fast.evaluation.classification.feature_epochs import FeatureEpochs
@@ -287,3 +288,13 @@ def test_fine_tuning_takes_full_batches_only(tmp_path: Path, monkeypatch: pytest
     LinearJudge(train, train, small(finetune=True, batch_size=6, epochs=2)).judge(MeanColour().eval(), 0)
     LinearJudge(train, train, small(finetune=True, batch_size=20, epochs=1)).judge(MeanColour().eval(), 0)
     assert sizes == [6, 6, 7]
+
+
+def test_features_that_do_not_fit_into_memory_are_refused_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_epochs, "free_memory", lambda device: 2 * 6 * 4 * 3 - 1)
+    train = colours(tmp_path / "train", False, red=3, blue=3)
+    with pytest.raises(UserError, match=r"features of 2 epochs take 0.0 GiB, and .*: lower --computed_epochs"):
+        LinearJudge(train, train, small()).judge(MeanColour().eval(), 0)
+    LinearJudge(train, train, small(epochs=1, computed_epochs=1)).judge(MeanColour().eval(), 0)  # keeps none

@@ -23,6 +23,7 @@ from vicregl_fast.evaluation.embedding.embed import embed
 from vicregl_fast.evaluation.embedding.files import check_out
 from vicregl_fast.models.backbone import FeatureMaps
 
+RECORD = {"settings": {"size": 32}}
 SMALL = EmbedConfig(size=32, batch_size=3, workers=0)
 
 
@@ -53,9 +54,11 @@ def test_features_and_maps_are_those_of_the_rows(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(progress.tqdm, "__init__", partialmethod(progress.tqdm.__init__, disable=True))
     colours = write_halves(tmp_path / "images")
     out = tmp_path / "new" / "out"
-    written = embed(MeanColour(stride=4).eval(), open_labelled(tmp_path / "images", None), out, SMALL, maps=True)
-    assert written == [out / "features.npy", out / "maps.npy", out / "paths.csv"]
-    assert sorted(path.name for path in out.iterdir()) == ["features.npy", "maps.npy", "paths.csv"]
+    written = embed(
+        MeanColour(stride=4).eval(), open_labelled(tmp_path / "images", None), out, SMALL, maps=True, record=RECORD
+    )
+    assert written == [out / "features.npy", out / "maps.npy", out / "paths.csv", out / "settings.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["features.npy", "maps.npy", "paths.csv", "settings.json"]
     assert [path.name for path in out.parent.iterdir()] == ["out"]
     features, maps = np.load(out / "features.npy"), np.load(out / "maps.npy", mmap_mode="r")
     assert features.dtype == np.float32 and features.shape == (7, 3)
@@ -75,7 +78,7 @@ def test_a_store_gives_the_features_of_its_folder(tmp_path: Path) -> None:
     write_halves(tmp_path / "images")
     write_store(list_images(tmp_path / "images"), tmp_path / "s.beton", mode="raw", workers=1)
     for name, path in (("folder", tmp_path / "images"), ("store", tmp_path / "s.beton")):
-        embed(MeanColour().eval(), open_labelled(path, None), tmp_path / name, SMALL, maps=False)
+        embed(MeanColour().eval(), open_labelled(path, None), tmp_path / name, SMALL, maps=False, record=RECORD)
     folder, store = (np.load(tmp_path / name / "features.npy") for name in ("folder", "store"))
     assert np.abs(folder - store).max() < 0.02
     assert rows_of(tmp_path / "store")[5] == ["4", "", "1", "odd, or not"]
@@ -87,25 +90,39 @@ def test_shards_give_the_features_of_their_folder(tmp_path: Path) -> None:
     pytest.importorskip("nvidia.dali")
     colours = write_halves(tmp_path / "images")
     write_small_shards(list_images(tmp_path / "images"), tmp_path / "shards", 1)
-    embed(MeanColour().eval(), open_labelled(tmp_path / "shards", None), tmp_path / "out", SMALL, maps=False)
+    embed(
+        MeanColour().eval(),
+        open_labelled(tmp_path / "shards", None),
+        tmp_path / "out",
+        SMALL,
+        maps=False,
+        record=RECORD,
+    )
     assert np.allclose(np.load(tmp_path / "out" / "features.npy"), normalised(colours).mean(1), atol=0.1)
 
 
 def test_images_without_classes_have_empty_columns(tmp_path: Path) -> None:
     write_halves(tmp_path / "images")
-    embed(MeanColour().eval(), open_labelled(tmp_path / "images" / "even", None), tmp_path / "out", SMALL, maps=False)
+    embed(
+        MeanColour().eval(),
+        open_labelled(tmp_path / "images" / "even", None),
+        tmp_path / "out",
+        SMALL,
+        maps=False,
+        record=RECORD,
+    )
     assert rows_of(tmp_path / "out")[1:] == [[str(index), f"{index}.png", "", ""] for index in range(4)]
 
 
 def test_what_fails_half_way_leaves_nothing_and_what_was_there(tmp_path: Path) -> None:
     write_halves(tmp_path / "images")
     opened = open_labelled(tmp_path / "images", None)
-    embed(MeanColour().eval(), opened, tmp_path / "old", SMALL, maps=False)
+    embed(MeanColour().eval(), opened, tmp_path / "old", SMALL, maps=False, record=RECORD)
     before = {path.name: path.read_bytes() for path in (tmp_path / "old").iterdir()}
     (tmp_path / "images" / "odd, or not" / "6.png").write_bytes(b"no image")
     for name in ("new", "old"):
         with pytest.raises(UserError, match=r"6\.png does not decode"):
-            embed(MeanColour().eval(), opened, tmp_path / name, SMALL, maps=True)
+            embed(MeanColour().eval(), opened, tmp_path / name, SMALL, maps=True, record=RECORD)
     assert {path.name: path.read_bytes() for path in (tmp_path / "old").iterdir()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "old"]
 
@@ -114,11 +131,11 @@ def test_a_folder_is_replaced_only_when_told_and_never_one_with_other_things(tmp
     write_halves(tmp_path / "images")
     out = tmp_path / "out"
     check_out(out, overwrite=False)
-    embed(MeanColour().eval(), open_labelled(tmp_path / "images", None), out, SMALL, maps=True)
+    embed(MeanColour().eval(), open_labelled(tmp_path / "images", None), out, SMALL, maps=True, record=RECORD)
     with pytest.raises(UserError, match="out holds features already; give --overwrite"):
         check_out(out, overwrite=False)
     check_out(out, overwrite=True)
-    embed(MeanColour().eval(), open_labelled(tmp_path / "images" / "even", None), out, SMALL, maps=False)
+    embed(MeanColour().eval(), open_labelled(tmp_path / "images" / "even", None), out, SMALL, maps=False, record=RECORD)
     assert len(np.load(out / "features.npy")) == 4 and not (out / "maps.npy").exists()
     (out / "notes.txt").touch()
     with pytest.raises(UserError, match=r"other things in it, such as notes\.txt"):
@@ -134,17 +151,17 @@ def test_too_little_space_is_said_first(tmp_path: Path, monkeypatch: pytest.Monk
     disk = SimpleNamespace(f_bavail=needed - 1, f_frsize=1, f_blocks=1)
     monkeypatch.setattr(os, "statvfs", lambda path: disk)
     with pytest.raises(UserError, match=r"out will take .* GiB, and its disk has .* GiB free; .* leave --maps out"):
-        embed(MeanColour().eval(), opened, tmp_path / "out", SMALL, maps=True)
+        embed(MeanColour().eval(), opened, tmp_path / "out", SMALL, maps=True, record=RECORD)
     assert not (tmp_path / "out").exists()
     disk.f_bavail = needed
-    embed(MeanColour().eval(), opened, tmp_path / "out", SMALL, maps=True)
+    embed(MeanColour().eval(), opened, tmp_path / "out", SMALL, maps=True, record=RECORD)
 
     def full(*_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(UserError, match=r"cannot write .*other: No space left on device"):
-        embed(MeanColour().eval(), opened, tmp_path / "other", SMALL, maps=True)
+        embed(MeanColour().eval(), opened, tmp_path / "other", SMALL, maps=True, record=RECORD)
 
 
 class Huge(MeanColour):
@@ -158,5 +175,7 @@ class Huge(MeanColour):
 def test_maps_that_float16_does_not_hold_are_refused(tmp_path: Path) -> None:
     write_halves(tmp_path / "images")
     with pytest.raises(UserError, match="beyond float16"):
-        embed(Huge().eval(), open_labelled(tmp_path / "images", None), tmp_path / "out", SMALL, maps=True)
+        embed(
+            Huge().eval(), open_labelled(tmp_path / "images", None), tmp_path / "out", SMALL, maps=True, record=RECORD
+        )
     assert not (tmp_path / "out").exists()

@@ -67,7 +67,7 @@ def test_images_are_resized_within_the_base_size_for_training_and_test(tmp_path:
     backbone = Coloured().eval()
     backbone.register_forward_pre_hook(lambda _, images: seen.append(tuple(images[0].shape)))
     made = judge("voc12aug", tmp_path, base_size=(300, 96), crop=(60, 50), iterations=3)
-    figures = made.judge(backbone, 0)
+    figures = made.judge(backbone, 0).figures
     assert seen == [(4, 3, 60, 50)] * 3 + [(1, 3, 96, 128)] * 2  # images are of 48×64 pixels
     assert figures["pixel accuracy"] > 30
     assert next(made.training_images(0)).shape[2:] == (96, 128)
@@ -181,5 +181,5 @@ def test_a_vit_takes_images_that_its_patches_do_not_tile(tmp_path: Path, protoco
     train, val = (write_masked(tmp_path / str(seed), 4, seed, side=40) for seed in (0, 1))
     torch.manual_seed(0)
     config = SegmentationConfig(protocol, iterations=2, batch_size=2, crop=(24, 20), workers=0)
-    figures = SegmentationJudge(train, val, config).judge(build_backbone(BackboneConfig("test_vit")).eval(), 0)
+    figures = SegmentationJudge(train, val, config).judge(build_backbone(BackboneConfig("test_vit")).eval(), 0).figures
     assert 0 <= figures["mIoU"] <= 100

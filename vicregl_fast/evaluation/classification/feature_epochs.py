@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dataprep.errors import UserError
+from vicregl_fast.data.memory import GIB, free_memory
 from vicregl_fast.evaluation.classification.config import LinearConfig
 from vicregl_fast.evaluation.classification.crop_feed import RandomCropFeed
 from vicregl_fast.evaluation.classification.features import pooled_of
@@ -29,6 +31,9 @@ class FeatureEpochs:
         labels: of all samples of the store, int64.
         config: how many epochs are computed, and the size of batches.
         seed: of orders.
+
+    Raises:
+        UserError: what is to be kept does not fit into memory.
     """
 
     def __init__(
@@ -43,6 +48,17 @@ class FeatureEpochs:
         self._backbone, self._crops, self._chosen, self._labels = backbone, crops, chosen, labels
         self._config, self._seed = config, seed
         self._kept: list[FeatureBatch] = []
+        if config.keeps:
+            self._check_memory()
+
+    def _check_memory(self) -> None:
+        needed = self._config.computed * len(self._chosen) * 4 * self._backbone.channels
+        free = free_memory(next(self._backbone.parameters()).device)
+        if needed > free:
+            raise UserError(
+                f"features of {self._config.computed} epochs take {needed / GIB:.1f} GiB, and {free / GIB:.1f} GiB are "
+                "free: lower --computed_epochs, or give it as many as --epochs, which keeps none"
+            )
 
     def epoch(self, number: int) -> Iterator[FeatureBatch]:
         """The batches of an epoch, counted from 0; epochs must be asked for in order.
@@ -54,11 +70,20 @@ class FeatureEpochs:
         if number >= self._config.computed:
             yield from self._again(order, *self._kept[number % self._config.computed])
         elif self._config.keeps:
-            batches = list(self._computed(order, number))
-            self._kept.append((torch.cat([each for each, _ in batches]), torch.cat([each for _, each in batches])))
-            yield from batches
+            yield from self._kept_as_computed(order, number)
         else:
             yield from self._computed(order, number)
+
+    def _kept_as_computed(self, order: np.ndarray, number: int) -> Iterator[FeatureBatch]:
+        device = next(self._backbone.parameters()).device
+        features_nc = torch.empty(len(order), self._backbone.channels, device=device)
+        labels_n = torch.empty(len(order), dtype=torch.int64, device=device)
+        first = 0
+        for features_bc, labels_b in self._computed(order, number):
+            rows = slice(first, first := first + len(labels_b))
+            features_nc[rows], labels_n[rows] = features_bc, labels_b
+            yield features_bc, labels_b
+        self._kept.append((features_nc, labels_n))
 
     def _again(self, order: np.ndarray, features_nc: Tensor, labels_n: Tensor) -> Iterator[FeatureBatch]:
         for part in torch.from_numpy(order).to(labels_n.device).split(self._config.batch_size):

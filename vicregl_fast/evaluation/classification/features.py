@@ -13,17 +13,26 @@ from vicregl_fast.models.backbone import Backbone, checked_maps
 
 
 @torch.inference_mode()
-def pooled_features(backbone: Backbone, crops: CentreCropFeed, count: int) -> Tensor:
-    """Pooled features, float32 [n, c] on the CPU, of the centre crops of all n images.
+def pooled_features(backbone: Backbone, crops: CentreCropFeed, count: int, device: torch.device) -> Tensor:
+    """Pooled features, float32 [n, c], of the centre crops of all n images.
 
     They are computed on the crops' device, and in the mode (training or eval) that the backbone is in.
+
+    Args:
+        backbone: on the crops' device.
+        crops: of the images.
+        count: n.
+        device: where they are kept.
 
     Raises:
         UserError: an image does not decode, or the backbone accepts no image of this size.
     """
     batches = crops.batches(np.arange(count))
-    progress = progress_bar(batches, desc="features", total=-(-count // crops.batch_size), leave=False)
-    return torch.cat([pooled_of(backbone, images).cpu() for images in progress])
+    features_nc, first = torch.empty(count, backbone.channels, device=device), 0
+    for images in progress_bar(batches, desc="features", total=-(-count // crops.batch_size), leave=False):
+        features_nc[first : first + len(images)] = pooled_of(backbone, images)
+        first += len(images)
+    return features_nc
 
 
 def pooled_of(backbone: Backbone, images: Tensor) -> Tensor:

@@ -5,10 +5,12 @@ Shape letters: n training images, m test images, c channels.
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from dataprep.errors import UserError
 from vicregl_fast.data.engine_table import OpenedStore
+from vicregl_fast.data.memory import free_memory
 from vicregl_fast.devices import choose_device
 from vicregl_fast.evaluation.classification.config import KnnConfig
 from vicregl_fast.evaluation.classification.crop_feed import CropFeeds
@@ -17,6 +19,9 @@ from vicregl_fast.evaluation.classification.labels import batchnorm_sample, majo
 from vicregl_fast.evaluation.report import Judgement
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.models.neighbours import Standardisation, Vote, knn_answers
+
+COPIES = 3
+"""Of the training features, at most, that are held at once: as computed, standardised, and of length 1."""
 
 
 class KnnJudge:
@@ -35,7 +40,8 @@ class KnnJudge:
         self._train_labels, self._test_labels = matched_labels(train.store, test.store)
         if config.k[-1] > len(train.store):
             raise UserError(f"--k is {config.k[-1]}, but there are only {len(train.store)} training images")
-        feeds = CropFeeds(config.size, config.batch_size, config.workers, choose_device())
+        self._device = choose_device()
+        feeds = CropFeeds(config.size, config.batch_size, config.workers, self._device)
         self._train, self._test = feeds.centre(train), feeds.centre(test)
         ways = {"weighted": (True,), "plain": (False,), "both": (True, False)}[config.vote]
         self._votes = [Vote(k, weighted) for weighted in ways for k in config.k]
@@ -56,16 +62,23 @@ class KnnJudge:
 
     def judge(self, backbone: Backbone, seed: int) -> Judgement:
         """The accuracies on the test images in percent."""
-        train_nc = pooled_features(backbone, self._train, len(self._train_labels))
-        test_mc = pooled_features(backbone, self._test, len(self._test_labels))
+        place = self._place(backbone.channels)
+        train_nc = pooled_features(backbone, self._train, len(self._train_labels), place)
+        test_mc = pooled_features(backbone, self._test, len(self._test_labels), place)
         standardise = Standardisation.of(train_nc)
-        answers = knn_answers(standardise(train_nc), self._train_labels, standardise(test_mc), self._votes)
+        train_nc, labels_n = standardise(train_nc), self._train_labels.to(place)
+        answers = [each.cpu() for each in knn_answers(train_nc, labels_n, standardise(test_mc), self._votes)]
         return Judgement(self._named([percent(each == self._test_labels) for each in answers]))
 
     def majority_figures(self) -> dict[str, float]:
         """The accuracy in percent of always answering the commonest training class."""
         accuracy = majority_accuracy(self._train_labels, self._test_labels)
         return self._named([accuracy] * len(self._votes))
+
+    def _place(self, channels: int) -> torch.device:
+        """Where features are compared: where they are computed, if they fit there, else on the CPU."""
+        needed = 4 * channels * (COPIES * len(self._train_labels) + 2 * len(self._test_labels))
+        return self._device if needed < free_memory(self._device) else choose_device("cpu")
 
     def _named(self, accuracies: list[float]) -> dict[str, float]:
         if len(self._votes) == 1:

@@ -3,8 +3,11 @@
 Shape letters: n images, b of them in a batch, c channels, h×w cells of a map.
 """
 
+import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +23,7 @@ from vicregl_fast.evaluation.embedding.files import (
     FEATURES,
     MAPS,
     PATHS,
+    SETTINGS,
     check_space,
     reserved_array,
     write_paths,
@@ -30,7 +34,9 @@ DTYPES: dict[str, np.dtype] = {FEATURES: np.dtype(np.float32), MAPS: np.dtype(np
 LARGEST_HALF = torch.finfo(torch.float16).max
 
 
-def embed(backbone: Backbone, opened: OpenedStore, out: Path, config: EmbedConfig, maps: bool) -> list[Path]:
+def embed(
+    backbone: Backbone, opened: OpenedStore, out: Path, config: EmbedConfig, maps: bool, record: Mapping[str, Any]
+) -> list[Path]:
     """Writes pooled features of centre crops, and what each row is of, into a folder that is there only once whole.
 
     Args:
@@ -39,9 +45,10 @@ def embed(backbone: Backbone, opened: OpenedStore, out: Path, config: EmbedConfi
         out: the folder; if it is there, it is replaced.
         config: how features are computed.
         maps: whether feature maps are written, too.
+        record: what ``files.SETTINGS`` is to say, as JSON takes it.
 
     Returns:
-        The files: ``files.FEATURES``, ``files.PATHS``, and ``files.MAPS`` if asked for.
+        The files: ``files.FEATURES``, ``files.MAPS`` if asked for, ``files.PATHS`` and ``files.SETTINGS``.
 
     Raises:
         UserError: an image does not decode, the backbone takes none of this size, the disk has too little space, or
@@ -55,10 +62,11 @@ def embed(backbone: Backbone, opened: OpenedStore, out: Path, config: EmbedConfi
     with unfinished(out.absolute()) as folder:
         folder.mkdir()
         write_paths(folder / PATHS, opened.store)
+        (folder / SETTINGS).write_text(json.dumps(record, indent=2) + "\n")
         arrays = {name: reserved_array(folder / name, DTYPES[name], shape) for name, shape in shapes.items()}
         _fill(arrays, backbone, opened, config)
         put_folder_in_place(folder, out.absolute())
-    return [out / name for name in (*shapes, PATHS)]
+    return [out / name for name in (*shapes, PATHS, SETTINGS)]
 
 
 @torch.no_grad()  # not inference_mode, in which engines could not use their buffers again

@@ -23,6 +23,8 @@ MAPS = "maps.npy"
 PATHS = "paths.csv"
 """A line for each row of the arrays: its number, the image's path in its folder, its label and its class."""
 PICTURE = "picture.png"
+SETTINGS = "settings.json"
+"""What the features are of, and how they were computed."""
 
 
 def check_out(out: Path, overwrite: bool) -> None:
@@ -35,7 +37,7 @@ def check_out(out: Path, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; give --out the name of a folder to make")
     names = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    others = sorted(names - {FEATURES, MAPS, PATHS, PICTURE})
+    others = sorted(names - {FEATURES, MAPS, PATHS, PICTURE, SETTINGS})
     if others:
         raise UserError(f"{out} is a folder with other things in it, such as {others[0]}: choose another --out")
     if names and not overwrite:
