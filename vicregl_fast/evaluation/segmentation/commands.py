@@ -65,21 +65,25 @@ def open_masked_images(options: Namespace) -> "tuple[MaskedImages, MaskedImages]
     return train, MaskedImages(data.val, data.labels, options.mask_orientation, train.taken)
 
 
-def _add_linear_seg(parser: ArgumentParser) -> None:
+def add_output_stride(parser: ArgumentParser, default: str = "as trained") -> None:
+    """Adds the option that dilates backbones; ``default`` says what holds without it."""
+    parser.add_argument("--output_stride", type=int, help=f"pixels per cell, by dilation (default: {default})")
+
+
+def _add_judge(parser: ArgumentParser, output_stride: str = "as trained") -> None:
     add_masked_images(parser)
-    parser.add_argument("--finetune", action="store_true", help="train the backbone, too")
-    parser.add_argument(
-        "--output_stride", type=int, help="pixels per cell, by dilation (default: as trained; published for a ResNet 8)"
-    )
+    add_output_stride(parser, output_stride)
     parser.add_argument("--per_class", action="store_true", help="print the IoU of each class, too")
     add_comparison(parser)
+
+
+def _add_linear_seg(parser: ArgumentParser) -> None:
+    _add_judge(parser, "as trained; published for a ResNet 8")
+    parser.add_argument("--finetune", action="store_true", help="train the backbone, too")
 
 
 def _add_knn_seg(parser: ArgumentParser) -> None:
-    add_masked_images(parser)
-    parser.add_argument("--output_stride", type=int, help="pixels per cell, by dilation (default: as trained)")
-    parser.add_argument("--per_class", action="store_true", help="print the IoU of each class, too")
-    add_comparison(parser)
+    _add_judge(parser)
 
 
 def _linear_seg(options: Namespace, config: SegmentationConfig) -> None:

@@ -10,6 +10,8 @@ from dataprep.errors import UserError
 from vicregl_fast.evaluation.classification.config import rates
 from vicregl_fast.evaluation.options import check_at_least, default_workers, option
 
+Sides = tuple[int, int]
+"""Height and width in pixels; of a base size, its long and short side."""
 MaskOrientation = Literal["ask", "stored", "upright"]
 MASK_ORIENTATIONS: tuple[MaskOrientation, ...] = get_args(MaskOrientation)
 DatasetName = Literal["voc12aug", "cityscapes", "ade20k"]
@@ -20,7 +22,7 @@ OPTIMISERS = ("sgd", "adamw")
 TESTS = ("whole", "slide")
 
 
-def sides(text: str) -> tuple[int, int]:
+def sides(text: str) -> Sides:
     """An argparse type: height and width in pixels, such as 512x1024; a single number stands for both."""
     parts = text.split("x")
     if len(parts) > 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
@@ -72,7 +74,7 @@ class SegmentationConfig:
         "last; published for a ConvNeXt stages",
     )
     dropout: float | None = option(None, "rate of the head's dropout", None, float, "0.1; published for a ConvNeXt 0")
-    crop: tuple[int, int] | None = option(
+    crop: Sides | None = option(  # noqa: RUF009
         None, "height and width of random crops", None, sides, "256; published 512, of Cityscapes 512x1024"
     )
     base_size: tuple[int, ...] | None = option(
@@ -85,12 +87,12 @@ class SegmentationConfig:
     test: str | None = option(
         None, "see validation images whole, or through a window", TESTS, str, "whole; published for a ConvNeXt slide"
     )
-    window: tuple[int, int] = option((512, 512), "height and width of that window", None, sides, "512")
+    window: Sides = option((512, 512), "height and width of that window", None, sides, "512")  # noqa: RUF009
     stride: int = option(341, "pixels by which the window moves")
     workers: int = option(default_workers(), "processes that decode images")
     cache_folder: Path | None = option(  # noqa: RUF009
         None,
-        "where maps that half of the free memory does not hold are kept",
+        "where cached keeps the maps that half of the free memory does not hold",
         None,
         Path,
         "the system's temporary folder",

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures, Sides
+from vicregl_fast.evaluation.segmentation.config import Sides
+from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures
 from vicregl_fast.evaluation.segmentation.linear_head import resize_logits
 
 WINDOWS_AT_ONCE = 8

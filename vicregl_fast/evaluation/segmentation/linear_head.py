@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from dataprep.progress import progress_bar
-from vicregl_fast.evaluation.segmentation.features import Sides
+from vicregl_fast.evaluation.segmentation.config import Sides
 from vicregl_fast.evaluation.segmentation.labels import IGNORED
 from vicregl_fast.evaluation.segmentation.protocol import Optimiser, Protocol, learning_rate
 

@@ -13,9 +13,10 @@ from torch.utils.data import Dataset
 
 from vicregl_fast.evaluation.loading import chunks, read_batches
 from vicregl_fast.evaluation.segmentation.augmentation import SegmentationAugmentation
+from vicregl_fast.evaluation.segmentation.config import Sides
 from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures, cover
 from vicregl_fast.evaluation.segmentation.masked_images import MaskedImage, MaskedImages
-from vicregl_fast.evaluation.segmentation.scaling import Sides, resize_pixels, size_within
+from vicregl_fast.evaluation.segmentation.scaling import resize_pixels, size_within
 from vicregl_fast.philox import permutation
 
 Batch = tuple[Tensor, Tensor]

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from dataprep.progress import progress_bar
+from vicregl_fast.evaluation.segmentation.config import Sides
 from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures, cover
 from vicregl_fast.evaluation.segmentation.kept_maps import KeptMaps
 from vicregl_fast.evaluation.segmentation.map_batches import Batch, same_size_batches, whole_images
 from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages
-from vicregl_fast.evaluation.segmentation.scaling import Sides
 from vicregl_fast.philox import permutation
 
 LABEL_STRIDE = 4

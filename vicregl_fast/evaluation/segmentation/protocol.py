@@ -6,10 +6,8 @@ Sources: the paper's appendix, and mmsegmentation 0.x for what it leaves open (d
 from dataclasses import dataclass
 
 from dataprep.errors import UserError
-from vicregl_fast.evaluation.segmentation.config import DatasetName, SegmentationConfig
+from vicregl_fast.evaluation.segmentation.config import DatasetName, SegmentationConfig, Sides
 from vicregl_fast.models.config import BackboneConfig
-
-Sides = tuple[int, int]
 
 RESNETS = ("resnet", "resnext", "wide_resnet")
 DILATED_STRIDE = 8
