@@ -15,8 +15,9 @@ from vicregl_fast.evaluation.comparison import compare
 from vicregl_fast.evaluation.segmentation import linear_segmentation
 from vicregl_fast.evaluation.segmentation.config import DatasetName, SegmentationConfig
 from vicregl_fast.evaluation.segmentation.datasets.choice import open_dataset
-from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge, fit_heads, score_heads
+from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge, fit_heads
 from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages
+from vicregl_fast.evaluation.segmentation.pixel_judge import score_heads
 from vicregl_fast.models.backbone import Backbone, build_backbone
 from vicregl_fast.models.config import BackboneConfig
 
