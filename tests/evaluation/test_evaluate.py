@@ -195,7 +195,8 @@ def test_linear_seg_hands_on_what_was_given(
 def test_linear_seg_with_lists_suffixes_and_a_label_map(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    write_cityscapes(tmp_path, ("labelIds",))
+    """The majority row follows from the masks: of the listed images' classes, by the map's numbers."""
+    classes = write_cityscapes(tmp_path, ("labelIds",))
     (tmp_path / "map.txt").write_text("12 0\n20 1\n25 2\nothers ignore\n")
     (tmp_path / "list.txt").write_text("aachen/aachen_000000_000019\nzurich/zurich_000000_000020\n")
     arguments = ["linear-seg", "--run", str(run), "--label_map", str(tmp_path / "map.txt"), "--workers", "0"]
@@ -203,9 +204,23 @@ def test_linear_seg_with_lists_suffixes_and_a_label_map(
     for side in ("train", "val"):
         arguments += [f"--{side}_images", str(tmp_path / "leftImg8bit" / side)]
         arguments += [f"--{side}_masks", str(tmp_path / "gtFine" / side)]
-    evaluate.main([*arguments, "--train_list", str(tmp_path / "list.txt"), "--output_stride", "8"])
-    names = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
-    assert names == ["linear-seg", "trained", "majority class"]
+    number = {3: 0, 7: 1, 12: 2}  # of wall, traffic sign and rider, whose values are 12, 20 and 25
+    learned, tried = (
+        np.bincount([number[each] for name in names for each in classes[name].flat if each in number], minlength=3)
+        for names in (
+            ("aachen_000000_000019", "zurich_000000_000020"),
+            [name for name in classes if name.startswith("munster")],
+        )
+    )
+    evaluate.main([*arguments, "--train_list", str(tmp_path / "list.txt"), "--output_stride", "8", "--per_class"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines[:3]] == ["linear-seg", "trained", "majority class"]
+    commonest = learned.argmax()
+    share = 100 * tried[commonest] / tried.sum()
+    assert [float(part) for part in lines[2].split()[2:]] == pytest.approx([share / 3, share], abs=0.1)
+    by_class = {line.split()[0]: float(line.split()[-1]) for line in lines[4:]}
+    expected = {f"IoU/{each}": share if each == commonest else 0 for each in range(3)}
+    assert by_class == pytest.approx(expected, abs=0.1)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from tests.visualization.halves import BLUE, RED, halves, mapped
-from vicregl_fast.visualization.mapped_image import seen_size
+from vicregl_fast.models.backbone import build_backbone
+from vicregl_fast.models.config import BackboneConfig
+from vicregl_fast.visualization.mapped_image import map_images, seen_size
 
 
 @pytest.mark.parametrize(
@@ -13,6 +15,19 @@ from vicregl_fast.visualization.mapped_image import seen_size
 )
 def test_images_are_seen_at_sides_that_cells_divide(height: int, width: int, side: int, seen: tuple[int, int]) -> None:
     assert seen_size(height, width, side) == seen
+
+
+@pytest.mark.parametrize(
+    ("patch", "seen"), [((16, 16), (448, 608)), ((14, 14), (448, 602)), ((8, 14), (448, 602)), ((48, 32), (432, 608))]
+)
+def test_patches_tile_what_is_seen(patch: tuple[int, int], seen: tuple[int, int]) -> None:
+    assert seen_size(480, 640, 448, patch) == seen
+
+
+def test_a_vit_of_patches_of_14_pixels_maps_an_image() -> None:
+    backbone = build_backbone(BackboneConfig("vit_small_patch14_dinov2")).eval()
+    (made,) = map_images(backbone, [halves(RED, BLUE, 48, 64)], 56)
+    assert made.map.shape == (384, 4, 5) and made.image.shape == (48, 64, 3)
 
 
 def test_a_map_covers_its_image() -> None:

@@ -52,28 +52,28 @@ def _masks(options: Namespace) -> "Figure":
 
 
 def _similarity(options: Namespace) -> "Figure":
-    import numpy as np
-
-    from vicregl_fast.data.image_folder import open_image
+    from vicregl_fast.data.open_images import open_images
     from vicregl_fast.visualization.mapped_image import map_images
     from vicregl_fast.visualization.similarity import check_points, draw_similarity
-    from vicregl_fast.visualization.some_images import some_images
+    from vicregl_fast.visualization.some_images import one_image, some_images
 
-    image = np.array(open_image(options.image))
+    found = None if options.images is None else open_images(options.images)
+    image = one_image(options.image, found)
     points = options.at or [(image.shape[1] / 2, image.shape[0] / 2)]
     check_points(points, image)
-    others = [] if options.images is None else some_images(options.images, options.count, options.seed)
+    others = [] if found is None else some_images(found, options.count, options.seed)
     chosen, *rest = map_images(_backbone(options), [image, *others], options.side)
     return draw_similarity(chosen, points, rest)
 
 
 def _pca(options: Namespace) -> "Figure":
+    from vicregl_fast.data.open_images import open_images
     from vicregl_fast.visualization.cell_colours import draw_cell_colours
     from vicregl_fast.visualization.mapped_image import map_images
     from vicregl_fast.visualization.some_images import some_images
 
     backbone = _backbone(options)
-    images = some_images(options.images, options.count, options.seed)
+    images = some_images(open_images(options.images), options.count, options.seed)
     return draw_cell_colours(map_images(backbone, images, options.side))
 
 

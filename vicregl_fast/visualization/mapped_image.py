@@ -15,10 +15,11 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from vicregl_fast.augment.normalisation import normalise_bytes
-from vicregl_fast.models.backbone import Backbone, checked_maps
+from vicregl_fast.models.backbone import Backbone, checked_maps, patch_sides
 
 MULTIPLE = 32
-"""Of which the sides of the images that a backbone sees are multiples, so that cells cover them without a rest."""
+"""Of which the sides of the images that a backbone sees are multiples, so that cells cover them without a rest; of
+patches that do not divide it, multiples of the patch."""
 
 
 @dataclass(frozen=True)
@@ -53,25 +54,29 @@ def map_images(backbone: Backbone, images: Sequence[np.ndarray], side: int) -> l
     Args:
         backbone: in eval mode.
         images: uint8 [H, W, 3] each.
-        side: pixels of the shorter side that the backbone sees; both are rounded to multiples of ``MULTIPLE``.
+        side: pixels of the shorter side that the backbone sees; both are rounded to whole cells (``MULTIPLE``).
 
     Raises:
         UserError: the backbone accepts no image of such a size, or gives no map of cells.
     """
-    device = next(backbone.parameters()).device
+    device, patch = next(backbone.parameters()).device, patch_sides(backbone)
     mapped = []
     for image in images:
-        height, width = seen_size(image.shape[0], image.shape[1], side)
+        height, width = seen_size(image.shape[0], image.shape[1], side, patch)
         resized = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
         views = normalise_bytes(pil_to_tensor(resized))[None].to(device)
         mapped.append(MappedImage(image, checked_maps(backbone, views).map[0].float().cpu()))
     return mapped
 
 
-def seen_size(height: int, width: int, side: int) -> tuple[int, int]:
-    """Height and width at which an image is seen whose shorter side is to have ``side`` pixels."""
+def seen_size(height: int, width: int, side: int, patch: tuple[int, int] = (1, 1)) -> tuple[int, int]:
+    """Height and width at which an image is seen whose shorter side is to have ``side`` pixels.
+
+    ``patch`` has the sides of the backbone's patches (``patch_sides``), which tile what is seen.
+    """
     scale = side / min(height, width)
-    rounded = [max(1, round(each * scale / MULTIPLE)) * MULTIPLE for each in (height, width)]
+    multiples = [MULTIPLE if MULTIPLE % each == 0 else each for each in patch]
+    rounded = [max(1, round(each * scale / of)) * of for each, of in zip((height, width), multiples, strict=True)]
     return rounded[0], rounded[1]
 
 

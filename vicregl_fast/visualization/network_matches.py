@@ -13,6 +13,7 @@ from vicregl_fast.augment.normalisation import levels_of
 from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
 from vicregl_fast.augment.recipe import view_recipes
 from vicregl_fast.config import RunConfig
+from vicregl_fast.data.open_images import open_images
 from vicregl_fast.geometry.directions import LARGE_VIEWS, Direction
 from vicregl_fast.geometry.matching import match_cells
 from vicregl_fast.losses.feature_matching import match_features
@@ -37,7 +38,9 @@ def matches_of_run(run: Path, images: Path, count: int, gamma: int | None, seed:
         UserError: there is no such run, or there are no images, or an image does not decode.
     """
     network, config = load_network(run)
-    return select_matches(network, config, some_images(images, count, seed), gamma or config.loss.gamma_large, seed)
+    return select_matches(
+        network, config, some_images(open_images(images), count, seed), gamma or config.loss.gamma_large, seed
+    )
 
 
 @torch.inference_mode()

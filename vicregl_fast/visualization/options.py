@@ -7,7 +7,7 @@ from dataprep.command_line import SentenceParser, comma_list, count, output_file
 from vicregl_fast.augment.recipe import RECIPES
 from vicregl_fast.data.config import ENGINES
 from vicregl_fast.evaluation.command import add_weights
-from vicregl_fast.evaluation.segmentation.commands import add_masked_images
+from vicregl_fast.evaluation.segmentation.commands import add_masked_images, add_output_stride
 
 HERE = ("views",)
 """Pictures of no run, which lie in the current folder."""
@@ -78,7 +78,7 @@ def _add_pca(parser: argparse.ArgumentParser) -> None:
 
 def _add_backbone(parser: argparse.ArgumentParser) -> None:
     add_weights(parser, several=False)
-    parser.add_argument("--output_stride", type=int, help="pixels per cell, by dilation (default: as trained)")
+    add_output_stride(parser)
 
 
 def _add_side(parser: argparse.ArgumentParser) -> None:

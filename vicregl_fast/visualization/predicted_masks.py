@@ -11,7 +11,7 @@ import torch
 
 from vicregl_fast.evaluation.segmentation.config import SegmentationConfig
 from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures
-from vicregl_fast.evaluation.segmentation.inference import CellClassifier, logits_of
+from vicregl_fast.evaluation.segmentation.inference import CellClassifier, segment
 from vicregl_fast.evaluation.segmentation.labels import IGNORED
 from vicregl_fast.evaluation.segmentation.linear_segmentation import fit_heads
 from vicregl_fast.evaluation.segmentation.map_batches import whole_images
@@ -66,8 +66,8 @@ def predict_masks(
         UserError: an image or mask is bad, or the backbone accepts no image of its size.
     """
     made = []
-    logits = logits_of(features, [classify])
     for item in whole_images(val, workers, chosen):
-        predicted = logits(item.pixels[None]).argmax(1)[0].cpu()
+        (logits,) = segment(features, [classify], item.pixels)
+        predicted = logits.argmax(1)[0].cpu()
         made.append(PredictedMask(item.pixels.permute(1, 2, 0).numpy(), item.mask.numpy(), predicted.numpy()))
     return made

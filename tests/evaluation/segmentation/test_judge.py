@@ -15,12 +15,14 @@ from vicregl_fast.evaluation.comparison import compare
 from vicregl_fast.evaluation.segmentation import linear_segmentation
 from vicregl_fast.evaluation.segmentation.config import DatasetName, SegmentationConfig
 from vicregl_fast.evaluation.segmentation.datasets.choice import open_dataset
-from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge, fit_heads, score_heads
+from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge, fit_heads
 from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages
+from vicregl_fast.evaluation.segmentation.pixel_judge import score_heads
 from vicregl_fast.models.backbone import Backbone, build_backbone
 from vicregl_fast.models.config import BackboneConfig
 
-SMALL = {"iterations": 40, "batch_size": 4, "crop": (32, 40), "base_size": (), "workers": 0, "lr": (1.0,)}
+SMALL = {"iterations": 40, "batch_size": 4, "base_size": (), "workers": 0, "lr": (1.0,)}
+CROP = (32, 40)
 
 CLASS_NAMES = {
     "voc12aug": ("bird", "car", "dog"),
@@ -46,14 +48,16 @@ def judge(name: DatasetName, root: Path, finetune: bool = False, **changes: obje
     {"voc12aug": write_voc, "cityscapes": write_cityscapes, "ade20k": write_ade20k}[name](root)
     data = open_dataset(name, root)
     train, val = (MaskedImages(side, data.labels) for side in (data.train, data.val))
-    return SegmentationJudge(train, val, SegmentationConfig(**{**SMALL, **changes}), name, finetune)  # type: ignore[arg-type]
+    crop = {} if changes.get("protocol") == "cached" else {"crop": CROP}
+    return SegmentationJudge(train, val, SegmentationConfig(**{**SMALL, **crop, **changes}), name, finetune)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("test", ["whole", "slide"])
 @pytest.mark.parametrize("protocol", ["cached", "augmented", "published"])
 @pytest.mark.parametrize("name", ["voc12aug", "cityscapes", "ade20k"])
 def test_planted_colours_are_found(tmp_path: Path, name: DatasetName, protocol: str, test: str) -> None:
-    made = judge(name, tmp_path, protocol=protocol, test=test, window=(24, 40), stride=16)
+    window = {"window": (24, 40), "stride": 16} if test == "slide" else {}
+    made = judge(name, tmp_path, protocol=protocol, test=test, **window)
     candidate = Candidate("trained", lambda _: Coloured().eval(), architecture="resnet50")
     trained, majority, *published = compare([candidate], made)
     classes = [f"IoU/{each}" for each in CLASS_NAMES[name]]
@@ -180,6 +184,7 @@ def test_a_vit_takes_images_that_its_patches_do_not_tile(tmp_path: Path, protoco
     """Of 40×40 pixels, with patches of 16; crops of 24×20."""
     train, val = (write_masked(tmp_path / str(seed), 4, seed, side=40) for seed in (0, 1))
     torch.manual_seed(0)
-    config = SegmentationConfig(protocol, iterations=2, batch_size=2, crop=(24, 20), workers=0)
+    crop = (24, 20) if protocol == "augmented" else None
+    config = SegmentationConfig(protocol, iterations=2, batch_size=2, crop=crop, workers=0)
     figures = SegmentationJudge(train, val, config).judge(build_backbone(BackboneConfig("test_vit")).eval(), 0).figures
     assert 0 <= figures["mIoU"] <= 100

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dataprep.errors import UserError
-from vicregl_fast.evaluation.segmentation.labels import IGNORED, Labels, read_label_map
+from vicregl_fast.evaluation.segmentation.labels import IGNORED, Labels, ignore_index_of, read_label_map
 from vicregl_fast.evaluation.segmentation.masks import open_mask
 
 
@@ -34,7 +34,7 @@ def test_a_label_map_gives_values_their_classes(tmp_path: Path) -> None:
 
 def test_other_values_may_be_ignored(tmp_path: Path) -> None:
     table, others = read_label_map(written(tmp_path, "7 0", "255 1", "others ignore"))
-    labels = Labels(2, table=table, others_ignored=others)
+    labels = Labels(2, None, table=table, others_ignored=others)
     assert read(tmp_path, [7, 255, 9, 5000], labels) == [0, 1, IGNORED, IGNORED]  # 255 is what the map says
 
 
@@ -63,8 +63,47 @@ def test_zero_may_be_ignored_and_the_others_shift_down(tmp_path: Path) -> None:
         read(tmp_path, [4], labels)
 
 
-def test_an_ignored_value_may_stand_among_the_classes(tmp_path: Path) -> None:
-    assert read(tmp_path, [0, 1, 2], Labels(3, ignore_index=1)) == [0, IGNORED, 2]
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (
+            {"classes": 21, "ignore_index": 3},
+            r"^the value 3 cannot be both class 3 and ignored: give another --ignore_index or none, or give a "
+            r"--label_map with the line `3 ignore`$",
+        ),
+        ({"classes": 300}, "the value 255 cannot be both class 255 and ignored"),
+        ({"classes": 5, "zero_ignored": True, "ignore_index": 5}, "the value 5 cannot be both class 4 and ignored"),
+        (
+            {"classes": 2, "table": {0: 1, 4: 0}, "ignore_index": 0},
+            "the value 0 cannot be both class 1 and ignored: .*change its line in the --label_map",
+        ),
+        ({"classes": 21, "foreground": 5}, "--foreground 5 is class 5 of --classes 21, and cannot be class 1 as well"),
+        ({"classes": 2, "foreground": 0}, "--foreground 0 is class 0 of --classes 2"),
+        ({"classes": 2, "foreground": 7, "ignore_index": 7}, "the value 7 cannot be both the foreground and ignored"),
+    ],
+)
+def test_a_value_has_one_meaning(labels: dict, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        Labels(**labels)
+
+
+def test_what_is_said_twice_alike_is_no_contradiction(tmp_path: Path) -> None:
+    assert read(tmp_path, [0, 1, 2], Labels(2, 0, zero_ignored=True)) == [IGNORED, 0, 1]
+    assert read(tmp_path, [3, 9], Labels(2, 9, table={3: 1, 9: IGNORED})) == [1, IGNORED]
+    assert read(tmp_path, [0, 1], Labels(2, foreground=1)) == [0, 1]
+
+
+def test_255_is_ignored_by_itself_only_where_it_is_no_class() -> None:
+    for labels in (
+        Labels(2, None, foreground=255),
+        Labels(256, None),
+        Labels(255, None, zero_ignored=True),
+        Labels(2, None, table={0: 0, 255: 1}),
+    ):
+        assert ignore_index_of(None, labels) is None
+        assert ignore_index_of("none", labels) is None and ignore_index_of("999", labels) == 999
+    for labels in (Labels(255, None), Labels(254, None, zero_ignored=True), Labels(2, None, table={0: 0, 1: 1})):
+        assert ignore_index_of(None, labels) == 255
 
 
 def test_what_contradicts_itself_is_refused() -> None:

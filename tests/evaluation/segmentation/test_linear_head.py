@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from vicregl_fast.evaluation.segmentation.config import SegmentationConfig
@@ -15,17 +15,20 @@ from vicregl_fast.evaluation.segmentation.linear_head import (
     segmentation_loss,
     train_heads,
 )
+from vicregl_fast.evaluation.segmentation.map_batches import Batch, Group
 from vicregl_fast.evaluation.segmentation.protocol import Protocol, learning_rate, protocol_of
 
 CHANNELS, CLASSES = 5, 3
 
 
-def drawn_batches(count: int = 6) -> list[tuple[Tensor, Tensor]]:
+def drawn_group(images: int, height: int, width: int, draw: torch.Generator) -> Group:
+    maps = 3 * torch.randn(images, CHANNELS, height, width, generator=draw)
+    return maps, torch.randint(-1, CLASSES, (images, 4 * height, 4 * width), generator=draw)
+
+
+def drawn_batches(count: int = 6) -> list[Batch]:
     draw = torch.Generator().manual_seed(1)
-    return [
-        (3 * torch.randn(4, CHANNELS, 3, 4, generator=draw), torch.randint(-1, CLASSES, (4, 12, 16), generator=draw))
-        for _ in range(count)
-    ]
+    return [[drawn_group(4, 3, 4, draw)] for _ in range(count)]
 
 
 def protocol(backbone: str, rates: tuple[float, ...] = (), **changes: object) -> Protocol:
@@ -45,7 +48,7 @@ def test_a_head_learns_as_torch_s_optimiser_does(backbone: str) -> None:
         if backbone == "resnet50"
         else torch.optim.AdamW(layers.parameters(), weight_decay=0.05)
     )
-    for iteration, (maps, masks) in enumerate(drawn_batches()):
+    for iteration, ((maps, masks),) in enumerate(drawn_batches()):
         optimiser.param_groups[0]["lr"] = learning_rate(used.optimiser, used.rates[0], iteration, 6)
         logits = interpolate(layers(maps), masks.shape[1:], mode="bilinear", align_corners=False)
         loss = cross_entropy(logits, masks, ignore_index=IGNORED, reduction="none").mean()
@@ -56,6 +59,43 @@ def test_a_head_learns_as_torch_s_optimiser_does(backbone: str) -> None:
     assert not head.training
     for found, expected in zip(head.state_dict().values(), layers.state_dict().values(), strict=True):
         torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("mean_of_all", [False, True])
+def test_images_of_one_size_are_learned_from_alike_in_any_groups(mean_of_all: bool) -> None:
+    """Four images in one group, or in two."""
+    used = protocol("resnet50", (0.5,), dropout=0.0, mean_of_all=mean_of_all)
+    together, apart = drawn_heads(CHANNELS, CLASSES, 2, seed=0)
+    split = [[(maps[:1], masks[:1]), (maps[1:], masks[1:])] for ((maps, masks),) in drawn_batches()]
+    train_heads([together], drawn_batches(), used, seed=0)
+    train_heads([apart], split, used, seed=0)
+    for found, expected in zip(apart.state_dict().values(), together.state_dict().values(), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_step_of_several_sizes_is_the_formula() -> None:
+    """BatchNorm by all cells of the step, the loss by all its labelled pixels, image by image."""
+    draw = torch.Generator().manual_seed(2)
+    batch = [drawn_group(*shape, draw) for shape in ((1, 2, 5), (3, 3, 4), (2, 1, 1))]
+    (head,) = drawn_heads(CHANNELS, CLASSES, 1, seed=0)
+    kept = [kept_channels(maps, 0.4, draw) for maps, _ in batch]
+    logits = head.of_groups([maps for maps, _ in batch], kept)
+    cells = torch.cat([maps.permute(1, 0, 2, 3).flatten(1) for maps, _ in batch], 1)  # [C, n]
+    mean, variance = cells.mean(1).view(-1, 1, 1), cells.var(1, correction=0).view(-1, 1, 1)
+    weight, bias = head.convolution.weight[:, :, 0, 0], head.convolution.bias
+    losses, labelled = torch.zeros(()), 0
+    for (maps, masks), factors, found in zip(batch, kept, logits, strict=True):
+        assert factors is not None
+        for number, (one, mask) in enumerate(zip(maps, masks, strict=True)):
+            normed = (one - mean) / (variance + 1e-5).sqrt() * factors[number]
+            expected = torch.einsum("kc,chw->khw", weight, normed) + bias.view(-1, 1, 1)
+            torch.testing.assert_close(found[number], expected)
+            large = interpolate(expected[None], mask.shape, mode="bilinear", align_corners=False)
+            losses = losses + cross_entropy(large, mask[None], ignore_index=IGNORED, reduction="sum")
+            labelled += int((mask != IGNORED).sum())
+    loss = segmentation_loss(logits, [masks for _, masks in batch], mean_of_all=False)
+    torch.testing.assert_close(loss, losses / labelled)
+    torch.testing.assert_close(head.norm.running_mean, 0.1 * cells.mean(1))
 
 
 def test_several_rates_are_single_runs() -> None:
@@ -87,16 +127,17 @@ def test_dropout_drops_whole_channels() -> None:
 
 def test_kept_channels_are_multiplied_after_the_norm() -> None:
     (head,) = drawn_heads(CHANNELS, CLASSES, 1, seed=0)
-    maps, _ = drawn_batches()[0]
+    ((maps, _),) = drawn_batches()[0]
     kept = torch.tensor([0.0, 2.0, 1.0, 0.0, 3.0]).expand(4, -1)[:, :, None, None]
-    torch.testing.assert_close(head.eval()(maps, kept), head.convolution(head.norm(maps) * kept))
-    assert not torch.allclose(head(maps, kept), head(maps))
+    (found,) = head.eval().of_groups([maps], [kept])
+    torch.testing.assert_close(found, head.convolution(head.norm(maps) * kept))
+    assert not torch.allclose(found, head(maps))
 
 
 def test_the_loss_is_a_mean_of_the_labelled_or_of_all() -> None:
     logits = torch.randn(1, CLASSES, 2, 2, generator=torch.Generator().manual_seed(0))
     masks = torch.tensor([[[0, 2], [IGNORED, IGNORED]]])
     plain = cross_entropy(logits[0, :, 0].T, masks[0, 0])
-    torch.testing.assert_close(segmentation_loss(logits, masks, mean_of_all=False), plain)
-    torch.testing.assert_close(segmentation_loss(logits, masks, mean_of_all=True), plain / 2)
-    assert segmentation_loss(logits, torch.full((1, 2, 2), IGNORED), mean_of_all=False) == 0
+    torch.testing.assert_close(segmentation_loss([logits], [masks], mean_of_all=False), plain)
+    torch.testing.assert_close(segmentation_loss([logits], [masks], mean_of_all=True), plain / 2)
+    assert segmentation_loss([logits], [torch.full((1, 2, 2), IGNORED)], mean_of_all=False) == 0

@@ -81,7 +81,8 @@ def test_the_majority_row_is_scored_like_any_prediction(pixels: list[int]) -> No
 @pytest.mark.parametrize("protocol", ["cached", "augmented"])
 def test_a_linear_head_learns_colours(tmp_path: Path, protocol: str) -> None:
     train, val = write_masked(tmp_path / "train", 12, seed=0), write_masked(tmp_path / "val", 4, seed=1)
-    config = SegmentationConfig(protocol, iterations=60, batch_size=4, lr=(0.5,), crop=(40, 40), workers=0)
+    crop = (40, 40) if protocol == "augmented" else None
+    config = SegmentationConfig(protocol, iterations=60, batch_size=4, lr=(0.5,), crop=crop, workers=0)
     candidates = [Candidate("trained", mean_colour), Candidate("random", mean_colour, False)]
     rows = compare(candidates, SegmentationJudge(train, val, config))
     assert [row.name for row in rows] == ["trained", "random", "majority class"]

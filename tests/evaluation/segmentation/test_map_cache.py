@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from tests.evaluation.segmentation.test_linear_segmentation import write_masked
 from tests.evaluation.stand_in import MeanColour
@@ -14,6 +15,7 @@ from vicregl_fast.evaluation.segmentation.map_cache import CachedMaps
 from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages
 from vicregl_fast.models.backbone import build_backbone
 from vicregl_fast.models.config import BackboneConfig
+from vicregl_fast.philox import permutation
 
 
 def cached_maps(data: MaskedImages, stride: int = 8, **changes) -> CachedMaps:
@@ -54,9 +56,28 @@ def test_masks_cover_what_a_vit_s_padded_images_do(tmp_path: Path) -> None:
 
 def test_cached_batches_go_on_into_further_epochs(tmp_path: Path) -> None:
     batches = list(cached_maps(write_masked(tmp_path, 5, seed=0)).batches(batch_size=2, iterations=7, seed=0))
-    assert [len(maps) for maps, _ in batches] == [2, 2, 1, 2, 2, 1, 2]
-    assert batches[0][0].dtype == torch.float32 and batches[0][1].dtype == torch.int64
-    assert not torch.equal(batches[0][1], batches[3][1])
+    assert [len(maps) for ((maps, _),) in batches] == [2, 2, 1, 2, 2, 1, 2]
+    ((maps, masks),), ((_, later),) = batches[0], batches[3]
+    assert maps.dtype == torch.float32 and masks.dtype == torch.int64
+    assert not torch.equal(masks, later)
+
+
+def test_batches_are_full_whatever_the_sizes(tmp_path: Path) -> None:
+    """Of eleven images nine are of one size, two of a size of their own; every image is seen once in an epoch."""
+    data = write_masked(tmp_path, 11, seed=0)
+    for number, side in ((4, 40), (7, 56)):
+        for kind in ("images", "masks"):
+            file = tmp_path / kind / "nested" / f"{number}.png"
+            Image.open(file).resize((side, 48), Image.Resampling.NEAREST).save(file)
+    batches = list(cached_maps(data).batches(batch_size=4, iterations=6, seed=3))
+    assert [sum(len(maps) for maps, _ in batch) for batch in batches] == [4, 4, 3, 4, 4, 3]
+    assert max(len(batch) for batch in batches) > 1
+    for epoch in (0, 1):
+        order = permutation(3, epoch, 11).tolist()
+        for batch, indices in zip(batches[3 * epoch : 3 * epoch + 3], (order[:4], order[4:8], order[8:]), strict=True):
+            found = {tuple(mask.flatten().tolist()) for _, masks in batch for mask in masks}
+            assert found == {tuple(data[index].mask[2::4, 2::4].flatten().tolist()) for index in indices}
+            assert len({maps.shape[2:] for maps, _ in batch}) == len(batch)
 
 
 def test_the_file_is_learned_from_as_memory_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,5 +86,5 @@ def test_the_file_is_learned_from_as_memory_is(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(kept_maps, "available_memory", lambda: 1)
     cached = cached_maps(data, folder=tmp_path)
     assert cached.maps.in_file
-    for (maps, masks), (right_maps, right_masks) in zip(cached.batches(2, 4, seed=0), in_memory, strict=True):
+    for ((maps, masks),), ((right_maps, right_masks),) in zip(cached.batches(2, 4, seed=0), in_memory, strict=True):
         assert torch.equal(maps, right_maps) and torch.equal(masks, right_masks)

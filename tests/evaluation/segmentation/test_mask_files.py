@@ -66,16 +66,27 @@ def test_deep_images_beside_masks_have_one_range(tmp_path: Path) -> None:
 
 def test_validation_images_take_the_range_of_the_training_images(tmp_path: Path) -> None:
     train = MaskedImages(deep_pairs(tmp_path / "train", 4000), TWENTY)
-    val = MaskedImages(deep_pairs(tmp_path / "val", 500), TWENTY, taken=train.taken)
+    val = MaskedImages(deep_pairs(tmp_path / "val", 500), TWENTY, like=train)
     assert int(val[0].pixels.max()) == 500 >> 4
     assert int(MaskedImages(deep_pairs(tmp_path / "alone", 500), TWENTY)[0].pixels.max()) == 500 >> 2
 
 
 def test_validation_images_beyond_that_range_are_named(tmp_path: Path) -> None:
     train = MaskedImages(deep_pairs(tmp_path / "train", 500), TWENTY)
-    val = MaskedImages(deep_pairs(tmp_path / "val", 4000), TWENTY, taken=train.taken)
-    with pytest.raises(UserError, match=r"the image .*0\.png does not decode: .*4000"):
-        val[0]
+    with pytest.raises(
+        UserError, match=r"val/images hold values up to 4000, and those of .*train/images, .* end at 1023"
+    ):
+        MaskedImages(deep_pairs(tmp_path / "val", 4000), TWENTY, like=train)
+
+
+def test_deep_validation_images_beside_shallow_training_images_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    shallow = deep_pairs(tmp_path / "train", 0)
+    Image.fromarray(LABELS).save(tmp_path / "train" / "images" / "0.png")
+    val = MaskedImages(deep_pairs(tmp_path / "val", 3000), TWENTY, like=MaskedImages(shallow, TWENTY))
+    assert int(val[0].pixels.max()) == 3000 >> 8
+    assert "val/images hold values up to 3000, and are taken as 16 bits, like those of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "GIF", "PNG"])

@@ -40,7 +40,7 @@ def test_binary_masks_are_asked_about_and_can_be_told(tmp_path: Path) -> None:
     pair(tmp_path, np.zeros((8, 8, 3), np.uint8), BINARY)
     with pytest.raises(UserError, match=r"only class 0 and 48 pixels .*, .* is 255 the foreground\? .*--foreground"):
         class_pixels(masked(tmp_path, Labels(2)), workers=0)
-    told = masked(tmp_path, Labels(2, ignore_index_of(None, 255), foreground=255))
+    told = masked(tmp_path, Labels(2, None, foreground=255))
     assert torch.equal(told[0].mask, torch.from_numpy((BINARY > 0).astype(np.int64)))
     assert class_pixels(told, workers=0).tolist() == [16, 48]
 
@@ -53,13 +53,12 @@ def test_one_class_alone_is_no_evaluation(tmp_path: Path, value: int, labels: La
 
 
 def test_which_value_is_ignored() -> None:
-    assert [ignore_index_of(None, foreground) for foreground in (None, 1, 255)] == [255, 255, None]
-    assert [ignore_index_of(given, None) for given in ("none", "0", "255")] == [None, 0, 255]
+    for foreground, ignored in ((None, 255), (1, 255), (255, None)):
+        assert ignore_index_of(None, Labels(2, None, foreground)) == ignored
+    assert [ignore_index_of(given, Labels(2, None)) for given in ("none", "0", "255")] == [None, 0, 255]
     for wrong in ("-1", "any", ""):
         with pytest.raises(UserError, match="is no value of a pixel"):
-            ignore_index_of(wrong, None)
-    with pytest.raises(UserError, match="cannot be both the foreground and ignored"):
-        Labels(2, 255, 255)
+            ignore_index_of(wrong, Labels(2, None))
 
 
 def test_with_nothing_ignored_every_value_must_be_a_class(tmp_path: Path) -> None:

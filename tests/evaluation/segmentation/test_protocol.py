@@ -1,6 +1,8 @@
 """Which settings hold for which backbone and data set, and the learning rate of every iteration."""
 
 import argparse
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -57,13 +59,15 @@ def test_other_folders_are_judged_quickly() -> None:
 def test_what_is_given_holds() -> None:
     given = SegmentationConfig(
         iterations=7, batch_size=3, lr=(1.0, 2.0), optimiser="sgd", features="last", dropout=0.5, crop=(5, 6),
-        base_size=(), test="whole", window=(8, 8), stride=4,
+        base_size=(), test="slide", window=(8, 9), stride=4,
     )  # fmt: skip
     assert protocol_of(given, "convnext_small", "ade20k") == Protocol(
         cached=False, finetune=False, features="last", dropout=0.5, optimiser=SGD, rates=(1.0, 2.0), iterations=7,
-        batch_size=3, crop=(5, 6), base_size=None, window=None, stride=4, mean_of_all=True,
+        batch_size=3, crop=(5, 6), base_size=None, window=(8, 9), stride=4, mean_of_all=True,
     )  # fmt: skip
-    assert protocol_of(SegmentationConfig(test="slide", window=(9, 8), stride=4), "resnet50").window == (9, 8)
+    for test, window in (("slide", (512, 512)), ("whole", None)):
+        made = protocol_of(SegmentationConfig(test=test), "convnext_small", "ade20k")
+        assert made.window == window and made.stride == 341
 
 
 def test_what_does_not_go_together_is_refused() -> None:
@@ -72,9 +76,30 @@ def test_what_does_not_go_together_is_refused() -> None:
     with pytest.raises(UserError, match="--finetune trains the backbone at one rate"):
         protocol_of(SegmentationConfig(lr=(0.1, 1.0)), "resnet50", "voc12aug", finetune=True)
     with pytest.raises(UserError, match="--stride 9 is more than --window has pixels"):
-        SegmentationConfig(window=(8, 20), stride=9)
+        SegmentationConfig(test="slide", window=(8, 20), stride=9)
+    with pytest.raises(UserError, match="--stride 341 is more than --window has pixels"):
+        SegmentationConfig(test="slide", window=(340, 600))
     with pytest.raises(UserError, match=r"--dropout is 1.0, but must be at least 0 and below 1"):
         SegmentationConfig(dropout=1.0)
+
+
+@pytest.mark.parametrize("test", ["whole", None])
+def test_a_window_is_for_the_sliding_test(test: str | None) -> None:
+    with pytest.raises(UserError, match=r"^--window is for --test slide: give it, too$"):
+        SegmentationConfig("published", test=test, window=(8, 8))
+    with pytest.raises(UserError, match=r"^--window and --stride are for --test slide: give it, too$"):
+        SegmentationConfig(test=test, window=(8, 8), stride=0)
+
+
+def test_what_a_protocol_makes_no_use_of_is_refused(tmp_path: Path) -> None:
+    crops, folder = SegmentationConfig(crop=(5, 6)), SegmentationConfig(cache_folder=tmp_path)
+    with pytest.raises(UserError, match="--crop is of random crops, and the protocol cached keeps maps of whole"):
+        protocol_of(crops, "resnet50")
+    assert protocol_of(crops, "resnet50", "voc12aug").crop == (5, 6)
+    for name in ("published", "augmented"):
+        with pytest.raises(UserError, match=f"--cache_folder is for maps that are kept, and the protocol {name} keeps"):
+            protocol_of(replace(folder, protocol=name), "resnet50")
+    assert protocol_of(folder, "resnet50").cached
 
 
 def test_the_paper_s_column() -> None:
@@ -99,6 +124,11 @@ def test_the_rate_falls_as_a_power_of_what_is_left() -> None:
     assert learning_rate(SGD, 0.01, 0, 40_000) == pytest.approx(0.01)
     assert learning_rate(SGD, 0.01, 20_000, 40_000) == pytest.approx(1e-4 + 0.0099 * 0.5**0.9)
     assert learning_rate(SGD, 0.01, 39_999, 40_000) == pytest.approx(1e-4 + 0.0099 * (1 / 40_000) ** 0.9)
+
+
+@pytest.mark.parametrize("rate", [1e-4, 1e-5])
+def test_a_rate_below_the_published_end_does_not_rise(rate: float) -> None:
+    assert [learning_rate(SGD, rate, iteration, 300) for iteration in (0, 150, 299)] == pytest.approx([rate] * 3)
 
 
 def test_warm_up_multiplies_the_rate() -> None:

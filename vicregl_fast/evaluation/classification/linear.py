@@ -7,12 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataprep.errors import UserError
-from dataprep.notes import note
 from dataprep.progress import progress_bar
 from vicregl_fast.data.engine_table import OpenedStore
 from vicregl_fast.devices import choose_device
-from vicregl_fast.draws import HOLDING_OUT_EPOCH
 from vicregl_fast.evaluation.classification.config import LinearConfig
 from vicregl_fast.evaluation.classification.crop_feed import CentreCropFeed, CropFeeds
 from vicregl_fast.evaluation.classification.feature_epochs import FeatureEpochs, labelled_crops
@@ -20,13 +17,12 @@ from vicregl_fast.evaluation.classification.features import pooled_of
 from vicregl_fast.evaluation.classification.fine_tuning import FineTuning
 from vicregl_fast.evaluation.classification.labels import batchnorm_sample, majority_accuracy, matched_labels
 from vicregl_fast.evaluation.classification.linear_heads import LinearHeads
+from vicregl_fast.evaluation.held_out import HeldOut, best_rate
 from vicregl_fast.evaluation.paper import Task
 from vicregl_fast.evaluation.report import Judgement
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.philox import permutation
 
-HELD_OUT = 0.1
-"""Share of the training images on which a learning rate is chosen."""
 IMAGENET_CLASSES, IMAGENET_IMAGES = 1000, 1_281_167
 
 
@@ -56,9 +52,7 @@ class LinearJudge:
         self._train_labels, self._test_labels = matched_labels(train.store, test.store)
         self._classes = int(self._train_labels.max()) + 1
         self._config, self._device = config, choose_device()
-        self._held_count = int(len(train.store) * HELD_OUT) if len(config.lr) > 1 else 0
-        if len(config.lr) > 1 and self._held_count == 0:
-            raise UserError(f"{train.store.path} has too few images to hold some out: give one --lr")
+        self._held_out = HeldOut(len(train.store), len(config.lr), train.store.path)
         self._feeds = CropFeeds(config.size, config.batch_size, config.workers, self._device)
         self._opened = train
         self._train, self._test = self._feeds.centre(train), self._feeds.centre(test)
@@ -81,8 +75,7 @@ class LinearJudge:
 
     def judge(self, backbone: Backbone, seed: int) -> Judgement:
         """The accuracy on the test images in percent, and the learning rate that was taken."""
-        order = permutation(seed, HOLDING_OUT_EPOCH, len(self._train_labels))
-        held_out, learned = order[: self._held_count], np.sort(order[self._held_count :])
+        held_out, learned = self._held_out.split(seed)
         heads = (self._fine_tune if self._config.finetune else self._fit)(backbone, learned, seed)
         right_l = self._right(backbone, heads, self._test, np.arange(len(self._test_labels)), self._test_labels)
         chosen = self._choose(backbone, heads, held_out)
@@ -120,12 +113,8 @@ class LinearJudge:
         if len(held_out) == 0:
             return 0
         right_l = self._right(backbone, heads, self._train, held_out, self._train_labels[held_out])
-        chosen = int(right_l.argmax())
-        note(
-            f"of {len(right_l)} learning rates {self._config.rates(backbone.name)[chosen]:g} is taken, the best on "
-            f"{len(held_out)} training images held out ({right_l[chosen].item() / len(held_out):.1%})"
-        )
-        return chosen
+        accuracies = (100 * right_l / len(held_out)).tolist()
+        return best_rate(accuracies, self._config.rates(backbone.name), len(held_out), "accuracy")
 
     @torch.inference_mode()
     def _right(

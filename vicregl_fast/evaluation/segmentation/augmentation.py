@@ -11,10 +11,11 @@ import torch
 
 from vicregl_fast.augment.normalisation import LEVEL_MEANS
 from vicregl_fast.draws import SEGMENTATION_VIEW
+from vicregl_fast.evaluation.segmentation.config import Sides
 from vicregl_fast.evaluation.segmentation.distortion import between, distort, drawn_distortion
 from vicregl_fast.evaluation.segmentation.labels import IGNORED
 from vicregl_fast.evaluation.segmentation.masked_images import MaskedImage
-from vicregl_fast.evaluation.segmentation.scaling import Sides, resize_mask, resize_pixels, size_within
+from vicregl_fast.evaluation.segmentation.scaling import resize_mask, resize_pixels, size_within
 from vicregl_fast.philox import sample_uniforms
 
 _SCALE_DRAW, _DISTORTION_DRAW, _WHETHER_DRAW, _FIRST_CROP_DRAW = range(4)

@@ -1,6 +1,7 @@
 """The commands ``evaluate linear-seg`` and ``evaluate knn-seg``."""
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +35,11 @@ def add_masked_images(parser: ArgumentParser) -> None:
     parser.add_argument("--image_suffix", default="", help="what ends their names, such as _leftImg8bit (nothing)")
     parser.add_argument("--mask_suffix", default="", help="what ends the masks' names, in its place (nothing)")
     parser.add_argument("--classes", type=int, help="mask values 0 to CLASSES - 1 are classes")
-    parser.add_argument("--ignore_index", metavar="VALUE|none", help="mask value of pixels that are left out (255)")
+    parser.add_argument(
+        "--ignore_index",
+        metavar="VALUE|none",
+        help="mask value of pixels that are left out (255, unless it is a class)",
+    )
     parser.add_argument("--foreground", type=int, metavar="VALUE", help="mask value that is class 1, such as 255")
     parser.add_argument(
         "--zero_ignored", action="store_true", help="0 is left out, and mask values 1 to CLASSES are the classes"
@@ -62,24 +67,28 @@ def open_masked_images(options: Namespace) -> "tuple[MaskedImages, MaskedImages]
 
     data = _named(options) if options.dataset else _folders(options)
     train = MaskedImages(data.train, data.labels, options.mask_orientation)
-    return train, MaskedImages(data.val, data.labels, options.mask_orientation, train.taken)
+    return train, MaskedImages(data.val, data.labels, options.mask_orientation, train)
+
+
+def add_output_stride(parser: ArgumentParser, default: str = "as trained") -> None:
+    """Adds the option that dilates backbones; ``default`` says what holds without it."""
+    parser.add_argument("--output_stride", type=int, help=f"pixels per cell, by dilation (default: {default})")
+
+
+def _add_judge(parser: ArgumentParser, output_stride: str = "as trained") -> None:
+    add_masked_images(parser)
+    add_output_stride(parser, output_stride)
+    parser.add_argument("--per_class", action="store_true", help="print the IoU of each class, too")
+    add_comparison(parser)
 
 
 def _add_linear_seg(parser: ArgumentParser) -> None:
-    add_masked_images(parser)
+    _add_judge(parser, "as trained; published for a ResNet 8")
     parser.add_argument("--finetune", action="store_true", help="train the backbone, too")
-    parser.add_argument(
-        "--output_stride", type=int, help="pixels per cell, by dilation (default: as trained; published for a ResNet 8)"
-    )
-    parser.add_argument("--per_class", action="store_true", help="print the IoU of each class, too")
-    add_comparison(parser)
 
 
 def _add_knn_seg(parser: ArgumentParser) -> None:
-    add_masked_images(parser)
-    parser.add_argument("--output_stride", type=int, help="pixels per cell, by dilation (default: as trained)")
-    parser.add_argument("--per_class", action="store_true", help="print the IoU of each class, too")
-    add_comparison(parser)
+    _add_judge(parser)
 
 
 def _linear_seg(options: Namespace, config: SegmentationConfig) -> None:
@@ -142,7 +151,12 @@ def _folders(options: Namespace) -> "SegmentationDataset":
 
 def _labels(options: Namespace) -> Labels:
     """What the values of masks mean, as the options say."""
-    ignore_index = ignore_index_of(options.ignore_index, options.foreground)
+    named = _labels_of_classes(options)
+    return replace(named, ignore_index=ignore_index_of(options.ignore_index, named))
+
+
+def _labels_of_classes(options: Namespace) -> Labels:
+    """The same without the value that ``--ignore_index`` says."""
     if options.label_map is not None:
         table, others_ignored = read_label_map(options.label_map)
         classes = max(table.values()) + 1
@@ -150,10 +164,10 @@ def _labels(options: Namespace) -> Labels:
             raise UserError(
                 f"{options.label_map} has {classes} classes, and --classes is {options.classes}: leave it out"
             )
-        return Labels(classes, ignore_index, options.foreground, options.zero_ignored, table, others_ignored)
+        return Labels(classes, None, options.foreground, options.zero_ignored, table, others_ignored)
     if options.classes is None:
         raise UserError("--classes is missing: say how many classes the masks have, or give a --label_map")
-    return Labels(options.classes, ignore_index, options.foreground, options.zero_ignored)
+    return Labels(options.classes, None, options.foreground, options.zero_ignored)
 
 
 COMMANDS = {

@@ -10,6 +10,8 @@ from dataprep.errors import UserError
 from vicregl_fast.evaluation.classification.config import rates
 from vicregl_fast.evaluation.options import check_at_least, default_workers, option
 
+Sides = tuple[int, int]
+"""Height and width in pixels; of a base size, its long and short side."""
 MaskOrientation = Literal["ask", "stored", "upright"]
 MASK_ORIENTATIONS: tuple[MaskOrientation, ...] = get_args(MaskOrientation)
 DatasetName = Literal["voc12aug", "cityscapes", "ade20k"]
@@ -18,9 +20,11 @@ PROTOCOLS = ("cached", "augmented", "published")
 FEATURES = ("last", "stages")
 OPTIMISERS = ("sgd", "adamw")
 TESTS = ("whole", "slide")
+WINDOW, STRIDE = (512, 512), 341
+"""Of the sliding window, in pixels, as published."""
 
 
-def sides(text: str) -> tuple[int, int]:
+def sides(text: str) -> Sides:
     """An argparse type: height and width in pixels, such as 512x1024; a single number stands for both."""
     parts = text.split("x")
     if len(parts) > 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
@@ -72,7 +76,7 @@ class SegmentationConfig:
         "last; published for a ConvNeXt stages",
     )
     dropout: float | None = option(None, "rate of the head's dropout", None, float, "0.1; published for a ConvNeXt 0")
-    crop: tuple[int, int] | None = option(
+    crop: Sides | None = option(  # noqa: RUF009
         None, "height and width of random crops", None, sides, "256; published 512, of Cityscapes 512x1024"
     )
     base_size: tuple[int, ...] | None = option(
@@ -85,12 +89,12 @@ class SegmentationConfig:
     test: str | None = option(
         None, "see validation images whole, or through a window", TESTS, str, "whole; published for a ConvNeXt slide"
     )
-    window: tuple[int, int] = option((512, 512), "height and width of that window", None, sides, "512")
-    stride: int = option(341, "pixels by which the window moves")
+    window: Sides | None = option(None, "height and width of that window", None, sides, "512")  # noqa: RUF009
+    stride: int | None = option(None, "pixels by which the window moves", None, int, "341")
     workers: int = option(default_workers(), "processes that decode images")
     cache_folder: Path | None = option(  # noqa: RUF009
         None,
-        "where maps that half of the free memory does not hold are kept",
+        "where cached keeps the maps that half of the free memory does not hold",
         None,
         Path,
         "the system's temporary folder",
@@ -100,13 +104,30 @@ class SegmentationConfig:
         if self.iterations is not None:
             check_at_least("--iterations", self.iterations, 1)
         check_at_least("--batch_size", self.batch_size, 1)
-        check_at_least("--stride", self.stride, 1)
         check_at_least("--workers", self.workers, 0)
         if not all(0 < rate < math.inf for rate in self.lr):
             raise UserError(f"--lr is {','.join(f'{rate:g}' for rate in self.lr)}, but must be above 0")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise UserError(f"--dropout is {self.dropout}, but must be at least 0 and below 1")
-        if self.stride > min(self.window):
-            raise UserError(f"--stride {self.stride} is more than --window has pixels, and would leave gaps")
+        self._check_window()
         if self.cache_folder is not None and not self.cache_folder.is_dir():
             raise UserError(f"--cache_folder {self.cache_folder} does not exist or is no folder: make it first")
+
+    def _check_window(self) -> None:
+        given = [f"--{name}" for name in ("window", "stride") if getattr(self, name) is not None]
+        if given and self.test != "slide":
+            verb = "is" if len(given) == 1 else "are"
+            raise UserError(f"{' and '.join(given)} {verb} for --test slide: give it, too")
+        check_at_least("--stride", self.used_stride, 1)
+        if self.used_stride > min(self.used_window):
+            raise UserError(f"--stride {self.used_stride} is more than --window has pixels, and would leave gaps")
+
+    @property
+    def used_window(self) -> Sides:
+        """The window that was given, or the published one."""
+        return self.window or WINDOW
+
+    @property
+    def used_stride(self) -> int:
+        """The stride that was given, or the published one."""
+        return STRIDE if self.stride is None else self.stride

@@ -8,11 +8,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from vicregl_fast.augment.normalisation import normalise_bytes
+from vicregl_fast.evaluation.segmentation.config import Sides
 from vicregl_fast.evaluation.segmentation.labels import IGNORED
 from vicregl_fast.models.backbone import Backbone, checked_maps, patch_sides
 from vicregl_fast.models.stages import stage_channels, stage_maps
-
-Sides = tuple[int, int]
 
 
 class SegmentationFeatures:

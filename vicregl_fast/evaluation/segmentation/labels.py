@@ -18,8 +18,8 @@ class Labels:
 
     Attributes:
         classes: number of classes; without a table, the values 0 to ``classes`` - 1 name them.
-        ignore_index: value of pixels that are ignored; None for none.
-        foreground: value of pixels that are of class 1 as well; None for none.
+        ignore_index: value of pixels that are ignored, which no class has; None for none.
+        foreground: value of pixels that are of class 1 as well, which no other class has; None for none.
         zero_ignored: the value 0 is ignored, and the values 1 to ``classes`` name the classes 0 to ``classes`` - 1.
         table: the class, or ``IGNORED``, of each value, in place of the values above; None for none.
         others_ignored: whether values without a meaning are ignored, too.
@@ -40,30 +40,57 @@ class Labels:
     def __post_init__(self) -> None:
         if self.classes < 2:
             raise UserError(f"segmentation into {self.classes} classes is no task: --classes must be 2 or more")
-        if self.foreground is not None and self.foreground == self.ignore_index:
-            raise UserError(
-                f"the value {self.foreground} cannot be both the foreground and ignored: "
-                "leave --ignore_index out, or give none"
-            )
         if self.foreground is not None and (self.zero_ignored or self.table is not None):
             raise UserError("--foreground goes neither with --zero_ignored nor with --label_map: leave one out")
         if self.zero_ignored and self.table is not None:
             raise UserError("--zero_ignored does not go with --label_map: give the map a line `0 ignore` in its place")
         assert not self.names or len(self.names) == self.classes
+        self._check_foreground()
+        self._check_ignored()
 
     def meanings(self) -> dict[int, int]:
         """The class, or ``IGNORED``, of each value that has a meaning."""
-        if self.table is not None:
-            meanings = dict(self.table)
-        elif self.zero_ignored:
-            meanings = {0: IGNORED} | {value + 1: value for value in range(self.classes)}
-        else:
-            meanings = {value: value for value in range(self.classes)}
+        meanings = self._classes()
         if self.foreground is not None:
             meanings[self.foreground] = 1
-        if self.ignore_index is not None and (self.table is None or self.ignore_index not in self.table):
+        if self.ignore_index is not None:
             meanings[self.ignore_index] = IGNORED
         return meanings
+
+    def _classes(self) -> dict[int, int]:
+        """The meanings without those of ``foreground`` and ``ignore_index``."""
+        if self.table is not None:
+            return dict(self.table)
+        if self.zero_ignored:
+            return {0: IGNORED} | {value + 1: value for value in range(self.classes)}
+        return {value: value for value in range(self.classes)}
+
+    def _check_foreground(self) -> None:
+        if self.foreground is not None and self._classes().get(self.foreground, 1) != 1:
+            raise UserError(
+                f"--foreground {self.foreground} is class {self.foreground} of --classes {self.classes}, and cannot be "
+                "class 1 as well: lower --classes, or give a --label_map"
+            )
+
+    def _check_ignored(self) -> None:
+        if self.ignore_index is None:
+            return
+        if self.ignore_index == self.foreground:
+            raise UserError(
+                f"the value {self.foreground} cannot be both the foreground and ignored: "
+                "leave --ignore_index out, or give none"
+            )
+        number = self._classes().get(self.ignore_index, IGNORED)
+        if number != IGNORED:
+            cure = (
+                f"give a --label_map with the line `{self.ignore_index} {_IGNORE}`"
+                if self.table is None
+                else "change its line in the --label_map"
+            )
+            raise UserError(
+                f"the value {self.ignore_index} cannot be both class {number} and ignored: give another "
+                f"--ignore_index or none, or {cure}"
+            )
 
     @property
     def only_ignored(self) -> int | None:
@@ -84,14 +111,18 @@ class Labels:
         return f"classes are {first} to {self.classes - 1 + first} and {said}"
 
 
-def ignore_index_of(given: str | None, foreground: int | None) -> int | None:
-    """Reads ``--ignore_index``: a number or ``none``; if it is not given, 255 unless that is the foreground.
+def ignore_index_of(given: str | None, labels: Labels) -> int | None:
+    """Reads ``--ignore_index``: a number or ``none``; if it is not given, 255 unless that has a meaning already.
+
+    Args:
+        given: what the option says.
+        labels: the meanings of other values.
 
     Raises:
         UserError: it is something else.
     """
     if given is None:
-        return None if foreground == USUAL_IGNORE_INDEX else USUAL_IGNORE_INDEX
+        return None if USUAL_IGNORE_INDEX in labels.meanings() else USUAL_IGNORE_INDEX
     if given == "none":
         return None
     if not given.isdecimal():

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from dataprep.progress import progress_bar
-from vicregl_fast.evaluation.segmentation.features import Sides
+from vicregl_fast.evaluation.segmentation.config import Sides
 from vicregl_fast.evaluation.segmentation.labels import IGNORED
 from vicregl_fast.evaluation.segmentation.protocol import Optimiser, Protocol, learning_rate
 
@@ -28,15 +28,33 @@ class LinearHead(nn.Module):
         nn.init.normal_(self.convolution.weight, std=0.01)
         nn.init.zeros_(self.convolution.bias)  # type: ignore[arg-type]
 
-    def forward(self, maps: Tensor, kept: Tensor | None = None) -> Tensor:
-        """Gives logits float32 [b, classes, h, w] of maps float32 [b, C, h, w].
+    def forward(self, maps: Tensor) -> Tensor:
+        """Gives logits float32 [b, classes, h, w] of maps float32 [b, C, h, w], without dropout."""
+        return self.of_groups([maps], [None])[0]
+
+    def of_groups(self, groups: Sequence[Tensor], kept: Sequence[Tensor | None]) -> list[Tensor]:
+        """Gives the logits of maps that differ in size; BatchNorm takes the statistics of all their cells.
 
         Args:
-            maps: the backbone's.
-            kept: factors of the channels, [b, C, 1, 1], as ``kept_channels`` draws them; None for no dropout.
+            groups: maps float32 [b, C, h, w] of one size each.
+            kept: for each group, factors of the channels, [b, C, 1, 1], as ``kept_channels`` draws them; None for no
+                dropout.
         """
-        normed = self.norm(maps)
-        return self.convolution(normed if kept is None else normed * kept)
+        normed = norm_together(self.norm, groups)
+        return [
+            self.convolution(maps if factors is None else maps * factors)
+            for maps, factors in zip(normed, kept, strict=True)
+        ]
+
+
+def norm_together(norm: nn.BatchNorm2d, groups: Sequence[Tensor]) -> list[Tensor]:
+    """BatchNorm of maps [b, C, h, w] that differ in size, as if all their cells were of one map."""
+    if len(groups) == 1:
+        return [norm(groups[0])]
+    channels_last = [maps.permute(0, 2, 3, 1) for maps in groups]
+    cells = torch.cat([maps.flatten(0, 2) for maps in channels_last])  # [n, C]
+    parts = norm(cells[:, :, None, None])[:, :, 0, 0].split([maps.shape[:3].numel() for maps in channels_last])
+    return [part.view(maps.shape).permute(0, 3, 1, 2) for part, maps in zip(parts, channels_last, strict=True)]
 
 
 def drawn_heads(channels: int, classes: int, count: int, seed: int) -> list[LinearHead]:
@@ -62,21 +80,26 @@ def resize_logits(logits: Tensor, size: Sides) -> Tensor:
     return interpolate(logits, size, mode="bilinear", align_corners=False)
 
 
-def segmentation_loss(logits: Tensor, masks: Tensor, mean_of_all: bool) -> Tensor:
-    """Cross entropy of logits [b, classes, h, w], resized to masks int64 [b, H, W].
+def segmentation_loss(logits: Sequence[Tensor], masks: Sequence[Tensor], mean_of_all: bool) -> Tensor:
+    """Cross entropy of groups of logits [b, classes, h, w], each resized to its masks int64 [b, H, W].
+
+    Every pixel weighs the same, whatever the size of its image.
 
     Args:
         mean_of_all: divide by the number of all pixels, as mmsegmentation does, not of those labelled.
     """
-    logits = resize_logits(logits, masks.shape[1:])  # type: ignore[arg-type]
-    loss = cross_entropy(logits, masks, ignore_index=IGNORED, reduction="sum")
-    # A sum and a count in place of the mean, which is NaN where a batch has no labelled pixel.
-    return loss / (masks.numel() if mean_of_all else (masks != IGNORED).sum().clamp(min=1))
+    # Sums and a count in place of the mean, which is NaN where a batch has no labelled pixel.
+    losses = [
+        cross_entropy(resize_logits(each, mask.shape[1:]), mask, ignore_index=IGNORED, reduction="sum")  # type: ignore[arg-type]
+        for each, mask in zip(logits, masks, strict=True)
+    ]
+    labelled = torch.stack([(mask != IGNORED).sum() for mask in masks]).sum().clamp(min=1)
+    return torch.stack(losses).sum() / (sum(mask.numel() for mask in masks) if mean_of_all else labelled)
 
 
 def train_heads(
     heads: Sequence[LinearHead],
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Iterable[Sequence[tuple[Tensor, Tensor]]],
     protocol: Protocol,
     seed: int,
     backbone: nn.Module | None = None,
@@ -85,8 +108,8 @@ def train_heads(
 
     Args:
         heads: changed in place, one for each of the protocol's rates.
-        batches: ``protocol.iterations`` pairs of maps float32 [b, C, h, w] and masks int64 [b, H, W], on the heads'
-            device.
+        batches: ``protocol.iterations`` steps, each of groups of maps float32 [b, C, h, w] and masks int64 [b, H, W]
+            of one size, on the heads' device.
         protocol: how they are trained.
         seed: of dropout; all heads drop the same channels.
         backbone: is trained, too, with the only head: in train mode, so that BatchNorm takes the statistics of the
@@ -99,12 +122,13 @@ def train_heads(
     for each in trained:
         each.train()
     shown = progress_bar(batches, desc="linear head", total=protocol.iterations, leave=False)
-    for iteration, (maps, masks) in enumerate(shown):
-        kept = kept_channels(maps, protocol.dropout, generator)
+    for iteration, batch in enumerate(shown):
+        maps, masks = zip(*batch, strict=True)
+        kept = [kept_channels(each, protocol.dropout, generator) for each in maps]
         for head, optimiser, rate in zip(heads, optimisers, protocol.rates, strict=True):
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(protocol.optimiser, rate, iteration, protocol.iterations)
-            loss = segmentation_loss(head(maps, kept), masks, protocol.mean_of_all)
+            loss = segmentation_loss(head.of_groups(maps, kept), masks, protocol.mean_of_all)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -13,13 +13,16 @@ from torch.utils.data import Dataset
 
 from vicregl_fast.evaluation.loading import chunks, read_batches
 from vicregl_fast.evaluation.segmentation.augmentation import SegmentationAugmentation
+from vicregl_fast.evaluation.segmentation.config import Sides
 from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures, cover
 from vicregl_fast.evaluation.segmentation.masked_images import MaskedImage, MaskedImages
-from vicregl_fast.evaluation.segmentation.scaling import Sides, resize_pixels, size_within
+from vicregl_fast.evaluation.segmentation.scaling import resize_pixels, size_within
 from vicregl_fast.philox import permutation
 
-Batch = tuple[Tensor, Tensor]
-"""Maps float32 [b, C, h, w], and the masks int64 [b, H, W] of the pixels that they cover."""
+Group = tuple[Tensor, Tensor]
+"""Maps float32 [b, C, h, w] of images of one size, and the masks int64 [b, H, W] of the pixels that they cover."""
+Batch = list[Group]
+"""The images of one step, in groups by their size."""
 
 
 def same_size_batches(sizes: Sequence[tuple[int, ...]], batch_size: int, order: Sequence[int]) -> Iterator[list[int]]:
@@ -66,7 +69,7 @@ def augmented_batches(
     for pixels, masks in read_batches(_Augmented(data, augmentation), batches, workers):
         with torch.set_grad_enabled(learns):
             maps = features(pixels)
-        yield maps, cover(masks.to(maps.device).long(), covered)
+        yield [(maps, cover(masks.to(maps.device).long(), covered))]
 
 
 def whole_images(
@@ -87,7 +90,7 @@ class _Augmented(Dataset):
         self.data = data
         self.augmentation = augmentation
 
-    def __getitem__(self, key: tuple[int, int]) -> Batch:
+    def __getitem__(self, key: tuple[int, int]) -> Group:
         epoch, index = key
         item = self.augmentation(self.data[index], epoch, index)
         return item.pixels, item.mask.short()  # a quarter of the bytes to send

@@ -12,11 +12,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from dataprep.progress import progress_bar
+from vicregl_fast.evaluation.loading import chunks
+from vicregl_fast.evaluation.segmentation.config import Sides
 from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures, cover
 from vicregl_fast.evaluation.segmentation.kept_maps import KeptMaps
-from vicregl_fast.evaluation.segmentation.map_batches import Batch, same_size_batches, whole_images
+from vicregl_fast.evaluation.segmentation.map_batches import Batch, Group, same_size_batches, whole_images
 from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages
-from vicregl_fast.evaluation.segmentation.scaling import Sides
 from vicregl_fast.philox import permutation
 
 LABEL_STRIDE = 4
@@ -65,18 +66,22 @@ class CachedMaps:
             self.masks.append(_nearest(mask, tuple(max(1, side // LABEL_STRIDE) for side in mask.shape)).short())  # type: ignore[arg-type]
 
     def batches(self, batch_size: int, iterations: int, seed: int) -> Iterator[Batch]:
-        """Yields ``iterations`` batches, each of images of one size, in an order that is drawn anew for every epoch."""
+        """Yields ``iterations`` batches of images of any sizes, in an order that is drawn anew for every epoch.
+
+        The last batch of an epoch has what is left of it.
+        """
         # Masks of one size may belong to maps of two sizes, since maps and masks are rounded down differently.
         sizes = [(*shape, *mask.shape) for shape, mask in zip(self.maps.shapes, self.masks, strict=True)]
-        epochs = (
-            same_size_batches(sizes, batch_size, permutation(seed, epoch, len(sizes)).tolist()) for epoch in count()
-        )
+        epochs = (chunks(permutation(seed, epoch, len(sizes)).tolist(), batch_size) for epoch in count())
         for indices in islice(chain.from_iterable(epochs), iterations):
-            maps = torch.stack([self.maps[index] for index in indices])
-            masks = torch.stack([self.masks[index] for index in indices])
-            # The head's BatchNorm and 1×1 convolution are 1.6 times as fast on channels_last maps on a CPU.
-            maps = maps.to(self._device, torch.float32, memory_format=torch.channels_last)
-            yield maps, masks.to(self._device).long()
+            yield [self._group(group) for group in same_size_batches(sizes, batch_size, indices)]
+
+    def _group(self, indices: Sequence[int]) -> Group:
+        maps = torch.stack([self.maps[index] for index in indices])
+        masks = torch.stack([self.masks[index] for index in indices])
+        # The head's BatchNorm and 1×1 convolution are 1.6 times as fast on channels_last maps on a CPU.
+        maps = maps.to(self._device, torch.float32, memory_format=torch.channels_last)
+        return maps, masks.to(self._device).long()
 
 
 def _nearest(mask: Tensor, size: Sides) -> Tensor:

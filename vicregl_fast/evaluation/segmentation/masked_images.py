@@ -13,8 +13,8 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from dataprep.bit_depth import find_range
 from dataprep.errors import UnreadableImage, UserError
 from dataprep.images import stored_layout
-from dataprep.value_range import ValueRange
-from vicregl_fast.data.image_folder import open_image
+from vicregl_fast.data.image_folder import ImageFolder
+from vicregl_fast.data.shared_range import range_like
 from vicregl_fast.evaluation.loading import chunks, read_batches
 from vicregl_fast.evaluation.segmentation.config import MaskOrientation
 from vicregl_fast.evaluation.segmentation.labels import IGNORED, Labels
@@ -45,20 +45,25 @@ class MaskedImages(Dataset):
         labels: what the values in the masks mean.
         orientation: how masks lie whose images are turned by their EXIF orientation: as the ``stored`` pixels of the
             image do, ``upright``, or ``ask``, which takes what fits the sizes and refuses where both do.
-        taken: the values that become 0 to 255 in images of more than eight bits a channel; None finds them. Validation
-            images take those of the training images.
+        like: others, whose range of values the images of more than eight bits a channel take, as validation images do
+            that of the training images; None finds their own.
 
     Attributes:
         labels: as given.
         named: where the masks are, for messages.
-        taken: as given, or found.
+        taken: the values that become 0 to 255 in images of more than eight bits a channel.
+
+    Raises:
+        UserError: the images hold values beyond the range of ``like``.
     """
 
     def __init__(
-        self, pairs: Pairs, labels: Labels, orientation: MaskOrientation = "ask", taken: ValueRange | None = None
+        self, pairs: Pairs, labels: Labels, orientation: MaskOrientation = "ask", like: "MaskedImages | None" = None
     ):
         self.labels, self.named = labels, pairs.named
-        self.taken = find_range(pairs.source) if taken is None else taken
+        taken = None if like is None else range_like(pairs.source, like._images)
+        self._images: ImageFolder = ImageFolder.of(pairs.source, taken or find_range(pairs.source))
+        self.taken = self._images.taken
         self._pairs, self._orientation = pairs, orientation
 
     def __len__(self) -> int:
@@ -72,7 +77,7 @@ class MaskedImages(Dataset):
                 unclear how the mask lies.
         """
         image_path, mask_path = self._pairs.paths(index)
-        pixels = pil_to_tensor(open_image(image_path, self.taken))
+        pixels = pil_to_tensor(self._images.open(index))
         mask = open_mask(mask_path, self.labels, self._turn(image_path, mask_path))
         if mask.shape != pixels.shape[1:]:
             sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, pixels.shape[1:])]

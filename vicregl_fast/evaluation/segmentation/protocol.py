@@ -6,10 +6,8 @@ Sources: the paper's appendix, and mmsegmentation 0.x for what it leaves open (d
 from dataclasses import dataclass
 
 from dataprep.errors import UserError
-from vicregl_fast.evaluation.segmentation.config import DatasetName, SegmentationConfig
+from vicregl_fast.evaluation.segmentation.config import DatasetName, SegmentationConfig, Sides
 from vicregl_fast.models.config import BackboneConfig
-
-Sides = tuple[int, int]
 
 RESNETS = ("resnet", "resnext", "wide_resnet")
 DILATED_STRIDE = 8
@@ -27,7 +25,8 @@ class Optimiser:
     Attributes:
         kind: ``sgd``, which has a momentum of 0.9, or ``adamw``.
         weight_decay: of all parameters.
-        power, end: the learning rate falls to ``end`` as the share of iterations that is left, to this power.
+        power, end: the learning rate falls to ``end``, unless it begins below, as the share of iterations that is left,
+            to this power.
         warmup: iterations in which a factor of the learning rate rises linearly from nearly 0 to 1.
     """
 
@@ -97,10 +96,12 @@ def protocol_of(
     """Decides all settings for a backbone of this name.
 
     Raises:
-        UserError: fine-tuning with kept maps, or with several learning rates.
+        UserError: a setting is given of which the protocol makes no use; or fine-tuning with kept maps, or with several
+            learning rates.
     """
     name = name_of(config, dataset)
     published, convnext = name == "published", BackboneConfig(backbone).is_convnext
+    _check_unused(name, config)
     _check_finetuning(name, config, finetune)
     as_convnext = published and convnext
     kind = config.optimiser or ("adamw" if as_convnext else "sgd")
@@ -119,8 +120,8 @@ def protocol_of(
         batch_size=config.batch_size,
         crop=config.crop or crop,
         base_size=(base if config.base_size is None else config.base_size) or None,  # type: ignore[arg-type]
-        window=config.window if test == "slide" else None,
-        stride=config.stride,
+        window=config.used_window if test == "slide" else None,
+        stride=config.used_stride,
         mean_of_all=published,
     )
 
@@ -144,7 +145,8 @@ def learning_rate(optimiser: Optimiser, rate: float, iteration: int, iterations:
         rate: at the start, were there no warm-up.
         iteration, iterations: which one of how many.
     """
-    regular = optimiser.end + (rate - optimiser.end) * (1 - iteration / iterations) ** optimiser.power
+    end = min(optimiser.end, rate)  # so that no rate rises
+    regular = end + (rate - end) * (1 - iteration / iterations) ** optimiser.power
     warmup = min(optimiser.warmup, int(iterations * WARMUP_SHARE))
     if iteration >= warmup:
         return regular
@@ -155,6 +157,20 @@ def _rate(kind: str, published: bool, finetune: bool, backbone: str) -> float:
     if kind == "adamw":
         return (8e-5 if "xlarge" in backbone else 1e-4) if published or finetune else 1e-3
     return 0.01 if published or finetune else 0.1
+
+
+def _check_unused(name: str, config: SegmentationConfig) -> None:
+    """Refuses what was given for another protocol."""
+    if name == "cached" and config.crop is not None:
+        raise UserError(
+            "--crop is of random crops, and the protocol cached keeps maps of whole images: leave it out, or give "
+            "--protocol augmented or published"
+        )
+    if name != "cached" and config.cache_folder is not None:
+        raise UserError(
+            f"--cache_folder is for maps that are kept, and the protocol {name} keeps none: leave it out, or give "
+            "--protocol cached"
+        )
 
 
 def _check_finetuning(name: str, config: SegmentationConfig, finetune: bool) -> None:

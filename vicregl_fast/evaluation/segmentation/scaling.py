@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-Sides = tuple[int, int]
+from vicregl_fast.evaluation.segmentation.config import Sides
 
 
 def size_within(size: Sides, base_size: Sides) -> Sides:

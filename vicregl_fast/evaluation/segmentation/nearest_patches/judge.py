@@ -10,12 +10,11 @@ from torch import Tensor
 
 from dataprep.errors import UserError
 from vicregl_fast.evaluation.report import Judgement
-from vicregl_fast.evaluation.segmentation.config import SegmentationConfig
 from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures
-from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge, score_heads
 from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages
 from vicregl_fast.evaluation.segmentation.nearest_patches.cells import draw_cells
 from vicregl_fast.evaluation.segmentation.nearest_patches.config import NearestPatchesConfig
+from vicregl_fast.evaluation.segmentation.pixel_judge import PixelJudge, score_heads
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.models.neighbours import Bank, Standardisation, Vote
 
@@ -44,7 +43,7 @@ class NearestPatches:
         return shares.unflatten(0, cells.shape[:3]).permute(0, 3, 1, 2)
 
 
-class NearestPatchesJudge(SegmentationJudge):
+class NearestPatchesJudge(PixelJudge):
     """Judges a backbone by the segmentation of validation images by the nearest cells of training images.
 
     Votes of cells are resized bilinearly to the mask's size, as the logits of linear segmentation are. All images are
@@ -59,21 +58,25 @@ class NearestPatchesJudge(SegmentationJudge):
     """
 
     def __init__(self, train: MaskedImages, val: MaskedImages, config: NearestPatchesConfig):
-        super().__init__(train, val, SegmentationConfig(protocol="cached", workers=config.workers))
-        self._neighbours = config
+        super().__init__(train, val, config.workers)
+        self._config = config
 
     @property
     def task(self) -> None:
         """The paper has no figures of k-NN."""
         return None
 
+    @property
+    def follows_paper(self) -> bool:
+        """Not that there were anything to follow."""
+        return False
+
     @torch.inference_mode()
     def judge(self, backbone: Backbone, seed: int) -> Judgement:
         """The figures of linear segmentation; ``seed`` draws training cells, if there are too many."""
         features = SegmentationFeatures(backbone, "last")
-        patches = nearest_patches(features, self._train, range(len(self._train)), self._neighbours, seed)
-        whole = self._protocol(backbone.name)
-        (score,) = score_heads(features, [patches], self._val, range(len(self._val)), self._config.workers, whole)
+        patches = nearest_patches(features, self._train, range(len(self._train)), self._config, seed)
+        (score,) = score_heads(features, [patches], self._val, range(len(self._val)), self._workers)
         return Judgement(score.figures())
 
 
