@@ -146,7 +146,9 @@ def _add_recipe(command: argparse.ArgumentParser) -> None:
 def _add_training(commands: Any) -> None:
     """The parts that take whole training runs apart; ``commands`` is what ``add_subparsers`` returned."""
     loops = commands.add_parser("train", help="the training loop on a store, without loading, and with torchvision")
-    _add_measuring(loops, parts.train, f"{TURN}, and the first 3 steps of each turn", repeats=5)
+    _add_measuring(
+        loops, parts.train, f"{TURN}; of the others at each end as many steps as are prepared ahead", repeats=5
+    )
     _add_recipe(loops)
     _add_batch(loops)
     loops.add_argument("--path", type=Path, required=True, help="a store or a folder of images")
