@@ -35,7 +35,7 @@ class MeasuredFile:
     @property
     def is_projection(self) -> bool:
         """Whether its figures were computed from others, not measured."""
-        return all(name.startswith("projection.") for name in self.rows)
+        return bool(self.rows) and all(name.startswith("projection.") for name in self.rows)
 
 
 def read_folder(folder: Path) -> list[MeasuredFile]:
