@@ -1,5 +1,6 @@
 """A training step that is ready to be timed: the network of a recipe, and one batch of drawn pictures."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -56,7 +57,7 @@ def prepare_step(config: RunConfig, variant: StepVariant, device: torch.device) 
     layout = torch.channels_last if variant.channels_last else torch.contiguous_format
     views = tuple(view.contiguous(memory_format=layout) for view in batch.views)
     prepared = PreparedStep(config, variant, learner, replace(batch, views=views))
-    _settle(prepared)
+    settle(prepared, variant.precision)
     return prepared
 
 
@@ -85,14 +86,19 @@ def drawn_view_batch(
     return replace(maker.make(drawn_batch(samples, seed), epoch=0), labels=None)
 
 
-def _settle(prepared: PreparedStep) -> None:
+def settle(step: Callable[[], StepResult], precision: str) -> None:
     """Takes steps until one updates the network.
 
     At first a gradient scaler's factor is often too large; such steps skip the update, and would be timed as too short.
+
+    Args:
+        step: takes one; all processes find the same of it.
+        precision: its number format, for the message.
+
+    Raises:
+        UserError: no step has finite gradients.
     """
     for _ in range(SETTLING_STEPS):
-        if prepared().finite:
+        if step().finite:
             return
-    raise UserError(
-        f"none of {SETTLING_STEPS} steps had finite gradients: nothing to be timed in {prepared.variant.precision}"
-    )
+    raise UserError(f"none of {SETTLING_STEPS} steps had finite gradients: nothing to be timed in {precision}")

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.container import BarContainer
 from PIL import Image
 
-from tests.benchmarks.report.conftest import GPU, write
+from tests.benchmarks.report.conftest import CPU, GPU, write
 from vicregl_fast.bench import main
 from vicregl_fast.benchmarks.report.loader_plot import draw_engines, engines_of
 from vicregl_fast.benchmarks.report.measured_file import MeasuredFile, read_folder
@@ -105,6 +105,17 @@ def test_curves_of_scaling_stand_beside_the_ideal(made_up: Path) -> None:
     rates = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
     np.testing.assert_allclose(rates["ideal"], [1500, 3000, 6000, 12000])
     assert figure.axes[1].get_ylim()[0] == 0
+
+
+def test_processes_of_a_cpu_are_named_where_their_figures_stand(tmp_path: Path) -> None:
+    named = {**CPU, "backend": "gloo", "processes": "CPU processes (gloo)", "threads_per_process": 3}
+    write(tmp_path / "scaling.json", named, {"scaling.1.images_per_second": ([9.0], "images/s")})
+    files = read_folder(tmp_path)
+    assert "- processes: CPU processes (gloo) of 3 threads\n" in format_page(files, {})
+    figure = draw_scaling(files)
+    assert figure is not None
+    label = figure.axes[0].get_legend_handles_labels()[1][-1]
+    assert "CPU processes (gloo) of 3 threads; Some CPU" in label
 
 
 def test_the_command_writes_page_and_pictures(
