@@ -49,7 +49,7 @@ def _measure(options: argparse.Namespace, given: Sequence[str]) -> None:
     options.device = choose_device(options.device)
     choose_kernels(deterministic=False)  # as training does
     environment = describe_environment(options.device, "vicregl_fast.bench", given)
-    environment |= {"threads": torch.get_num_threads(), "warm_up": options.warm_up}
+    environment |= {"threads": torch.get_num_threads(), "warm_up": options.warm_up, "timed": options.timed}
     if options.environment is not None:
         environment |= options.environment(options)
     measured: list[Measurement] = []

@@ -11,6 +11,7 @@ from vicregl_fast.benchmarks.drawn_views import drawn_batch
 from vicregl_fast.benchmarks.step_variants import StepVariant
 from vicregl_fast.config import RunConfig
 from vicregl_fast.data.batches import ViewBatch
+from vicregl_fast.data.threads import decoding_threads
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.training.learner import Learner, build_learner
 from vicregl_fast.training.processes import Processes
@@ -73,7 +74,12 @@ def drawn_view_batch(
         samples: number of pictures.
         seed: decides the pictures and the crops.
     """
-    maker = ViewMaker(
+    return replace(view_maker(config, learner, device, seed).make(drawn_batch(samples, seed), epoch=0), labels=None)
+
+
+def view_maker(config: RunConfig, learner: Learner, device: torch.device, seed: int = 0) -> ViewMaker:
+    """What makes the views and matches of this learner, by as many threads as training would use."""
+    return ViewMaker(
         recipes=learner.recipes,
         grids=learner.grids,
         directions=learner.criterion.plan.location,
@@ -81,9 +87,9 @@ def drawn_view_batch(
         seed=seed,
         device=device,
         backend=choose_backend(config.views.backend, device),
+        threads=max(1, decoding_threads(config.data.workers, sharers=1)),
         dtype=learner.step.precision.dtype,
     )
-    return replace(maker.make(drawn_batch(samples, seed), epoch=0), labels=None)
 
 
 def settle(step: Callable[[], StepResult], precision: str) -> None:

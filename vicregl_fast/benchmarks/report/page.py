@@ -60,6 +60,7 @@ def _described(environment: Mapping) -> Iterator[str]:
     versions = {"Python": environment.get("python", "not recorded"), **environment.get("versions", {})}
     yield "versions: " + ", ".join(f"{name} {version}" for name, version in versions.items())
     yield f"done before, and not measured: {environment.get('warm_up', 'not recorded')}"
+    yield f"a duration is of: {environment.get('timed', 'not recorded')}"
 
 
 def _figures(row: Measurement) -> tuple[str, ...]:
