@@ -103,12 +103,12 @@ def put_folder_in_place(partial: Path, out: Path) -> None:
         return
     old = _hidden(out, "old")
     try:
-        if out.exists():
+        if os.path.lexists(out):
             out.rename(old)
         partial.rename(out)
         _confirm(out)
     finally:
-        if old.exists() and not out.exists():
+        if os.path.lexists(old) and not os.path.lexists(out):
             old.rename(out)
         _remove(old)
 

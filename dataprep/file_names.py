@@ -35,10 +35,10 @@ class FileNames:
     def find(self, name: str) -> str | None:
         """The path of the image that is meant; empty if it may be several, None if it is none."""
         name = str(PurePosixPath(name))
-        if name in self._exact:
-            return name
-        inside = (name.removeprefix(prefix) for prefix in self._prefixes if name.startswith(prefix))
-        found = [self._named.get(each) for each in (name, *inside)]
+        names = [name, *(name.removeprefix(prefix) for prefix in self._prefixes if name.startswith(prefix))]
+        if path := next((each for each in names if each in self._exact), None):
+            return path
+        found = [self._named.get(each) for each in names]
         return next((file for file in found if file is not None), None)
 
 

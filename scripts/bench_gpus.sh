@@ -14,7 +14,8 @@ case $python in */*) python=$(cd "$(dirname "$python")" && pwd)/$(basename "$pyt
 "$python" -c 'import torch' || { say "$python has no torch; set PYTHON, or run scripts/setup.sh"; exit 2; }
 mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 2
 shift
-cd "$(dirname "$0")/.." || exit 2
+root=$(cd "$(dirname "$0")/.." && pwd) || exit 2
+export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}  # and no cd, since OPTIONS may name files from here
 
 unit=GPUs
 case " $* " in

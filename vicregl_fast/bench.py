@@ -8,7 +8,6 @@ from dataprep.errors import exit_on_user_error
 from vicregl_fast.benchmarks.measurements import (
     Measurement,
     format_measurements,
-    read_environment,
     read_measurements,
     write_measurements,
 )
@@ -50,9 +49,9 @@ def _measure(options: argparse.Namespace, given: Sequence[str]) -> None:
     options.device = choose_device(options.device)
     choose_kernels(deterministic=False)  # as training does
     environment = describe_environment(options.device, "vicregl_fast.bench", given)
-    environment |= {"threads": torch.get_num_threads(), "warm_up": options.warm_up}
-    if options.command == "projection":
-        environment["measured"] = [read_environment(file) for file in options.measured]
+    environment |= {"threads": torch.get_num_threads(), "warm_up": options.warm_up, "timed": options.timed}
+    if options.environment is not None:
+        environment |= options.environment(options)
     measured: list[Measurement] = []
     for measurement in options.benchmark(options):
         measured.append(measurement)

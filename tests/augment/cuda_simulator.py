@@ -9,14 +9,11 @@ import sys
 import numpy as np
 from numba import cuda
 
-_jit = cuda.jit
-cuda.jit = lambda *given, max_registers=None, **options: _jit(*given, **options)  # the simulator has no registers
-
-from tests.augment.cuda_cases import NAMES, RECIPE, batch, parameters  # noqa: E402
-from vicregl_fast.augment.cuda_backend.bfloat16 import bfloat16_encoder  # noqa: E402
-from vicregl_fast.augment.cuda_backend.finish import RUN, SIDE, finish_kernel  # noqa: E402
-from vicregl_fast.augment.cuda_backend.launch import Tiles, launch  # noqa: E402
-from vicregl_fast.augment.cuda_backend.samples import SAMPLE, fill_samples  # noqa: E402
+from tests.augment.cuda_cases import NAMES, RECIPE, batch, parameters
+from vicregl_fast.augment.cuda_backend.bfloat16 import bfloat16_encoder
+from vicregl_fast.augment.cuda_backend.finish import RUN, SIDE, finish_kernel
+from vicregl_fast.augment.cuda_backend.launch import Tiles, launch
+from vicregl_fast.augment.cuda_backend.samples import SAMPLE, fill_samples
 
 # Small blocks, since each of their threads is one of Python's, of which neither side divides the view's.
 TILES = Tiles(rows=4, columns=4, side=8)

@@ -16,6 +16,7 @@ from vicregl_fast.benchmarks.bare_decoding import BareDecoding
 from vicregl_fast.benchmarks.loader_sources import open_all, open_bytes
 from vicregl_fast.benchmarks.loaders import LoaderBench, _peer_ratios, bench_loaders
 from vicregl_fast.benchmarks.measurements import read_measurements
+from vicregl_fast.benchmarks.peers.table import PEERS
 from vicregl_fast.benchmarks.pil_decoding import PilDecoding
 from vicregl_fast.data.image_folder import ImageFolder
 
@@ -88,6 +89,17 @@ def test_peers_take_turns_with_the_engines(image_folder: Path, capsys: pytest.Ca
     peer, ours = rows["loader.peer.torchvision_io.decode"], rows["loader.ffcv.decode"]
     assert peer.n == 2 and peer.unit == "images/s" and peer.min > 1
     assert rows["loader.ffcv.decode_over_peer.torchvision_io"].value == pytest.approx(ours.value / peer.value)
+
+
+def test_a_peer_that_fails_costs_no_other_figure(
+    image_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(PEERS, "spdl", lambda work: {"decode": lambda: 1 // 0, "decode_resize_224": lambda: 48})
+    bench = bench_of(image_folder, engines=("ffcv",), stages=("decode",), peers=("spdl", "torchvision_io"))
+    rows = {row.name: row.n for row in bench_loaders(bench, repeats=2) if row.unit == "images/s"}
+    others = ["bare.decode", "ffcv.decode", "peer.spdl.decode_resize_224", "peer.torchvision_io.decode"]
+    assert rows == {f"loader.{name}": 2 for name in others}
+    assert "note: peer.spdl.decode is left out: peer spdl fails" in capsys.readouterr().err
 
 
 def test_ratios_are_of_the_same_stage() -> None:

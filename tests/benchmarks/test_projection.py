@@ -9,7 +9,7 @@ import torch
 from vicregl_fast.bench import main
 from vicregl_fast.benchmarks.measurements import Measurement, read_measurements, write_measurements
 from vicregl_fast.benchmarks.projection import Cluster, Parts, Run, measured_parts, project
-from vicregl_fast.benchmarks.scaling_bytes import RecipeBytes
+from vicregl_fast.benchmarks.scaling_bytes import RecipeBytes, learned
 from vicregl_fast.config import RunConfig, parse_config
 from vicregl_fast.environment import describe_environment
 from vicregl_fast.models.network import VICRegLNetwork
@@ -28,9 +28,9 @@ class Sent(RecipeBytes):
         return world * 1e7
 
 
-def projected(gpus: int, parts: Parts) -> dict[str, float]:
-    sent = Sent(RunConfig(), 250_000_000, 160, 2)
-    rows = list(project(parts, sent, CLUSTER, Run(images=100_000, epochs=10, batch_size=1600), gpus))
+def projected(gpus: int, parts: Parts, cluster: Cluster = CLUSTER) -> dict[str, float]:
+    sent = Sent(RunConfig(), 250_000_000, 160, 2, 250_000_000)
+    rows = list(project(parts, sent, cluster, Run(images=100_000, epochs=10, batch_size=1600), gpus))
     assert all(row.name.startswith("projection.") for row in rows)
     return {row.name.removeprefix(f"projection.{gpus}_gpus."): row.value for row in rows}
 
@@ -44,7 +44,7 @@ def test_a_node_by_hand() -> None:
     assert values["no_overlap.step"] == pytest.approx(0.2183)
     assert values["full_overlap.step"] == pytest.approx(0.2 + 0.0008 + (0.0175 - 0.05 * 0.2))
     assert values["no_overlap.images_per_second"] == pytest.approx(1600 / 0.2183)
-    assert values["no_overlap.efficiency"] == pytest.approx(0.2 / 0.2183)
+    assert values["no_overlap.compute_share"] == pytest.approx(0.2 / 0.2183)
     assert values["no_overlap.hours"] == pytest.approx(10 * 62 * 0.2183 / 3600)
 
 
@@ -60,6 +60,17 @@ def test_a_slow_loader_slows_the_step() -> None:
     assert projected(8, Parts(1000.0, 1.0, 0.5))["full_overlap.step"] == pytest.approx(0.4 + 0.0008)
 
 
+def test_the_cores_of_a_machine_load_for_all_its_gpus() -> None:
+    """16 cores at 8 ms an image load 2000 images/s: enough for one GPU of 1000, a quarter of it for each of 8."""
+    cluster, parts = Cluster(8, 100.0, 10.0, cores=16), Parts(1000.0, 1.0, 1.0, loading_cost=8.0)
+    assert projected(1, parts, cluster)["loading"] == pytest.approx(1.6)
+    for gpus in (8, 16):
+        assert projected(gpus, parts, cluster)["loading"] == pytest.approx(1600 / gpus / 250)
+    assert projected(8, parts, cluster)["full_overlap.step"] == pytest.approx(0.8 + 0.0008)
+    assert projected(8, Parts(1000.0, 1.0, 0.1, 8.0), cluster)["loading"] == pytest.approx(2.0)  # the measured ratio
+    assert projected(8, parts)["loading"] == pytest.approx(0.2)  # the cores are not known
+
+
 def test_one_gpu_sends_no_gradients() -> None:
     assert projected(1, Parts(1000.0, 0.5))["gradients"] == 0
 
@@ -69,16 +80,19 @@ def test_what_the_released_recipe_sends() -> None:
     sent = RecipeBytes.of(RunConfig())
     assert sent.slots == 160 and sent.views == 2
     assert sent.loss(32) == pytest.approx(130e6 + 41e6, rel=0.01) and sent.loss(1) == 0
-    assert sent.gradients == 4 * sent.parameters
+    assert sent.gradients == 4 * sent.learned
     alone = RecipeBytes.of(parse_config(["--loss.alpha=1", "--train.allreduce=bf16"]))
-    assert alone.slots == 0 and alone.gradients == 2 * alone.parameters
+    assert alone.slots == 0 and alone.gradients == 2 * alone.learned
     assert alone.loss(32) == pytest.approx(130e6, rel=0.01)
 
 
 def test_parameters_are_those_of_the_network() -> None:
     config = parse_config(["--model.backbone=test_resnet", "--model.expander=16", "--model.projector=8"])
     network = VICRegLNetwork(config.model, True, True)
-    assert RecipeBytes.of(config).parameters == sum(parameter.numel() for parameter in network.parameters())
+    everything = sum(parameter.numel() for parameter in network.parameters())
+    assert RecipeBytes.of(config).parameters == RecipeBytes.of(config).learned == everything
+    first = next(network.parameters()).requires_grad_(False)
+    assert learned(network) == everything - first.numel()
 
 
 def test_parts_are_taken_from_rows() -> None:
@@ -92,6 +106,9 @@ def test_parts_are_taken_from_rows() -> None:
     assert measured_parts(rows, 7) == Parts(500.0, 0.6, 1.0)
     rows["train.real_over_synthetic"] = Measurement.ratio("train.real_over_synthetic", 9, 10)
     assert measured_parts(rows, 7) == Parts(500.0, 0.6, 0.9)
+    for cost, known in ((2.5, 2.5), (-0.1, None)):
+        rows["train.loader_cpu_ms_per_image"] = Measurement.of("train.loader_cpu_ms_per_image", [cost], "ms")
+        assert measured_parts(rows, 7) == Parts(500.0, 0.6, 0.9, known)
 
 
 def _step_file(path: Path, parameters: int) -> None:
@@ -112,12 +129,24 @@ def test_the_command_says_what_it_assumes(tmp_path: Path, capsys: pytest.Capture
     main(f"projection --measured {step} --gpus 16 --images 6400 --json {out} -- {TINY}".split())
     rows = {row.name: row.value for row in read_measurements(out)}
     assert all(name.startswith("projection.") for name in rows)
+    assert "projection.assumed.cores_per_node" not in rows
     assert rows["projection.assumed.between_nodes"] == 25 and rows["projection.assumed.epochs"] == 100
     step_seconds = rows["projection.16_gpus.no_overlap.step"]
     assert rows["projection.16_gpus.no_overlap.hours"] == pytest.approx(100 * 100 * step_seconds / 3600)
     environment = json.loads(out.read_text())["environment"]
     assert environment["measured"][0]["command"] == "python -m vicregl_fast.bench step"
     assert "none of these figures is measured" in capsys.readouterr().err
+
+
+def test_the_command_takes_the_cores_of_where_loading_was_measured(tmp_path: Path) -> None:
+    step, loop, out = tmp_path / "step.json", tmp_path / "loop.json", tmp_path / "projection.json"
+    _step_file(step, RecipeBytes.of(parse_config(TINY.split())).parameters)
+    write_measurements(loop, {"cores": 12}, [Measurement.of("train.loader_cpu_ms_per_image", [3.0], "ms")])
+    for more, cores in (("", 12), ("--cores_per_node 96", 96)):
+        main(f"projection --measured {step} {loop} --gpus 16 --json {out} {more} -- {TINY}".split())
+        rows = {row.name.removeprefix("projection.assumed."): row.value for row in read_measurements(out)}
+        assert rows["cores_per_node"] == cores
+        assert rows["loaded_for_a_gpu_of_a_full_node"] == pytest.approx(cores / 8 / 0.003)
 
 
 @pytest.mark.parametrize(

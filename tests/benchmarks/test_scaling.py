@@ -2,21 +2,26 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from dataprep.errors import UserError
 from tests.two_processes import on_two_processes
 from vicregl_fast.bench import main
-from vicregl_fast.benchmarks import scaling
+from vicregl_fast.benchmarks import parts, scaling, scaling_process
 from vicregl_fast.benchmarks.measurements import Measurement, read_measurements
+from vicregl_fast.benchmarks.options import bench_parser
 from vicregl_fast.benchmarks.scaling import ScalingBench, bench_scaling, counts_here
 from vicregl_fast.benchmarks.scaling_process import measure
 from vicregl_fast.config import RunConfig, parse_config
+from vicregl_fast.devices import choose_device
 from vicregl_fast.losses.batch_statistics import choose_form, cost
 from vicregl_fast.losses.plan import plan_directions
 from vicregl_fast.models.network import VICRegLNetwork
-from vicregl_fast.training.processes import join_processes
+from vicregl_fast.training.processes import Processes, join_processes
+from vicregl_fast.training.step import TrainingStep
 
 TINY = (
     "--model.backbone=test_resnet --model.expander=16 --model.projector=8 --views.large_size=64 --batch_size=8 "
@@ -46,7 +51,7 @@ def test_rows_are_ratios_to_one_process(monkeypatch: pytest.MonkeyPatch, capsys:
         Path(given["--out"]).write_text(json.dumps(measured))
 
     monkeypatch.setattr(scaling, "_torchrun", torchrun)
-    rows = {row.name: row for row in bench_scaling(ScalingBench(recipe(), "cpu", [1, 2, 3], steps=2, repeats=3))}
+    rows = {row.name: row for row in bench_scaling(ScalingBench(recipe(), "cpu", [2, 3, 1, 2], steps=2, repeats=3))}
     assert started == [(1, 8, "cpu"), (2, 16, "cpu"), (3, 24, "cpu"), (2, 8, "cpu")]
     expected = {
         "1.images_per_second": 8, "1.efficiency": 1, "2.images_per_second": 12.8, "2.efficiency": 0.8,
@@ -93,8 +98,33 @@ def test_the_command_with_two_gloo_processes(tmp_path: Path, capsys: pytest.Capt
     assert rows["scaling.2.efficiency"].value == pytest.approx(two.value / (2 * one.value))
     assert {"scaling.2.fixed_global.efficiency", "scaling.2.gradient_bytes"} < set(rows)
     assert rows["scaling.1.gradient_bytes"].value == 0 and rows["scaling.2.loss_bytes"].value > 0
-    assert json.loads(out.read_text())["environment"]["device"] == "cpu"
+    environment = json.loads(out.read_text())["environment"]
+    assert environment["device"] == "cpu" and environment["backend"] == "gloo"
+    assert environment["processes"] == "CPU processes (gloo)" and environment["threads_per_process"] >= 1
     assert "scaling.2.efficiency" in capsys.readouterr().out
+
+
+def test_a_cpu_is_not_filled_with_processes_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(64)))
+    options = bench_parser(None).parse_args(["scaling", "--batch", "8", "--device", "cpu"])
+    options.device = choose_device("cpu")
+    assert parts._scaling_bench(options).processes == [1, 2] and parts._scaling_bench(options).threads == 32
+
+
+def test_the_scaler_is_settled_before_steps_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two steps skip their update; it is the third after which timing begins."""
+    finite = [torch.tensor(each) for each in (False, False, True)]
+    monkeypatch.setattr(TrainingStep, "__call__", lambda *given: SimpleNamespace(finite=finite.pop(0)))
+    left: list[int] = []
+
+    def timing(*given: object, calls: int) -> list[float]:
+        left.append(len(finite))
+        return [1.0]
+
+    monkeypatch.setattr(scaling_process, "time_calls", timing)
+    monkeypatch.setattr(scaling_process, "loss_bytes", lambda learner, batch: 0)
+    measure(recipe(), Processes(0, 1, choose_device("cpu")), steps=1, repeats=1)
+    assert left == [0]
 
 
 def test_a_failing_process_says_why() -> None:

@@ -60,6 +60,8 @@ def test_rows_of_steps() -> None:
     assert rows["step.fp32.channels_last_over_fp32"].value == last.value / plain.value
     assert rows["step.images_per_second"].value == max(last.value, plain.value) and plain.n == 2
     assert {f"step.{part}_share" for part in PARTS} <= set(rows)
+    share = rows["step.augmentation"].value / (4 / rows["step.images_per_second"].value)
+    assert rows["step.augmentation_share"].value == pytest.approx(share) and rows["step.augmentation"].n == 2
     assert {"step.flop_utilisation", "step.supervised_images_per_second", "step.over_half_supervised"} < set(rows)
     assert rows["step.tflops"].value == pytest.approx(
         rows["step.flops"].value / 4 * max(last.value, plain.value) / 1e12

@@ -11,18 +11,23 @@ import numpy as np
 import pytest
 import torch
 
+from dataprep.ffcv_store import write_store
+from dataprep.sources import list_images
+from dataprep.value_range import ValueRange
 from vicregl_fast.bench import main
-from vicregl_fast.benchmarks import training_loop
+from vicregl_fast.benchmarks import feeds_in_turns, training_loop
 from vicregl_fast.benchmarks.feeds_in_turns import FeedsInTurns, Turn
 from vicregl_fast.benchmarks.measurements import Measurement, read_measurements
 from vicregl_fast.benchmarks.processor_time import processor_seconds
 from vicregl_fast.benchmarks.repeated_batch import RepeatedBatchFeed
-from vicregl_fast.benchmarks.training_loop import WARM_UP_STEPS, bench_training
+from vicregl_fast.benchmarks.training_loop import MARGIN, bench_training
 from vicregl_fast.config import RunConfig, parse_config
 from vicregl_fast.data.engine import BatchLoader
 from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
+from vicregl_fast.data.image_folder import ImageFolder
 from vicregl_fast.data.torchvision_engine.feed import TorchvisionFeed
 from vicregl_fast.training.step import TrainingStep
+from vicregl_fast.training.step_log import StepLog
 
 pytestmark = pytest.mark.timeout(200)
 CPU = torch.device("cpu")
@@ -65,26 +70,68 @@ class SlowFeed:
             yield batch
 
 
-def test_turns_are_timed_without_their_first_steps() -> None:
+def test_turns_are_timed_without_their_first_and_last_steps() -> None:
     """A feed of 10 ms and a consumer of 10 ms take 20 ms a step."""
     feeds = {"slow": SlowFeed(0.01), "fast": SlowFeed(0.0)}
-    batches = [np.array([number]) for number in range(6)]
-    in_turns = FeedsInTurns(feeds, batches, warm_up=1, repeats=2, device=CPU)  # type: ignore[arg-type]
-    assert in_turns.steps == 3 * 2 * 6
+    batches = [np.array([number]) for number in range(9)]
+    margins = {"slow": 1, "fast": 2}
+    in_turns = FeedsInTurns(feeds, margins, batches, repeats=2, device=CPU)  # type: ignore[arg-type]
+    assert in_turns.steps == 3 * (7 + 9)
     loader: BatchLoader = in_turns.loader([], epoch=7)
     seen = []
     with loader:
         for batch in loader:
             seen.append(int(batch[0]))  # type: ignore[index]
             time.sleep(0.01)
-    assert seen == list(range(6)) * 6 and feeds["slow"].epochs == [0, 1, 2]
-    assert loader.waited == pytest.approx(3 * (2 * 0.2 + 5 * 0.01))
+    assert seen == [*range(1, 8), *range(9)] * 3 and feeds["slow"].epochs == [0, 1, 2]
+    assert loader.waited == pytest.approx(3 * (2 * 0.2 + 6 * 0.01))
     assert set(in_turns.turns) == {"slow", "fast"}
     for name, least in (("slow", 0.1), ("fast", 0.05)):
         turns = in_turns.turns[name]
         assert len(turns) == 2 and all(least <= turn.seconds < least + 0.1 for turn in turns)
         assert all(turn.waited == pytest.approx(5 * feeds[name].seconds) for turn in turns)
         assert all(turn.processor_seconds < turn.seconds / 2 for turn in turns)
+
+
+class BurstingFeed(SlowFeed):
+    """Four batches at once every 0.1 s, as four worker processes make them, kept ready in any number."""
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        start = time.perf_counter()
+        for number, batch in enumerate(self.batches):
+            wait = start + 0.1 * (1 + number // 4) - time.perf_counter()
+            time.sleep(max(0.0, wait))
+            yield batch
+
+
+def test_what_lay_ready_is_not_counted_as_speed() -> None:
+    """40 batches a second, however they come."""
+    margin, steps = 2 * 4 + 3, 16
+    batches = [np.array([number]) for number in range(margin + steps + margin)]
+    in_turns = FeedsInTurns({"bursts": BurstingFeed(0)}, {"bursts": margin}, batches, 1, CPU)  # type: ignore[dict-item]
+    with in_turns.loader([], epoch=0) as loader:
+        assert sum(1 for _ in loader) == 2 * len(batches)
+    (turn,) = in_turns.turns["bursts"]
+    assert steps / turn.seconds == pytest.approx(40, rel=0.15)
+
+
+def test_reading_the_time_of_processors_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow() -> float:
+        time.sleep(0.3)
+        return 0.0
+
+    monkeypatch.setattr(feeds_in_turns, "processor_seconds", slow)
+    batches = [np.array([number]) for number in range(4)]
+    in_turns = FeedsInTurns({"fast": SlowFeed(0)}, {"fast": 1}, batches, 1, CPU)  # type: ignore[dict-item]
+    with in_turns.loader([], epoch=0) as loader:
+        list(loader)
+    assert in_turns.turns["fast"][0].seconds < 0.2
+
+
+def test_margins_are_what_a_feed_prepares_ahead(image_folder: Path) -> None:
+    files = TorchvisionFeed(ImageFolder.of(list_images(image_folder)), SimpleNamespace(), 3)  # type: ignore[arg-type]
+    assert training_loop._margin(files, 3) == 2 * 3 + 3
+    assert training_loop._margin(SlowFeed(0), 3) == MARGIN == 4  # type: ignore[arg-type]
 
 
 def test_time_of_processors_is_that_of_threads_and_children() -> None:
@@ -140,19 +187,24 @@ def test_the_loop_trains_on_the_images_of_the_store(beton: Path, monkeypatch: py
     monkeypatch.setattr(TrainingStep, "__call__", stepping)
     monkeypatch.setattr(TorchvisionFeed, "loader", loading)
     rows = {row.name: row for row in bench_training(recipe(beton), CPU, steps, repeats)}
-    length = WARM_UP_STEPS + steps
-    assert len(trained) == 3 * (1 + repeats) * length
-    turns = [trained[start : start + length] for start in range(0, len(trained), length)]
+    longer, length = 2 * 5 + steps, 2 * MARGIN + steps  # one worker process prepares 5 batches ahead
+    assert len(trained) == (1 + repeats) * (longer + 2 * length)
+    turns = []
+    while trained:
+        for taken in (longer, length, length):
+            turns.append(trained[:taken])
+            del trained[:taken]
     order = [indices for indices, _ in turns[0]]
-    assert len({index for batch in order for index in batch}) == 6 * length  # an epoch has 8 steps
+    inner = order[1:-1]
+    assert len({index for batch in order[:8] for index in batch}) == 48  # an epoch has 8 steps
     for torchvision, synthetic, real in zip(turns[0::3], turns[1::3], turns[2::3], strict=True):
-        assert [indices for indices, _ in torchvision] == [indices for indices, _ in real] == order
+        assert [indices for indices, _ in torchvision] == order and [indices for indices, _ in real] == inner
         assert (
             set(indices[0] for indices, _ in synthetic) == {order[0][0]} and len({mean for _, mean in synthetic}) == 1
         )
         assert len({mean for _, mean in real}) == length
-        assert [mean for _, mean in torchvision] == pytest.approx([mean for _, mean in real], abs=0.02)
-    assert decoded == [order[0], *order * (1 + repeats)] and by_torchvision == order * (1 + repeats)
+        assert [mean for _, mean in torchvision[1:-1]] == pytest.approx([mean for _, mean in real], abs=0.02)
+    assert decoded == [order[0], *inner * (1 + repeats)] and by_torchvision == order * (1 + repeats)
     assert rows["train.images_per_second"].n == repeats
     assert {"train.real_over_synthetic", "train.real_over_torchvision", "train.loader_cpu_share"} < set(rows)
 
@@ -180,9 +232,40 @@ def test_rows_are_of_the_turns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 
 def test_timed_steps_of_every_turn_have_equally_many_logged_ones(tmp_path: Path) -> None:
-    for steps, wanted, taken in ((30, 10, 10), (25, 10, 5), (4, 10, 4), (7, 3, 1)):
-        config = training_loop._measured(recipe(tmp_path, f"--train.log_every={wanted}"), tmp_path, steps)
-        assert config.train.log_every == taken
+    for steps, wanted, taken, timed in ((30, 10, 10, 30), (25, 10, 10, 30), (4, 10, 4, 4), (7, 3, 3, 9)):
+        config, rounded = training_loop._measured(recipe(tmp_path, f"--train.log_every={wanted}"), tmp_path, steps)
+        assert (config.train.log_every, rounded) == (taken, timed)
+
+
+def test_no_epoch_ends_while_steps_are_timed(beton: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An epoch of the store has 8 steps, each logged at its end; here only every fifth step is, and the last of all."""
+    logged: list[int] = []
+    write = StepLog.write
+
+    def writing(self, step, *more):  # type: ignore[no-untyped-def]
+        logged.append(step)
+        write(self, step, *more)
+
+    monkeypatch.setattr(StepLog, "write", writing)
+    list(bench_training(recipe(beton, "--train.log_every=5"), CPU, 5, 1))
+    last = 2 * (5 + 2 * 5 + 2 * (5 + 2 * MARGIN))
+    assert logged == [*range(5, last, 5), last]
+
+
+def test_the_files_are_opened_with_the_settings_of_the_run(image_folder: Path, tmp_path: Path) -> None:
+    """A list, no labels and a range of values; of a store what it was made with."""
+    names = list_images(image_folder).files[3:15]
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    more = f"--data.list={tmp_path / 'list.txt'} --data.labels=none --data.range=0,99"
+    of_run = SimpleNamespace(folder=SimpleNamespace(stores=tmp_path), feed=SimpleNamespace(store=names))
+    files = training_loop._files_of(recipe(image_folder, more), of_run)  # type: ignore[arg-type]
+    assert isinstance(files, ImageFolder) and files.files == names
+    assert files.labels is None and files.taken == ValueRange(0, 99, given=True)
+    source = list_images(image_folder, tmp_path / "list.txt", "none")
+    write_store(source, tmp_path / "x.beton", range=ValueRange(0, 99, given=True))
+    stored = training_loop._files_of(recipe(tmp_path / "x.beton"), of_run)  # type: ignore[arg-type]
+    assert isinstance(stored, ImageFolder) and stored.files == names
+    assert stored.labels is None and stored.taken == ValueRange(0, 99, given=True)
 
 
 def test_the_command_without_the_original_files(

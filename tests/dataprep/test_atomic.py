@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,12 +107,19 @@ def test_an_old_folder_comes_back_where_the_new_one_cannot_be_moved(
     assert (old / "file").read_text() == "old" and names(tmp_path) == ["out"]
 
 
-def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize("exchanged", [True, False])
+def test_a_link_is_replaced_and_what_it_leads_to_stays(
+    tmp_path: Path, exchanged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not exchanged:
+        monkeypatch.setattr(atomic, "_exchange", lambda first, second: False)
     folder_of(tmp_path / "elsewhere", "old")
-    (tmp_path / "out").symlink_to(tmp_path / "elsewhere")
-    put_folder_in_place(folder_of(tmp_path / "new", "new"), tmp_path / "out")
-    assert (tmp_path / "out" / "file").read_text() == "new"
-    assert (tmp_path / "elsewhere" / "file").read_text() == "old" and names(tmp_path) == ["elsewhere", "out"]
+    for target in ("elsewhere", "nothing"):
+        (tmp_path / "out").symlink_to(tmp_path / target)
+        put_folder_in_place(folder_of(tmp_path / "new", "new"), tmp_path / "out")
+        assert (tmp_path / "out" / "file").read_text() == "new" and not (tmp_path / "out").is_symlink()
+        assert (tmp_path / "elsewhere" / "file").read_text() == "old" and names(tmp_path) == ["elsewhere", "out"]
+        shutil.rmtree(tmp_path / "out")
 
 
 def test_a_file_is_replaced_at_once_or_stays(tmp_path: Path) -> None:

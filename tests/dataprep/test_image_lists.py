@@ -50,6 +50,12 @@ def test_a_path_may_be_absolute(tmp_path: Path) -> None:
     assert chosen(tmp_path, f"{tmp_path}/train/n01/n01_1.JPEG 5") == ("n01/n01_1.JPEG",)
 
 
+@pytest.mark.parametrize("line", ["{folder}/x.png", "train/x.png", "x.png"])
+def test_a_whole_path_is_clear_where_other_images_have_the_same_name(tmp_path: Path, line: str) -> None:
+    (tmp_path / "list.txt").write_text(line.format(folder=tmp_path / "train"))
+    assert read_list(tmp_path / "list.txt", tmp_path / "train", ("x.png", "n01/x.png")) == ("x.png",)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

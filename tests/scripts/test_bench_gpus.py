@@ -33,6 +33,14 @@ def test_one_table_for_each_number(tmp_path: Path) -> None:
     assert (tmp_path / "report.md").exists() and (tmp_path / "scaling.png").exists()
 
 
+def test_files_are_named_from_where_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own.yaml").write_text("model:\n  backbone: resnet51\n")
+    monkeypatch.chdir(tmp_path)
+    options = "--device cpu --config own.yaml --batch 4 --steps 1 --repeats 1 --processes 1"
+    done = series("out", *options.split())
+    assert done.returncode == 2 and "no model named 'resnet51'" in done.stderr, done.stderr
+
+
 def test_bad_options_say_how(tmp_path: Path) -> None:
     done = series()
     assert done.returncode == 2 and "usage: " in done.stderr

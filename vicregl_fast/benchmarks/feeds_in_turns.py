@@ -35,12 +35,15 @@ class FeedsInTurns:
     """A ``Feed`` whose loader gives, in every turn, the same batches by each feed, one feed after the other.
 
     The first turn is not timed: it reads every image once, so that files lie in the system's memory for all feeds. In
-    the other turns the first steps are not timed either, in which a feed that has just started gets going.
+    the other turns a margin of steps at both ends of a feed's part is not timed either, at least as many as the feed
+    prepares ahead. So no batch that lay ready when the clock started counts as speed, and the feed prepares as many
+    batches as are timed while the clock runs.
 
     Args:
         feeds: by name, in their order in a turn.
-        batches: the sample indices of every step, int64 [b] each.
-        warm_up: how many steps at the begin of each feed's turn are not timed, at least 1.
+        margins: by name of the feed, the steps that are not timed at each end, at least 1.
+        batches: sample indices, int64 [b] each: those of the timed steps, with the largest margin at both ends. A feed
+            of a smaller margin is given the middle of them.
         repeats: how many turns are timed.
         device: where the consumer computes.
 
@@ -51,13 +54,14 @@ class FeedsInTurns:
     def __init__(
         self,
         feeds: Mapping[str, Feed],
+        margins: Mapping[str, int],
         batches: Sequence[np.ndarray],
-        warm_up: int,
         repeats: int,
         device: torch.device,
     ):
-        assert 1 <= warm_up < len(batches)
-        self.feeds, self.batches, self.warm_up, self.repeats, self.device = feeds, batches, warm_up, repeats, device
+        assert min(margins.values()) >= 1 and 2 * max(margins.values()) < len(batches)
+        self.feeds, self.margins, self.repeats, self.device = feeds, margins, repeats, device
+        self._batches = batches
         self.turns: dict[str, list[Turn]] = defaultdict(list)
 
     @property
@@ -68,7 +72,12 @@ class FeedsInTurns:
     @property
     def steps(self) -> int:
         """The batches that its loader gives."""
-        return (1 + self.repeats) * len(self.feeds) * len(self.batches)
+        return (1 + self.repeats) * sum(len(self.batches_of(name)) for name in self.feeds)
+
+    def batches_of(self, name: str) -> Sequence[np.ndarray]:
+        """What a feed is given in every turn: the timed batches, and its margin at both ends."""
+        left_out = max(self.margins.values()) - self.margins[name]
+        return self._batches[left_out : len(self._batches) - left_out]
 
     def loader(self, batches: Iterable[np.ndarray], epoch: int) -> "LoaderInTurns":
         """The loader of all turns; ``batches`` are not used, since every turn has the same ones."""
@@ -102,20 +111,32 @@ class LoaderInTurns:
     def __iter__(self) -> Iterator[ViewBatch]:
         for turn in range(1 + self._of.repeats):
             for name, feed in self._of.feeds.items():
-                waited = self.waited
-                with feed.loader(self._of.batches, epoch=turn) as loader:
+                waited, margin, batches = self.waited, self._of.margins[name], self._of.batches_of(name)
+                window = None
+                with feed.loader(batches, epoch=turn) as loader:
                     loader.gives_up = lambda: self.gives_up()
                     for number, batch in enumerate(loader, 1):
                         self.waited = waited + loader.waited
                         yield batch
-                        if number == self._of.warm_up:
-                            start = self._now(loader)
-                    end = self._now(loader)
-                if turn > 0:
-                    took = [after - before for before, after in zip(start, end, strict=True)]
-                    self._of.turns[name].append(Turn(*took))
+                        if number == margin:
+                            window = _Window(loader, self._of.device)
+                        elif number == len(batches) - margin and window is not None and turn > 0:
+                            self._of.turns[name].append(window.close())
 
-    def _now(self, loader: BatchLoader) -> tuple[float, float, float]:
-        """The readings of which ``Turn`` has the differences."""
-        synchronize(self._of.device)
-        return time.perf_counter(), processor_seconds(), loader.waited
+
+class _Window:
+    """The timed part of a turn; it opens when it is made.
+
+    Reading the time of processors takes a while itself, and lies outside of the seconds at either end.
+    """
+
+    def __init__(self, loader: BatchLoader, device: torch.device):
+        self._loader, self._device = loader, device
+        synchronize(device)
+        self._waited, self._processors = loader.waited, processor_seconds()
+        self._start = time.perf_counter()
+
+    def close(self) -> Turn:
+        synchronize(self._device)
+        seconds = time.perf_counter() - self._start
+        return Turn(seconds, processor_seconds() - self._processors, self._loader.waited - self._waited)

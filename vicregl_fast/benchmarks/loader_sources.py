@@ -37,7 +37,7 @@ def open_all(path: Path, cache: Path, engines: Sequence[EngineName]) -> dict[Eng
 
 
 def open_files(path: Path) -> ImageFolder:
-    """Opens image files: those of a folder, or those that a store was made from.
+    """Opens image files: those of a folder, or those that a store was made from, with its labels and range of values.
 
     Raises:
         UserError: the folder has no images, or not as many as the store that was made from it.
@@ -48,7 +48,8 @@ def open_files(path: Path) -> ImageFolder:
     if not manifest.source:
         raise UserError(f"the store {path} was adopted, so that nothing says where the files of its images are")
     list_file = None if manifest.list_file is None else Path(manifest.list_file)
-    folder = ImageFolder.of(list_images(Path(manifest.source), list_file))
+    taken = None if manifest.options is None else manifest.options.range
+    folder = ImageFolder.of(list_images(Path(manifest.source), list_file, manifest.labels), taken)
     if len(folder) != manifest.count:
         raise UserError(f"{folder.path} has {len(folder)} images where the store {path} has {manifest.count}")
     return folder

@@ -17,7 +17,7 @@ from vicregl_fast.benchmarks.bare_decoding import BareDecoding
 from vicregl_fast.benchmarks.loader_sources import open_all, open_bytes
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.peers.names import LoaderPeer
-from vicregl_fast.benchmarks.peers.table import jpeg_batches, open_peers
+from vicregl_fast.benchmarks.peers.table import PeerFailed, jpeg_batches, open_peers
 from vicregl_fast.benchmarks.peers.work import PeerWork
 from vicregl_fast.benchmarks.pil_decoding import PilDecoding
 from vicregl_fast.benchmarks.timing import time_side_by_side
@@ -103,7 +103,7 @@ def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
     """Measures images/s of every engine and stage, in turns, and then yields the ratios of their medians (``RATIOS``).
 
     ``bare`` is libjpeg-turbo on the store's bytes, which the peers are given, too. The torchvision engine reads the
-    original image files.
+    original image files. The first turn is not timed; a peer that fails in it is left out.
 
     Args:
         bench: what is measured.
@@ -123,15 +123,31 @@ def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
             except UserError as error:
                 note(f"bare is left out: {error}")
         calls |= _peer_calls(bench, Path(cache), batches)
-        # Worker processes are forked in the first turn, which is safe only while no threads decode yet.
-        turns = sorted(calls, key=lambda name: not name.startswith(FORKING))
-        seconds = time_side_by_side({name: calls[name] for name in turns}, bench.device, repeats)
-        names = list(calls)
+        turns = _working(calls)
+        seconds = time_side_by_side(turns, bench.device, repeats, warm_up_turns=0)
+        names = [name for name in calls if name in turns]
+        turns.clear()
         calls.clear()  # ends the worker processes, which only the calls refer to
     images = len(batches) * bench.batch_size
     rows = {name: Measurement.rate(f"loader.{name}", images, seconds[name], "images/s") for name in names}
     yield from rows.values()
     yield from _ratios(rows)
+
+
+def _working(calls: Mapping[str, Call]) -> dict[str, Call]:
+    """Makes each call once, and returns them in the order of their turns; a note says which peer is left out, and why.
+
+    Worker processes are forked here, which is safe only while no threads decode yet.
+    """
+    working: dict[str, Call] = {}
+    for name in sorted(calls, key=lambda name: not name.startswith(FORKING)):
+        try:
+            calls[name]()
+        except PeerFailed as failure:
+            note(f"{name} is left out: {failure}")
+            continue
+        working[name] = calls[name]
+    return working
 
 
 def _ratios(rows: Mapping[str, Measurement]) -> Iterator[Measurement]:

@@ -7,7 +7,7 @@ import torch
 
 from dataprep.notes import note
 from vicregl_fast.benchmarks.measurements import Measurement
-from vicregl_fast.benchmarks.timing import time_calls
+from vicregl_fast.benchmarks.timing import in_a_row, time_calls
 from vicregl_fast.models.config import ModelConfig
 from vicregl_fast.models.network import VICRegLNetwork
 from vicregl_fast.optim.config import LarsBackend
@@ -42,7 +42,8 @@ def bench_optimizer(device: torch.device, model: ModelConfig, repeats: int) -> I
 
     def measure(backend: LarsBackend) -> Measurement:
         optimizer = LARS(parameters, RATE, DECAY, MOMENTUM, backend)
-        return Measurement.of(f"optimizer.{backend}", time_calls(optimizer.step, device, repeats), "s")
+        seconds = time_calls(optimizer.step, device, repeats, in_a_row(device))
+        return Measurement.of(f"optimizer.{backend}", seconds, "s")
 
     loop = measure("loop")
     yield loop
@@ -58,4 +59,4 @@ def bench_optimizer(device: torch.device, model: ModelConfig, repeats: int) -> I
 def _copying(size: int, device: torch.device, repeats: int) -> float:
     """Seconds to copy so many float32 numbers within the device."""
     source, target = (torch.zeros(size, device=device) for _ in range(2))
-    return median(time_calls(lambda: target.copy_(source), device, repeats))
+    return median(time_calls(lambda: target.copy_(source), device, repeats, in_a_row(device)))

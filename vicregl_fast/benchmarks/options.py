@@ -15,15 +15,20 @@ from vicregl_fast.data.config import ENGINES
 CALLS, TURN = "3 calls", "the first turn"
 """What is not measured: of a part whose figures are taken one after the other, and of one that takes them in turns."""
 
+ONE = "one call"
+ROW = "one call; of whole steps and of the optimiser, on a GPU the mean of 3 calls in a row, by events, after one more"
+"""What a duration is of."""
+
 
 def bench_parser(description: str | None) -> argparse.ArgumentParser:
     """The parser of the command line.
 
-    Parsed options hold, as ``benchmark``, the function of ``parts`` that measures the chosen part, and as ``warm_up``
-    what it does before and does not measure; ``show`` and ``report`` have neither.
+    Parsed options hold, as ``benchmark``, the function of ``parts`` that measures the chosen part; as ``warm_up`` what
+    it does before and does not measure, and as ``timed`` what a duration is of; and as ``environment`` None or a
+    function of the options that adds to what is written of the machine. ``show`` and ``report`` have none of these.
     """
     parser = SentenceParser(prog="python -m vicregl_fast.bench", description=description)
-    parser.set_defaults(warm_up="nothing")  # of the parts that do not say otherwise
+    parser.set_defaults(warm_up="nothing", timed=ONE, environment=None)  # of the parts that do not say otherwise
     commands = parser.add_subparsers(dest="command", required=True)
     shown = commands.add_parser("show", help="print what --json files hold")
     shown.add_argument("files", type=Path, nargs="+")
@@ -45,6 +50,8 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
         (steps, parts.step, f"{CALLS}; beside the supervised step {TURN}"), (runs, parts.run, "nothing"),
     ):  # fmt: skip
         _add_measuring(command, benchmark, warm_up)
+    for command in (optimizers, steps):
+        command.set_defaults(timed=ROW)
     views.add_argument("--batch", type=count, default=64, help="images (64)")
     views.add_argument("--views", choices=RECIPES, default="two", help="views of an image (two)")
     views.add_argument("--workers", type=count, help="threads on the CPU (all available cores)")
@@ -146,23 +153,29 @@ def _add_recipe(command: argparse.ArgumentParser) -> None:
 def _add_training(commands: Any) -> None:
     """The parts that take whole training runs apart; ``commands`` is what ``add_subparsers`` returned."""
     loops = commands.add_parser("train", help="the training loop on a store, without loading, and with torchvision")
-    _add_measuring(loops, parts.train, f"{TURN}, and the first 3 steps of each turn", repeats=5)
+    _add_measuring(
+        loops, parts.train, f"{TURN}; of the others at each end as many steps as are prepared ahead", repeats=5
+    )
     _add_recipe(loops)
     _add_batch(loops)
+    loops.set_defaults(timed="--steps steps of the training loop in a row")
     loops.add_argument("--path", type=Path, required=True, help="a store or a folder of images")
     loops.add_argument("--steps", type=count, default=30, help="steps timed in each turn (30)")
     loops.add_argument("--workers", type=count, help="threads or processes that load (one a core)")
     scalings = commands.add_parser("scaling", help="training steps of 1, 2, 4 and more processes of this machine")
-    _add_measuring(scalings, parts.scaling, f"{CALLS} of --steps steps", repeats=5)
+    _add_measuring(scalings, parts.scaling, "steps until one has finite gradients, and 3 more", repeats=5)
+    timed = "--steps steps in a row, on a GPU after one more and by events in its stream"
+    scalings.set_defaults(timed=timed, environment=parts.scaling_environment)
     _add_recipe(scalings)
     _add_batch(scalings)
-    scalings.add_argument("--processes", type=count, nargs="+", help="how many (1 2 4 ... up to the GPUs, or cores)")
+    scalings.add_argument("--processes", type=count, nargs="+", help="how many (1 2 4 ... of GPUs; on a CPU 1 2)")
     scalings.add_argument("--steps", type=count, default=5, help="steps in a row for each duration (5)")
 
 
 def _add_projection(commands: Any) -> None:
     projections = commands.add_parser("projection", help="a model of training on more GPUs, from measured parts")
     projections.set_defaults(benchmark=parts.projection, device="cpu", warm_up="nothing is measured here")
+    projections.set_defaults(environment=parts.projection_environment)
     projections.add_argument("--json", type=output_file, help="write the figures to this file, too")
     projections.add_argument(
         "--measured", type=Path, nargs="+", required=True, help="--json files of bench step and, if there is one, train"
@@ -171,6 +184,9 @@ def _add_projection(commands: Any) -> None:
     projections.add_argument("--gpus", type=count, nargs="+", default=[8, 16, 32], help="how many (8 16 32)")
     projections.add_argument("--images", type=count, default=1281167, help="in an epoch (1281167: ImageNet-1k)")
     projections.add_argument("--gpus_per_node", type=count, default=8, help="of one machine (8)")
+    projections.add_argument(
+        "--cores_per_node", type=count, help="of one machine, for loading (as many as where bench train was measured)"
+    )
     projections.add_argument(
         "--inside", type=float, default=300.0, help="GB/s of a GPU inside a machine (300: NVLink 3)"
     )

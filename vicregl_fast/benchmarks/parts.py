@@ -6,10 +6,17 @@ Each imports what it needs when it is called, so that a missing package makes on
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vicregl_fast.augment.recipe import RecipeName, ViewsConfig
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.models.config import ModelConfig
+
+if TYPE_CHECKING:
+    from vicregl_fast.benchmarks.scaling import ScalingBench
+
+MOST_CPU_PROCESSES = 2
+"""That ``scaling`` starts unless it is told how many: they show that it works, and more of them nothing else."""
 
 GRIDS: dict[RecipeName, tuple[int, ...]] = {"two": (7, 7), "multicrop": (7, 7, 3, 3, 3, 3, 3, 3)}
 """Cells along a side of each view's map at output stride 32: 7 of a view of 224 pixels, 3 of one of 96 pixels."""
@@ -136,8 +143,8 @@ def train(options: argparse.Namespace) -> Iterator[Measurement]:
 def projection(options: argparse.Namespace) -> Iterator[Measurement]:
     """Projects measured parts onto more GPUs."""
     from dataprep.notes import note
-    from vicregl_fast.benchmarks.measurements import read_measurements
-    from vicregl_fast.benchmarks.projection import Cluster, Run, assumptions, measured_parts, project
+    from vicregl_fast.benchmarks.measurements import read_environment, read_measurements
+    from vicregl_fast.benchmarks.projection import LOADING_COST, Cluster, Run, assumptions, measured_parts, project
     from vicregl_fast.benchmarks.recipes import chosen_recipe
     from vicregl_fast.benchmarks.scaling_bytes import RecipeBytes
 
@@ -146,26 +153,50 @@ def projection(options: argparse.Namespace) -> Iterator[Measurement]:
     )
     config = chosen_recipe(options, {})
     sent = RecipeBytes.of(config)
-    rows = {row.name: row for file in options.measured for row in read_measurements(file)}
+    rows: dict[str, Measurement] = {}
+    cores = options.cores_per_node
+    for file in options.measured:
+        found = {row.name: row for row in read_measurements(file)}
+        rows |= found
+        if LOADING_COST in found:
+            cores = cores or read_environment(file).get("cores")
     parts = measured_parts(rows, sent.parameters)
-    cluster = Cluster(options.gpus_per_node, options.inside, options.between)
+    cluster = Cluster(options.gpus_per_node, options.inside, options.between, cores)
     run = Run(options.images, config.epochs, config.batch_size)
     yield from assumptions(parts, sent, cluster, run)
     for gpus in options.gpus:
         yield from project(parts, sent, cluster, run, gpus)
 
 
+def projection_environment(options: argparse.Namespace) -> dict[str, Any]:
+    """Where the parts were measured."""
+    from vicregl_fast.benchmarks.measurements import read_environment
+
+    return {"measured": [read_environment(file) for file in options.measured]}
+
+
 def scaling(options: argparse.Namespace) -> Iterator[Measurement]:
     """Measures steps of several processes."""
+    from vicregl_fast.benchmarks.scaling import bench_scaling
+
+    return bench_scaling(_scaling_bench(options))
+
+
+def scaling_environment(options: argparse.Namespace) -> dict[str, Any]:
+    """What the processes are."""
+    return _scaling_bench(options).described
+
+
+def _scaling_bench(options: argparse.Namespace) -> "ScalingBench":
     import os
 
     import torch
 
     from vicregl_fast.benchmarks.recipes import chosen_recipe
-    from vicregl_fast.benchmarks.scaling import ScalingBench, bench_scaling, counts_here
+    from vicregl_fast.benchmarks.scaling import ScalingBench, counts_here
 
     on_gpus = options.device.type == "cuda"
-    here = torch.cuda.device_count() if on_gpus else len(os.sched_getaffinity(0))
+    here = torch.cuda.device_count() if on_gpus else min(MOST_CPU_PROCESSES, len(os.sched_getaffinity(0)))
     config = chosen_recipe(options, {"batch_size": options.batch})
     counts = options.processes or counts_here(here)
-    return bench_scaling(ScalingBench(config, options.device.type, counts, options.steps, options.repeats))
+    return ScalingBench(config, options.device.type, counts, options.steps, options.repeats)

@@ -1,5 +1,6 @@
 """A training step that is ready to be timed: the network of a recipe, and one batch of drawn pictures."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +11,7 @@ from vicregl_fast.benchmarks.drawn_views import drawn_batch
 from vicregl_fast.benchmarks.step_variants import StepVariant
 from vicregl_fast.config import RunConfig
 from vicregl_fast.data.batches import ViewBatch
+from vicregl_fast.data.threads import decoding_threads
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.training.learner import Learner, build_learner
 from vicregl_fast.training.processes import Processes
@@ -56,7 +58,7 @@ def prepare_step(config: RunConfig, variant: StepVariant, device: torch.device) 
     layout = torch.channels_last if variant.channels_last else torch.contiguous_format
     views = tuple(view.contiguous(memory_format=layout) for view in batch.views)
     prepared = PreparedStep(config, variant, learner, replace(batch, views=views))
-    _settle(prepared)
+    settle(prepared, variant.precision)
     return prepared
 
 
@@ -72,7 +74,12 @@ def drawn_view_batch(
         samples: number of pictures.
         seed: decides the pictures and the crops.
     """
-    maker = ViewMaker(
+    return replace(view_maker(config, learner, device, seed).make(drawn_batch(samples, seed), epoch=0), labels=None)
+
+
+def view_maker(config: RunConfig, learner: Learner, device: torch.device, seed: int = 0) -> ViewMaker:
+    """What makes the views and matches of this learner, by as many threads as training would use."""
+    return ViewMaker(
         recipes=learner.recipes,
         grids=learner.grids,
         directions=learner.criterion.plan.location,
@@ -80,19 +87,24 @@ def drawn_view_batch(
         seed=seed,
         device=device,
         backend=choose_backend(config.views.backend, device),
+        threads=max(1, decoding_threads(config.data.workers, sharers=1)),
         dtype=learner.step.precision.dtype,
     )
-    return replace(maker.make(drawn_batch(samples, seed), epoch=0), labels=None)
 
 
-def _settle(prepared: PreparedStep) -> None:
+def settle(step: Callable[[], StepResult], precision: str) -> None:
     """Takes steps until one updates the network.
 
     At first a gradient scaler's factor is often too large; such steps skip the update, and would be timed as too short.
+
+    Args:
+        step: takes one; all processes find the same of it.
+        precision: its number format, for the message.
+
+    Raises:
+        UserError: no step has finite gradients.
     """
     for _ in range(SETTLING_STEPS):
-        if prepared().finite:
+        if step().finite:
             return
-    raise UserError(
-        f"none of {SETTLING_STEPS} steps had finite gradients: nothing to be timed in {prepared.variant.precision}"
-    )
+    raise UserError(f"none of {SETTLING_STEPS} steps had finite gradients: nothing to be timed in {precision}")

@@ -4,6 +4,8 @@ Every figure is a projection, and says so in its name. The model is, for W GPUs 
 
     compute    = B / W / r              r images/s of one GPU, measured, as if its share took as long per image
     loading    = compute / q            q the real over the synthetic rate, measured, at most 1; 1 if it is not known
+                 or B / W / l if longer l = C / N / m images/s that the cores load for one GPU: N GPUs of a machine
+                                        share its C cores, of one of which an image takes m seconds, measured
     gradients  = 2 (W - 1) / W G / b    a ring; G bytes of gradients, b bytes/s of a GPU's slowest link
     loss       = L / b                  L bytes of the loss's collectives, by the table of ``losses.batch_statistics``
     step       = loading + loss + (what of gradients does not overlap)
@@ -18,9 +20,11 @@ from dataclasses import dataclass
 
 from dataprep.errors import UserError
 from vicregl_fast.benchmarks.measurements import Measurement
-from vicregl_fast.benchmarks.scaling_bytes import RecipeBytes
+from vicregl_fast.benchmarks.scaling_bytes import RecipeBytes, sent_around_a_ring
 
 GIGA = 1e9
+LOADING_COST = "train.loader_cpu_ms_per_image"
+"""The row that says what loading an image takes of a core."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Cluster:
         gpus_per_node: of one machine.
         inside: GB/s that a GPU sends to another in its machine.
         between: GB/s that a GPU sends to another machine.
+        cores: of one machine, which load for all its GPUs; None if that is not known.
 
     Raises:
         UserError: a bandwidth is not above 0.
@@ -39,6 +44,7 @@ class Cluster:
     gpus_per_node: int
     inside: float
     between: float
+    cores: int | None = None
 
     def __post_init__(self) -> None:
         if not min(self.inside, self.between) > 0:
@@ -71,12 +77,20 @@ class Parts:
     Attributes:
         images_per_second: of a training step.
         backward_share: of the backward pass in the step.
-        loading: the rate with loading over that without.
+        loading: the rate with loading over that without, where all cores load for one GPU.
+        loading_cost: milliseconds of a core that loading an image takes; None if that is not known.
     """
 
     images_per_second: float
     backward_share: float
     loading: float = 1.0
+    loading_cost: float | None = None
+
+    def loaded_for_a_gpu(self, cluster: Cluster, gpus: int) -> float | None:
+        """Images/s that the cores load for each of so many GPUs; None if it is not known."""
+        if self.loading_cost is None or cluster.cores is None:
+            return None
+        return cluster.cores / min(gpus, cluster.gpus_per_node) / (self.loading_cost / 1e3)
 
 
 def measured_parts(rows: Mapping[str, Measurement], parameters: int) -> Parts:
@@ -98,7 +112,9 @@ def measured_parts(rows: Mapping[str, Measurement], parameters: int) -> Parts:
             "bench step was given"
         )
     loading = rows["train.real_over_synthetic"].value if "train.real_over_synthetic" in rows else 1.0
-    return Parts(rows[wanted[0]].value, rows[wanted[1]].value, min(1.0, loading))
+    cost = rows[LOADING_COST].value if LOADING_COST in rows else 0.0
+    known = cost if cost > 0 else None  # a difference, of which no cost may be left
+    return Parts(rows[wanted[0]].value, rows[wanted[1]].value, min(1.0, loading), known)
 
 
 def project(parts: Parts, sent: RecipeBytes, cluster: Cluster, run: Run, gpus: int) -> Iterator[Measurement]:
@@ -112,17 +128,20 @@ def project(parts: Parts, sent: RecipeBytes, cluster: Cluster, run: Run, gpus: i
     name = f"projection.{gpus}_gpus"
     link = cluster.bytes_per_second(gpus)
     compute = run.batch_size / gpus / parts.images_per_second
-    gradients = 2 * (gpus - 1) / gpus * sent.gradients / link
+    gradients = sent_around_a_ring(sent.gradients, gpus) / link
     loss = sent.loss(gpus) / link
+    loaded = parts.loaded_for_a_gpu(cluster, gpus)
+    loading = max(compute / parts.loading, 0.0 if loaded is None else run.batch_size / gpus / loaded)
     yield _projected(f"{name}.compute", compute, "s")
+    yield _projected(f"{name}.loading", loading, "s")
     yield _projected(f"{name}.gradients", gradients, "s")
     yield _projected(f"{name}.loss", loss, "s")
     hidden = {"no_overlap": 0.0, "full_overlap": parts.backward_share * compute}
     for case, seconds in hidden.items():
-        step = compute / parts.loading + loss + max(0.0, gradients - seconds)
+        step = loading + loss + max(0.0, gradients - seconds)
         yield _projected(f"{name}.{case}.step", step, "s")
         yield _projected(f"{name}.{case}.images_per_second", run.batch_size / step, "images/s")
-        yield _projected(f"{name}.{case}.efficiency", compute / step, "x")
+        yield _projected(f"{name}.{case}.compute_share", compute / step, "x")
         hours = run.epochs * (run.images // run.batch_size) * step / 3600
         yield _projected(f"{name}.{case}.hours", hours, "h")
 
@@ -132,6 +151,10 @@ def assumptions(parts: Parts, sent: RecipeBytes, cluster: Cluster, run: Run) -> 
     yield _projected("projection.assumed.images_per_second_of_a_gpu", parts.images_per_second, "images/s")
     yield _projected("projection.assumed.backward_share", parts.backward_share, "x")
     yield _projected("projection.assumed.real_over_synthetic", parts.loading, "x")
+    if (loaded := parts.loaded_for_a_gpu(cluster, cluster.gpus_per_node)) is not None:
+        assert cluster.cores is not None
+        yield _projected("projection.assumed.cores_per_node", cluster.cores, "cores")
+        yield _projected("projection.assumed.loaded_for_a_gpu_of_a_full_node", loaded, "images/s")
     yield _projected("projection.assumed.gradients", sent.gradients / GIGA, "GB")
     yield _projected("projection.assumed.gpus_per_node", cluster.gpus_per_node, "GPUs")
     yield _projected("projection.assumed.inside_node", cluster.inside, "GB/s")

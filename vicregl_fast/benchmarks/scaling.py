@@ -24,7 +24,7 @@ class ScalingBench:
     Attributes:
         config: the recipe; its batch size is that of one process, and the global one where that is fixed.
         device: where each process computes.
-        processes: how many, in this order; ratios are to a single process, if 1 is among them.
+        processes: how many, each measured once, from few to many; ratios are to a single process, if 1 is among them.
         steps: steps in a row, of which the mean is one duration.
         repeats: number of durations.
     """
@@ -39,6 +39,13 @@ class ScalingBench:
     def threads(self) -> int:
         """Threads of each process on a CPU: as many as leave cores for the most processes, however many there are."""
         return max(1, len(os.sched_getaffinity(0)) // max(self.processes))
+
+    @property
+    def described(self) -> dict[str, str | int]:
+        """What stands for GPUs, for the environment of the figures."""
+        if self.device == "cpu":
+            return {"backend": "gloo", "processes": "CPU processes (gloo)", "threads_per_process": self.threads}
+        return {"backend": "nccl", "processes": "GPUs (nccl)"}
 
 
 def counts_here(limit: int) -> list[int]:
@@ -63,9 +70,9 @@ def bench_scaling(bench: ScalingBench) -> Iterator[Measurement]:
     """
     if bench.device == "cpu":
         note(f"these are CPU processes, joined by gloo, of {bench.threads} threads each: not how GPUs scale")
-    size = bench.config.batch_size
+    size, counts = bench.config.batch_size, sorted(set(bench.processes))
     alone: Measurement | None = None
-    for world in bench.processes:
+    for world in counts:
         row, found = _measure(bench, world, world * size, f"scaling.{world}")
         if world == 1:
             alone = row
@@ -75,7 +82,7 @@ def bench_scaling(bench: ScalingBench) -> Iterator[Measurement]:
         for name in ("peak_memory", "peak_host_memory"):
             if found[name] is not None:
                 yield Measurement.of(f"scaling.{world}.{name}", [found[name] / 2**30], "GiB")
-    for world in bench.processes:
+    for world in counts:
         name = f"scaling.{world}.fixed_global"
         if world == 1 and alone is not None:
             yield from _with_efficiency(replace(alone, name=f"{name}.images_per_second"), alone, 1)

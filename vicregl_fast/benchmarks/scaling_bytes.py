@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from torch import nn
+
 from vicregl_fast.augment.recipe import view_recipes
 from vicregl_fast.config import RunConfig
 from vicregl_fast.devices import shapes_only
@@ -13,6 +15,19 @@ from vicregl_fast.models.network import VICRegLNetwork
 BYTES_OF_A_GRADIENT = {"fp32": 4, "bf16": 2}
 
 
+def learned(network: nn.Module) -> int:
+    """The number of parameters that have gradients."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def sent_around_a_ring(size: float, world: int) -> float:
+    """Bytes that each of ``world`` processes sends to add up ``size`` bytes: 2 (W - 1) / W times as many.
+
+    A ring passes on the sums of parts and then the sums.
+    """
+    return 2 * (world - 1) / world * size
+
+
 @dataclass(frozen=True)
 class RecipeBytes:
     """What a recipe sends, known without training it.
@@ -22,12 +37,14 @@ class RecipeBytes:
         parameters: of its network.
         slots: of the local criterion, both sides of every match; 0 without it.
         views: that the global criterion compares; 0 without it.
+        learned: parameters that have gradients.
     """
 
     config: RunConfig
     parameters: int
     slots: int
     views: int
+    learned: int
 
     @classmethod
     def of(cls, config: RunConfig) -> "RecipeBytes":
@@ -44,12 +61,13 @@ class RecipeBytes:
         plan = plan_directions(config.loss, len(recipes))
         cells = [grids[recipe.size] ** 2 for recipe in recipes]
         views = len(recipes) if plan.pairs else 0
-        return cls(config, sum(each.numel() for each in network.parameters()), _slots(plan, cells), views)
+        parameters = sum(each.numel() for each in network.parameters())
+        return cls(config, parameters, _slots(plan, cells), views, learned(network))
 
     @property
     def gradients(self) -> int:
         """Bytes of all gradients."""
-        return self.parameters * BYTES_OF_A_GRADIENT[self.config.train.allreduce]
+        return self.learned * BYTES_OF_A_GRADIENT[self.config.train.allreduce]
 
     def loss(self, world: int) -> float:
         """Bytes that the loss moves through the link of the busiest of ``world`` processes in a step."""

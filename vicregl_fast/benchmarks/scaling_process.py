@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dataprep.errors import exit_on_user_error
 from vicregl_fast.benchmarks.memory import PeakMemory
-from vicregl_fast.benchmarks.prepared_step import RATE, drawn_view_batch
-from vicregl_fast.benchmarks.scaling_bytes import BYTES_OF_A_GRADIENT
+from vicregl_fast.benchmarks.prepared_step import RATE, drawn_view_batch, settle
+from vicregl_fast.benchmarks.scaling_bytes import BYTES_OF_A_GRADIENT, learned, sent_around_a_ring
 from vicregl_fast.benchmarks.timing import time_calls
 from vicregl_fast.choices import DEVICE_CHOICES
 from vicregl_fast.config import RunConfig, load_config
@@ -42,18 +42,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def measure(config: RunConfig, processes: Processes, steps: int, repeats: int) -> dict[str, object]:
     """Measures durations of a step, in ``seconds``, this process's peak memory, and what one step sends, in bytes.
 
-    Every process must call this.
+    The first steps, until one has finite gradients, and three more are not timed. Every process must call this.
 
     Args:
         config: the recipe; each process takes its share of the batch.
         processes: this process and its group.
         steps: steps in a row, of which the mean is one duration.
         repeats: number of durations.
+
+    Raises:
+        UserError: no step has finite gradients.
     """
     with PeakMemory(processes.device) as peaks:
         learner = build_learner(config, 0, processes)
         share = config.batch_size // processes.world
         batch = drawn_view_batch(config, learner, processes.device, share, seed=processes.rank)
+        settle(lambda: learner.step(batch, RATE), learner.step.precision.name)
         seconds = time_calls(lambda: learner.step(batch, RATE), processes.device, repeats, calls=steps)
     return {
         "seconds": seconds,
@@ -65,12 +69,9 @@ def measure(config: RunConfig, processes: Processes, steps: int, repeats: int) -
 
 
 def gradient_bytes(config: RunConfig, learner: Learner, world: int) -> int:
-    """Bytes that a process sends to add up gradients around a ring, by the sizes of the parameters.
-
-    A ring passes on the sums of parts and then the sums: 2 (W - 1) / W times the gradient's bytes.
-    """
-    learned = sum(parameter.numel() for parameter in learner.network.parameters() if parameter.requires_grad)
-    return 2 * (world - 1) * learned * BYTES_OF_A_GRADIENT[config.train.allreduce] // world
+    """Bytes that a process sends to add up gradients around a ring, by the sizes of the parameters."""
+    size = learned(learner.network) * BYTES_OF_A_GRADIENT[config.train.allreduce]
+    return round(sent_around_a_ring(size, world))
 
 
 def loss_bytes(learner: Learner, batch: ViewBatch) -> int:

@@ -6,14 +6,15 @@ from dataclasses import replace
 import torch
 
 from dataprep.notes import note
+from vicregl_fast.benchmarks.drawn_views import drawn_batch
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.memory import PeakMemory
-from vicregl_fast.benchmarks.prepared_step import PreparedStep, prepare_step
+from vicregl_fast.benchmarks.prepared_step import PreparedStep, prepare_step, view_maker
 from vicregl_fast.benchmarks.step_arithmetic import bench_arithmetic
 from vicregl_fast.benchmarks.step_parts import bench_parts
 from vicregl_fast.benchmarks.step_variants import StepVariant
 from vicregl_fast.benchmarks.supervised import SupervisedStep
-from vicregl_fast.benchmarks.timing import time_calls, time_side_by_side
+from vicregl_fast.benchmarks.timing import in_a_row, time_calls, time_side_by_side
 from vicregl_fast.config import RunConfig
 
 
@@ -23,7 +24,8 @@ def bench_steps(
     """Measures images/s of each variant, its ratio to the first variant's, and peak memory in GiB.
 
     ``step.images_per_second`` is the fastest variant's. Of that one follow the parts (``bench_parts``), the arithmetic
-    (``bench_arithmetic``), and the supervised twin (``bench_beside_supervised``). ``repeats`` steps are timed of each.
+    (``bench_arithmetic``), augmentation (``bench_augmentation_share``), and the supervised twin
+    (``bench_beside_supervised``). Each has ``repeats`` durations, on a GPU of several steps in a row.
 
     Args:
         config: the recipe; its batch size is that of the one process.
@@ -39,7 +41,7 @@ def bench_steps(
         prepared = None  # the last one's memory is needed
         with PeakMemory(device) as peaks:
             prepared = prepare_step(config, variant, device)
-            seconds = time_calls(prepared, device, repeats)
+            seconds = time_calls(prepared, device, repeats, in_a_row(device))
         rate = Measurement.rate(f"step.{variant.name}.images_per_second", config.batch_size, seconds, "images/s")
         rates.append(rate)
         yield rate
@@ -54,7 +56,30 @@ def bench_steps(
     yield replace(rate, name="step.images_per_second")
     yield from bench_parts(prepared, device, repeats)
     yield from bench_arithmetic(prepared, rate.value, device, repeats)
+    yield from bench_augmentation_share(prepared, rate, device, repeats)
     yield from bench_beside_supervised(prepared, device, repeats)
+
+
+def bench_augmentation_share(
+    prepared: PreparedStep, rate: Measurement, device: torch.device, repeats: int
+) -> Iterator[Measurement]:
+    """Measures ``step.augmentation``, the seconds in which the views and matches of its batch are made.
+
+    ``step.augmentation_share`` is this over the seconds of a step. Training prepares the next batch while a step lasts,
+    so that the two share the device. The images are decoded ones in the host's memory, and of the drawn pictures' size.
+
+    Args:
+        prepared: the step.
+        rate: its images/s.
+        device: where it computes.
+        repeats: number of durations.
+    """
+    config, samples = prepared.config, len(prepared.batch.indices)
+    maker, decoded = view_maker(config, prepared.learner, device), drawn_batch(samples)
+    seconds = time_calls(lambda: maker.make(decoded, epoch=0), device, repeats, in_a_row(device))
+    row = Measurement.of("step.augmentation", seconds, "s")
+    yield row
+    yield Measurement.ratio("step.augmentation_share", row.value, samples / rate.value)
 
 
 def bench_beside_supervised(prepared: PreparedStep, device: torch.device, repeats: int) -> Iterator[Measurement]:
@@ -68,7 +93,7 @@ def bench_beside_supervised(prepared: PreparedStep, device: torch.device, repeat
     samples = len(prepared.batch.indices)
     rates = {
         name: Measurement.rate(f"step.{name}_images_per_second", samples, seconds, "images/s")
-        for name, seconds in time_side_by_side(calls, device, repeats).items()
+        for name, seconds in time_side_by_side(calls, device, repeats, in_a_row(device)).items()
     }
     yield from rates.values()
     if len(prepared.batch.views) == 2:

@@ -18,13 +18,21 @@ from vicregl_fast.benchmarks.memory import PeakMemory
 from vicregl_fast.benchmarks.repeated_batch import RepeatedBatchFeed
 from vicregl_fast.config import RunConfig
 from vicregl_fast.data.engine import Feed
-from vicregl_fast.data.engine_table import OpenedStore
+from vicregl_fast.data.engine_table import OpenedStore, open_store
+from vicregl_fast.data.store import Store
+from vicregl_fast.data.threads import decoding_threads
+from vicregl_fast.data.torchvision_engine.feed import TorchvisionFeed
+from vicregl_fast.data.worker_pool import AHEAD
 from vicregl_fast.runs.folder import RunFolder
-from vicregl_fast.training.feeds import build_feeds
+from vicregl_fast.training.feeds import build_feeds, sources
 from vicregl_fast.training.processes import Processes
 from vicregl_fast.training.trainer import Trainer
 
-WARM_UP_STEPS = 3
+MARGIN = 4
+"""Steps at each end of a turn that are not timed, at least: one more than a loader keeps ready and is about to."""
+
+ROUNDS = 4
+"""Timed steps for each worker process, at least; with fewer it matters when their batches, made side by side, come."""
 
 
 def bench_training(config: RunConfig, device: torch.device, steps: int, repeats: int) -> Iterator[Measurement]:
@@ -39,62 +47,89 @@ def bench_training(config: RunConfig, device: torch.device, steps: int, repeats:
     over wall-clock time and cores; ``train.loader_cpu_ms_per_image`` is the same difference for one image. Where the
     CPU trains, threads of the step that wait for each other are in both terms, so that the difference is rough.
 
-    The run lies in a temporary folder, has no validation, and saves its checkpoint after the last turn. Rows are logged
-    as the recipe says, or more often, so that the timed steps of every turn have equally many.
+    The run lies in a temporary folder, has no validation, and saves its checkpoint after the last turn. It is one long
+    epoch, so that none ends while steps are timed, and the timed steps of every turn have equally many logged ones.
+    Peak memory is that of the whole run, the feeds being open side by side.
 
     Args:
         config: the recipe, with the images in ``data``.
         device: where the network is trained.
-        steps: steps that are timed in each turn, after ``WARM_UP_STEPS``.
+        steps: steps that are timed in each turn; they are rounded up to whole intervals of ``train.log_every``.
         repeats: how many turns are timed.
 
     Raises:
         UserError: ``Trainer`` raises it, or the run was stopped.
     """
     with TemporaryDirectory(prefix="bench-train-") as folder:
-        config = _measured(config, Path(folder) / "run", steps)
+        config, steps = _measured(config, Path(folder) / "run", steps)
         with RunFolder(Path(config.run_dir)).held(), PeakMemory(device) as peaks:
             turns = _turns_of_a_run(config, device, steps, repeats)
     yield from _rates(turns, steps * config.batch_size)
     yield from _loading(turns, steps * config.batch_size)
-    yield from peaks.rows("train")
+    yield from peaks.rows("train.all_feeds")
 
 
-def _measured(config: RunConfig, folder: Path, steps: int) -> RunConfig:
-    """The recipe without what would interrupt a turn."""
-    log_every = max(every for every in range(1, min(config.train.log_every, steps) + 1) if steps % every == 0)
+def _measured(config: RunConfig, folder: Path, steps: int) -> tuple[RunConfig, int]:
+    """The recipe without what would interrupt a turn, and the steps of whole intervals between logged ones."""
+    log_every = min(config.train.log_every, steps)
     train = replace(config.train, log_every=log_every, checkpoint_every=1 << 30, trackers="none", profile=0)
     data = replace(config.data, val_path=None, val_list=None)
-    return replace(config, run_dir=str(folder), train=train, data=data)
+    return replace(config, run_dir=str(folder), train=train, data=data), -(-steps // log_every) * log_every
 
 
 def _turns_of_a_run(config: RunConfig, device: torch.device, steps: int, repeats: int) -> Mapping[str, Sequence[Turn]]:
     """Trains, and returns what the turns of each feed took."""
     trainer = Trainer(config, Processes(0, 1, device))
-    indices = chain.from_iterable(trainer.order.epoch(epoch) for epoch in count())
-    batches = list(islice(indices, WARM_UP_STEPS + steps))
     # torchvision's worker processes are forked in the first turn, which is safe only while no threads decode yet.
     feeds: dict[str, Feed] = {}
     if (ordinary := _ordinary_feed(config, trainer)) is not None:
         feeds["torchvision"] = ordinary
-    feeds["synthetic"] = RepeatedBatchFeed(trainer.feed, batches[0])
+    feeds["synthetic"] = RepeatedBatchFeed(trainer.feed, next(trainer.order.epoch(0)))
     feeds["real"] = trainer.feed
-    in_turns = FeedsInTurns(feeds, batches, WARM_UP_STEPS, repeats, device)
+    workers = decoding_threads(config.data.workers, trainer.processes.core_sharers)
+    if ordinary is not None and steps < ROUNDS * workers:
+        note(f"{steps} steps are few for {workers} worker processes of torchvision: give --steps {ROUNDS * workers}")
+    margins = {name: _margin(feed, workers) for name, feed in feeds.items()}
+    indices = chain.from_iterable(trainer.order.epoch(epoch) for epoch in count())
+    batches = list(islice(indices, 2 * max(margins.values()) + steps))
+    in_turns = FeedsInTurns(feeds, margins, batches, repeats, device)
     trainer.feed, trainer.total_steps = in_turns, in_turns.steps
+    trainer.order = replace(trainer.order, samples=in_turns.steps * config.batch_size)
     if trainer.run() != 0:
         raise UserError("the run was stopped before all turns were measured")
     return in_turns.turns
 
 
+def _margin(feed: Feed, workers: int) -> int:
+    """At least as many batches as a feed prepares ahead."""
+    processes = workers if isinstance(feed, TorchvisionFeed) else 0
+    return max(MARGIN, AHEAD * processes + MARGIN - 1)
+
+
 def _ordinary_feed(config: RunConfig, trainer: Trainer) -> Feed | None:
     """The original image files by the torchvision engine; None, with a note, where they are gone."""
     try:
-        files = OpenedStore("torchvision", open_files(Path(config.data.path)))
         plain = replace(config, data=replace(config.data, on_error="fail"))
+        files = OpenedStore("torchvision", _files_of(plain, trainer))
         return build_feeds(plain, files, None, trainer.learner, trainer.processes)[0]
     except UserError as error:
         note(f"torchvision is left out: {error}")
         return None
+
+
+def _files_of(config: RunConfig, trainer: Trainer) -> Store:
+    """The files that the run's images were made from: those of its own list, with its labels and range of values.
+
+    Raises:
+        UserError: they are gone, or are not as many as the run's images.
+    """
+    source, _ = sources(config.data, trainer.folder.stores)
+    if not source.is_folder:
+        return open_files(source.path)
+    files = open_store(source, "torchvision").store
+    if len(files) != len(trainer.feed.store):
+        raise UserError(f"{source.path} has {len(files)} images, and the run {len(trainer.feed.store)} of them")
+    return files
 
 
 def _rates(turns: Mapping[str, Sequence[Turn]], images: int) -> Iterator[Measurement]:

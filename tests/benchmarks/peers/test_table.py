@@ -7,7 +7,7 @@ import pytest
 from dataprep.errors import UserError
 from vicregl_fast.benchmarks.options import bench_parser
 from vicregl_fast.benchmarks.peers.names import LOADER_PEERS
-from vicregl_fast.benchmarks.peers.table import PEERS, open_peers
+from vicregl_fast.benchmarks.peers.table import PEERS, PeerFailed, open_peers
 from vicregl_fast.benchmarks.peers.work import PeerWork
 
 STAGES = ("decode", "views")
@@ -45,13 +45,13 @@ def test_stages_that_are_not_asked_for_are_left_out(work: PeerWork) -> None:
 def test_a_peer_that_fails_is_named(work: PeerWork) -> None:
     broken = PeerWork([[b"no image"]], work.recipes, work.grids, 1, work.device)
     call = open_peers(["torchvision_io"], STAGES, broken)["torchvision_io.decode"]
-    with pytest.raises(UserError, match=r"peer torchvision_io fails .*leave it out of --peers"):
+    with pytest.raises(PeerFailed, match=r"peer torchvision_io fails with these images \("):
         call()
 
 
 def test_a_peer_that_drops_images_is_named(work: PeerWork, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PEERS, "spdl", lambda work: {"decode": lambda: 5})
-    with pytest.raises(UserError, match="peer spdl gave 5 of 6 images"):
+    with pytest.raises(PeerFailed, match="peer spdl gave 5 of 6 images"):
         open_peers(["spdl"], STAGES, work)["spdl.decode"]()
 
 

@@ -12,8 +12,10 @@ from dataprep.errors import UserError
 from vicregl_fast.bench import main
 from vicregl_fast.benchmarks.measurements import read_measurements
 from vicregl_fast.benchmarks.options import bench_parser
+from vicregl_fast.benchmarks.quality import measure
 from vicregl_fast.benchmarks.quality.curve import Curve, Point
 from vicregl_fast.benchmarks.quality.plot import draw_quality
+from vicregl_fast.benchmarks.quality.run import QualityRun
 from vicregl_fast.config import RunConfig, parse_config
 from vicregl_fast.models.network import VICRegLNetwork
 from vicregl_fast.optim.build import build_optimizer
@@ -70,6 +72,20 @@ def test_a_missing_peer_is_named_and_skipped(
     said = [line for line in capsys.readouterr().err.splitlines() if "lightly" in line]
     assert len(said) == 1 and said[0].startswith("note: peer lightly_vicreg is left out")
     assert "quality.ours.seconds_to_1_percent" in rows and not [name for name in rows if "lightly" in name]
+
+
+def test_a_peer_that_fails_in_its_training_is_named_and_skipped(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(run: QualityRun) -> Curve:
+        raise RuntimeError("no memory\nleft")
+
+    peers = {"lightly_vicregl": fails, "lightly_vicreg": lambda run: Curve("other", 0, (Point(1, 10, 2.0, 20.0),))}
+    monkeypatch.setattr(measure, "_installed", lambda names: peers)
+    rows = quality(image_folder, tmp_path / "q.json", "--peers", "all", "--targets", "1")
+    assert {"quality.ours.seconds_to_1_percent", "quality.other.seconds_to_1_percent"} < set(rows)
+    said = [line for line in capsys.readouterr().err.splitlines() if "lightly" in line]
+    assert said == ["note: peer lightly_vicregl is left out, since it failed in its training (no memory left)"]
 
 
 def test_curves_of_lightly(image_folder: Path, tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ import pytest
 from matplotlib.container import BarContainer
 from PIL import Image
 
-from tests.benchmarks.report.conftest import GPU, write
+from tests.benchmarks.report.conftest import CPU, GPU, write
 from vicregl_fast.bench import main
 from vicregl_fast.benchmarks.report.loader_plot import draw_engines, engines_of
-from vicregl_fast.benchmarks.report.measured_file import read_folder
+from vicregl_fast.benchmarks.report.measured_file import MeasuredFile, read_folder
 from vicregl_fast.benchmarks.report.page import format_page
 from vicregl_fast.benchmarks.report.promised_rows import fitting, promised
 from vicregl_fast.benchmarks.report.scaling_plot import curve, draw_scaling
@@ -35,7 +35,7 @@ def test_the_page_has_every_figure_and_names_what_is_missing(made_up: Path) -> N
     assert {
         "`train.images_per_second`",
         "`loss.global`",
-        "`loader.peer.lightly.*`",
+        "`loader.peer.torchcodec.*`",
         "`step.flop_utilisation`",
     } < missing
     assert not missing & {"`scaling.N.efficiency`", "`loader.dali.views`"}
@@ -55,6 +55,10 @@ def test_each_file_says_where_its_figures_come_from(made_up: Path) -> None:
     assert "computed from: command: `python -m vicregl_fast.bench step`" in projection
 
 
+def test_a_file_without_figures_is_no_projection() -> None:
+    assert not MeasuredFile("x", {}, {}).is_projection
+
+
 def test_promises_are_kept_by_rows_of_their_name() -> None:
     names = [
         "scaling.2.efficiency",
@@ -70,13 +74,16 @@ def test_promises_are_kept_by_rows_of_their_name() -> None:
 
 def test_bars_are_as_long_as_the_figures(made_up: Path) -> None:
     files = {file.name: file for file in read_folder(made_up)}
-    assert list(engines_of(files["loader"])) == ["bare", "ffcv", "dali", "torchvision", "spdl (peer)"]
+    assert list(engines_of(files["loader"])) == [
+        "bare", "ffcv", "dali", "torchvision", "spdl (peer)", "spdl (peer, resize 224)", "lightly (peer, with grids)",
+        "kornia (peer, without matches)",
+    ]  # fmt: skip
     figure = draw_engines(files["loader"])
     assert figure is not None and draw_engines(files["steps"]) is None
     widths = {
         bar.get_width() for group in figure.axes[0].containers if isinstance(group, BarContainer) for bar in group
     }
-    assert {1188, 1078, 459, 920, 399, 310, 120, 700} <= widths
+    assert {1188, 1078, 459, 920, 399, 310, 120, 700, 650, 77, 55} <= widths
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()][:2] == ["bare", "ffcv"]
 
 
@@ -98,6 +105,17 @@ def test_curves_of_scaling_stand_beside_the_ideal(made_up: Path) -> None:
     rates = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines}
     np.testing.assert_allclose(rates["ideal"], [1500, 3000, 6000, 12000])
     assert figure.axes[1].get_ylim()[0] == 0
+
+
+def test_processes_of_a_cpu_are_named_where_their_figures_stand(tmp_path: Path) -> None:
+    named = {**CPU, "backend": "gloo", "processes": "CPU processes (gloo)", "threads_per_process": 3}
+    write(tmp_path / "scaling.json", named, {"scaling.1.images_per_second": ([9.0], "images/s")})
+    files = read_folder(tmp_path)
+    assert "- processes: CPU processes (gloo) of 3 threads\n" in format_page(files, {})
+    figure = draw_scaling(files)
+    assert figure is not None
+    label = figure.axes[0].get_legend_handles_labels()[1][-1]
+    assert "CPU processes (gloo) of 3 threads; Some CPU" in label
 
 
 def test_the_command_writes_page_and_pictures(

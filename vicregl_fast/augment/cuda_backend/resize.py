@@ -5,7 +5,7 @@ axis, y rows, x columns, c channels.
 """
 
 import numpy as np
-from numba import cuda
+from numba import config, cuda
 
 from vicregl_fast.augment.cuda_backend.colour import grey_before_contrast
 from vicregl_fast.augment.cuda_backend.sums import PLACE, weigh_pixels
@@ -15,8 +15,9 @@ ROWS, COLUMNS = 8, 32  # of the largest tile; each of its pixels has a thread
 _THREADS = ROWS * COLUMNS
 CHUNK = 128  # source columns whose vertical pass a block keeps in shared memory at a time
 _SQUEEZED = ROWS * CHUNK * 3
-_REGISTERS = 64
-"""Of a thread at most, so that four blocks fit a multiprocessor and not three; nothing is spilt for that."""
+_REGISTERS = {} if config.ENABLE_CUDASIM else {"max_registers": 64}  # type: ignore[attr-defined]
+"""Of a thread at most, so that four blocks fit a multiprocessor and not three; nothing is spilt for that. Numba's
+simulator has no registers, and does not know the option."""
 GREY_UNITS = np.float32(256)
 """Units in a level of grey. Blocks add integers of this unit, so that the order of their additions does not matter."""
 
@@ -96,7 +97,7 @@ def _squeeze(packed, source, stride, low, high, weights_k, taps, squeezed):
         x += cuda.blockDim.x
 
 
-@cuda.jit(fastmath=True, max_registers=_REGISTERS)
+@cuda.jit(fastmath=True, **_REGISTERS)
 def resize(samples_n, packed, firsts_nap, counts_nap, weights_nakp, levels_nyxc, grey_totals_n):
     """Makes the flipped, resized views of bytes, and sums the grey before contrast of those with colour jitter.
 

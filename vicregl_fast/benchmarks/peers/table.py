@@ -13,6 +13,10 @@ from vicregl_fast.benchmarks.peers.names import LoaderPeer
 from vicregl_fast.benchmarks.peers.work import Call, PeerWork
 
 
+class PeerFailed(UserError):
+    """A peer did not do its work."""
+
+
 def jpeg_batches(path: Path, cache: Path, batches: Sequence[np.ndarray]) -> list[list[bytes]]:
     """Reads the bytes of all images of these batches, int64 [b] each, from the store that the engines read.
 
@@ -48,16 +52,16 @@ def open_peers(peers: Sequence[LoaderPeer], stages: Sequence[str], work: PeerWor
 
 
 def _checked(peer: LoaderPeer, call: Call, images: int) -> Call:
-    """The same call, which raises a UserError if it fails or drops images."""
+    """The same call, which raises PeerFailed if it fails or drops images."""
 
     def run() -> int:
         try:
             done = call()
         except Exception as error:
             reason = shorten(str(error), 160) or type(error).__name__
-            raise UserError(f"peer {peer} fails with these images ({reason}): leave it out of --peers") from error
+            raise PeerFailed(f"peer {peer} fails with these images ({reason})") from error
         if done != images:
-            raise UserError(f"peer {peer} gave {done} of {images} images: leave it out of --peers")
+            raise PeerFailed(f"peer {peer} gave {done} of {images} images")
         return done
 
     return run

@@ -20,7 +20,7 @@ def bench_quality(
 
     Args:
         run: what is trained on, and how it is judged.
-        peers: who trains beside; a note says who is not installed.
+        peers: who trains beside; a note says who is not installed, or failed.
         targets: accuracies in percent; with none, the highest that all reach.
         plot: file for the picture; None for none.
 
@@ -33,26 +33,34 @@ def bench_quality(
     yield Measurement.of("quality.majority.accuracy", [chance], "%")
     yield Measurement.of("quality.untrained.accuracy", [untrained], "%")
     curves = []
-    for train in [train_ours, *others]:
-        curves.append(train(run))
-        yield from curves[-1].rows()
+    for name, train in {"ours": train_ours, **others}.items():
+        try:
+            curve = train(run)
+        except Exception as error:  # libraries that are not ours fail in many ways
+            if name == "ours":
+                raise
+            reason = shorten(str(error), 160) or type(error).__name__
+            note(f"peer {name} is left out, since it failed in its training ({reason})")
+            continue
+        curves.append(curve)
+        yield from curve.rows()
     yield from rows_of_targets(curves, targets)
     if plot is not None:
         _write_plot(plot, curves, untrained, run)
 
 
-def _installed(peers: Sequence[QualityPeer]) -> list[Callable[[QualityRun], Curve]]:
-    """What trains each peer that is installed."""
+def _installed(peers: Sequence[QualityPeer]) -> dict[str, Callable[[QualityRun], Curve]]:
+    """What trains each peer that is installed, by its name."""
     if not peers:
-        return []
+        return {}
     try:
         from vicregl_fast.benchmarks.quality.lightly_training import TRAIN
     except ImportError as error:
         for peer in peers:
             reason = shorten(str(error), 160)
             note(f"peer {peer} is left out, since it cannot be loaded ({reason}): pip install '.[peers]'")
-        return []
-    return [TRAIN[peer] for peer in peers]
+        return {}
+    return {peer: TRAIN[peer] for peer in peers}
 
 
 def _check_plot(path: Path | None) -> None:

@@ -13,11 +13,13 @@ COLOURS = {"decode": "#8fb3d9", "views": "#1f5a94"}
 
 
 def engines_of(file: MeasuredFile) -> dict[str, dict[str, Measurement]]:
-    """Images/s of each engine by stage, in the order of the file."""
+    """Images/s of each engine by stage, in the order of the file; the label says who does more or less than others."""
     found: dict[str, dict[str, Measurement]] = {}
     for name, row in file.rows.items():
-        if match := re.fullmatch(r"loader\.(peer\.)?(.+)\.(decode|views)", name):
-            found.setdefault(match[2] + (" (peer)" if match[1] else ""), {})[match[3]] = row
+        match = re.fullmatch(r"loader\.(peer\.)?(.+)\.(decode|views)(_\w+)?", name)
+        if match and row.unit == "images/s":
+            said = [each for each in ("peer" if match[1] else "", (match[4] or "").replace("_", " ").strip()) if each]
+            found.setdefault(match[2] + (f" ({', '.join(said)})" if said else ""), {})[match[3]] = row
     return found
 
 

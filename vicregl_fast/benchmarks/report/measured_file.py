@@ -26,16 +26,26 @@ class MeasuredFile:
 
     @property
     def hardware(self) -> str:
-        """In a few words: the GPU, or the processor and its cores."""
+        """In a few words: the GPU, or the processor and its cores, and what took the place of GPUs."""
         device = self.environment.get("device", "cpu")
         if device != "cpu":
             return str(device)
-        return f"{self.environment.get('processor', 'CPU')}, {self.environment.get('cores', '?')} cores"
+        processor = f"{self.environment.get('processor', 'CPU')}, {self.environment.get('cores', '?')} cores"
+        processes = described_processes(self.environment)
+        return processor if processes is None else f"{processes}; {processor}"
 
     @property
     def is_projection(self) -> bool:
         """Whether its figures were computed from others, not measured."""
-        return all(name.startswith("projection.") for name in self.rows)
+        return bool(self.rows) and all(name.startswith("projection.") for name in self.rows)
+
+
+def described_processes(environment: Mapping[str, Any]) -> str | None:
+    """What an environment says of processes that scale; None if it says nothing."""
+    if "processes" not in environment:
+        return None
+    threads = environment.get("threads_per_process")
+    return environment["processes"] + ("" if threads is None else f" of {threads} threads")
 
 
 def read_folder(folder: Path) -> list[MeasuredFile]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from vicregl_fast.benchmarks.measurements import Measurement
-from vicregl_fast.benchmarks.report.measured_file import MeasuredFile
+from vicregl_fast.benchmarks.report.measured_file import MeasuredFile, described_processes
 from vicregl_fast.benchmarks.report.promised_rows import fitting, promised
 
 INTRODUCTION = """# Benchmarks
@@ -55,9 +55,12 @@ def _described(environment: Mapping) -> Iterator[str]:
     if "device_memory_gib" in environment:
         device += f", {environment['device_memory_gib']} GiB, CUDA {environment.get('cuda')}"
     yield device
+    if processes := described_processes(environment):
+        yield f"processes: {processes}"
     versions = {"Python": environment.get("python", "not recorded"), **environment.get("versions", {})}
     yield "versions: " + ", ".join(f"{name} {version}" for name, version in versions.items())
     yield f"done before, and not measured: {environment.get('warm_up', 'not recorded')}"
+    yield f"a duration is of: {environment.get('timed', 'not recorded')}"
 
 
 def _figures(row: Measurement) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from vicregl_fast.benchmarks.peers.names import LOADER_PEERS
+
 PROMISED: dict[str, tuple[str, ...]] = {
     "bench loader": (
         "loader.bare.decode",
@@ -11,7 +13,7 @@ PROMISED: dict[str, tuple[str, ...]] = {
         "loader.ffcv.views_over_torchvision",
         "loader.dali.views_over_torchvision",
         "loader.ffcv.decode_over_torchvision_views",
-        *(f"loader.peer.{peer}.*" for peer in ("spdl", "torchcodec", "torchvision_io", "dali_whole", "lightly")),
+        *(f"loader.peer.{peer}.*" for peer in LOADER_PEERS),
     ),
     "bench augment": ("augment.torch", "augment.numba", "augment.cuda"),
     "bench loss": (
@@ -30,6 +32,7 @@ PROMISED: dict[str, tuple[str, ...]] = {
     "bench step": (
         "step.images_per_second",
         *(f"step.{part}_share" for part in ("forward", "loss", "backward", "optimizer")),
+        "step.augmentation_share",
         "step.flop_utilisation",
         "step.supervised_images_per_second",
         "step.over_half_supervised",
@@ -41,6 +44,18 @@ PROMISED: dict[str, tuple[str, ...]] = {
         "train.torchvision_images_per_second",
     ),
     "bench scaling": ("scaling.N.images_per_second", "scaling.N.efficiency"),
+    "bench projection": tuple(
+        f"projection.N_gpus.{overlap}.{figure}"
+        for overlap in ("no_overlap", "full_overlap")
+        for figure in ("images_per_second", "hours")
+    ),
+    "bench quality": (
+        "quality.untrained.accuracy",
+        "quality.ours.seconds",
+        "quality.ours.accuracy",
+        "quality.ours.seconds_to_*",
+        "quality.ours.speedup_over_*",
+    ),
 }
 """The rows of each command. ``N`` stands for any number, and ``*`` for any end."""
 
