@@ -111,7 +111,7 @@ def test_colour_classes_are_told_apart(tmp_path: Path, store: bool, capsys: pyte
     ]
     told = capsys.readouterr().err
     assert "2 of the 3 classes" in told  # by name: green is 1 of three, and 0 of two
-    assert "of 2 learning rates 3 is taken, the best on 3 training images held out (100.0%)" in told
+    assert "of 2 learning rates 3 is taken, the best on 3 training images held out (accuracy 100.0%)" in told
 
 
 def test_epochs_after_the_computed_ones_take_their_features_again(tmp_path: Path) -> None:
