@@ -103,7 +103,7 @@ if [ $device = cuda ]; then
         "bench convnext step --config configs/convnext_s.yaml --batch 48 --repeats 3 --precisions ${formats%% *}"
     part train 45 "$whole" bash -c 'train 2400 3 --model.backbone resnet50 --batch_size 256'
     part loop 45 "$whole" bash -c \
-        'bench loop train --path "$work/train.beton" --batch 64 --steps 40 --repeats 1'
+        'bench loop train --path "$work/train.beton" --batch 64 --steps 32 --repeats 1'
     part projection 10 "$base" bash -c project
     part loader 30 "$base ffcv" bash -c 'bench loader loader --path "$work/train.beton" --batch 256 --repeats 5'
     if [ "$gpus" -gt 1 ]; then

@@ -94,19 +94,22 @@ def test_turns_are_timed_without_their_first_and_last_steps() -> None:
 
 
 class BurstingFeed(SlowFeed):
-    """Four batches at once every 0.1 s, as four worker processes make them, kept ready in any number."""
+    """Eight batches at once every 0.2 s, as eight worker processes make them, kept ready in any number."""
 
     def __iter__(self) -> Iterator[np.ndarray]:
         start = time.perf_counter()
         for number, batch in enumerate(self.batches):
-            wait = start + 0.1 * (1 + number // 4) - time.perf_counter()
+            wait = start + 0.2 * (1 + number // 8) - time.perf_counter()
             time.sleep(max(0.0, wait))
             yield batch
 
 
-def test_what_lay_ready_is_not_counted_as_speed() -> None:
+@pytest.mark.parametrize("wanted", [3, 9])
+def test_what_lay_ready_is_not_counted_as_speed(image_folder: Path, wanted: int) -> None:
     """40 batches a second, however they come."""
-    margin, steps = 2 * 4 + 3, 16
+    files = TorchvisionFeed(ImageFolder.of(list_images(image_folder)), SimpleNamespace(), 8)  # type: ignore[arg-type]
+    _, steps = training_loop._measured(recipe(image_folder), image_folder, wanted, workers=8)
+    margin = training_loop._margin(files, 8)
     batches = [np.array([number]) for number in range(margin + steps + margin)]
     in_turns = FeedsInTurns({"bursts": BurstingFeed(0)}, {"bursts": margin}, batches, 1, CPU)  # type: ignore[dict-item]
     with in_turns.loader([], epoch=0) as loader:
@@ -232,8 +235,12 @@ def test_rows_are_of_the_turns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 
 def test_timed_steps_of_every_turn_have_equally_many_logged_ones(tmp_path: Path) -> None:
-    for steps, wanted, taken, timed in ((30, 10, 10, 30), (25, 10, 10, 30), (4, 10, 4, 4), (7, 3, 3, 9)):
-        config, rounded = training_loop._measured(recipe(tmp_path, f"--train.log_every={wanted}"), tmp_path, steps)
+    for steps, wanted, workers, taken, timed in (
+        (30, 10, 2, 10, 30), (30, 10, 16, 8, 32), (25, 10, 1, 5, 25), (4, 10, 1, 4, 4), (7, 3, 0, 7, 7),
+        (30, 10, 13, 13, 39),
+    ):  # fmt: skip
+        given = recipe(tmp_path, f"--train.log_every={wanted}")
+        config, rounded = training_loop._measured(given, tmp_path, steps, workers)
         assert (config.train.log_every, rounded) == (taken, timed)
 
 

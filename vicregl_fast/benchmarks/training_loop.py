@@ -31,9 +31,6 @@ from vicregl_fast.training.trainer import Trainer
 MARGIN = 4
 """Steps at each end of a turn that are not timed, at least: one more than a loader keeps ready and is about to."""
 
-ROUNDS = 4
-"""Timed steps for each worker process, at least; with fewer it matters when their batches, made side by side, come."""
-
 
 def bench_training(config: RunConfig, device: torch.device, steps: int, repeats: int) -> Iterator[Measurement]:
     """Measures images/s of ``Trainer`` with three feeds in turns: one network, one loop, the same images.
@@ -54,30 +51,40 @@ def bench_training(config: RunConfig, device: torch.device, steps: int, repeats:
     Args:
         config: the recipe, with the images in ``data``.
         device: where the network is trained.
-        steps: steps that are timed in each turn; they are rounded up to whole intervals of ``train.log_every``.
+        steps: steps that are timed in each turn; they are rounded up to a multiple of the workers that load.
         repeats: how many turns are timed.
 
     Raises:
         UserError: ``Trainer`` raises it, or the run was stopped.
     """
     with TemporaryDirectory(prefix="bench-train-") as folder:
-        config, steps = _measured(config, Path(folder) / "run", steps)
+        workers = decoding_threads(config.data.workers, sharers=1)
+        config, steps = _measured(config, Path(folder) / "run", steps, workers)
         with RunFolder(Path(config.run_dir)).held(), PeakMemory(device) as peaks:
-            turns = _turns_of_a_run(config, device, steps, repeats)
+            turns = _turns_of_a_run(config, device, steps, repeats, workers)
     yield from _rates(turns, steps * config.batch_size)
     yield from _loading(turns, steps * config.batch_size)
     yield from peaks.rows("train.all_feeds")
 
 
-def _measured(config: RunConfig, folder: Path, steps: int) -> tuple[RunConfig, int]:
-    """The recipe without what would interrupt a turn, and the steps of whole intervals between logged ones."""
-    log_every = min(config.train.log_every, steps)
+def _measured(config: RunConfig, folder: Path, steps: int, workers: int) -> tuple[RunConfig, int]:
+    """The recipe without what would interrupt a turn, and the steps of whole rounds of worker processes.
+
+    Worker processes work side by side, so that their batches come as many at once as there are of them. A row is logged
+    about as often as the recipe says, and equally often in every turn.
+    """
+    steps = -(-steps // max(1, workers)) * max(1, workers)
+    wanted = config.train.log_every
+    divisors = [every for every in range(1, steps + 1) if steps % every == 0]
+    log_every = min(divisors, key=lambda every: max(every / wanted, wanted / every))
     train = replace(config.train, log_every=log_every, checkpoint_every=1 << 30, trackers="none", profile=0)
     data = replace(config.data, val_path=None, val_list=None)
-    return replace(config, run_dir=str(folder), train=train, data=data), -(-steps // log_every) * log_every
+    return replace(config, run_dir=str(folder), train=train, data=data), steps
 
 
-def _turns_of_a_run(config: RunConfig, device: torch.device, steps: int, repeats: int) -> Mapping[str, Sequence[Turn]]:
+def _turns_of_a_run(
+    config: RunConfig, device: torch.device, steps: int, repeats: int, workers: int
+) -> Mapping[str, Sequence[Turn]]:
     """Trains, and returns what the turns of each feed took."""
     trainer = Trainer(config, Processes(0, 1, device))
     # torchvision's worker processes are forked in the first turn, which is safe only while no threads decode yet.
@@ -86,9 +93,6 @@ def _turns_of_a_run(config: RunConfig, device: torch.device, steps: int, repeats
         feeds["torchvision"] = ordinary
     feeds["synthetic"] = RepeatedBatchFeed(trainer.feed, next(trainer.order.epoch(0)))
     feeds["real"] = trainer.feed
-    workers = decoding_threads(config.data.workers, trainer.processes.core_sharers)
-    if ordinary is not None and steps < ROUNDS * workers:
-        note(f"{steps} steps are few for {workers} worker processes of torchvision: give --steps {ROUNDS * workers}")
     margins = {name: _margin(feed, workers) for name, feed in feeds.items()}
     indices = chain.from_iterable(trainer.order.epoch(epoch) for epoch in count())
     batches = list(islice(indices, 2 * max(margins.values()) + steps))
