@@ -76,6 +76,7 @@ def have_ended(found: list[psutil.Process]) -> bool:
     return not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in found)
 
 
+@pytest.mark.slow
 def test_workers_of_a_torchrun_that_was_killed_save_and_end(
     beton: Path, tmp_path: Path, started: list[psutil.Process]
 ) -> None:
@@ -90,6 +91,7 @@ def test_workers_of_a_torchrun_that_was_killed_save_and_end(
     assert not (folder / "lock").exists()
 
 
+@pytest.mark.slow
 def test_a_worker_that_waits_for_another_ends_with_its_torchrun(
     beton: Path, tmp_path: Path, started: list[psutil.Process]
 ) -> None:
@@ -105,6 +107,7 @@ def test_a_worker_that_waits_for_another_ends_with_its_torchrun(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_processes_that_wait_in_vain_end_when_asked(
     image_folder: Path, tmp_path: Path, started: list[psutil.Process]

@@ -69,6 +69,7 @@ def test_a_local_job_that_is_ended_saves_and_stays_away(
     assert newest(run)["step"] == len(losses(run)) and "goes on: " not in log_of(run)
 
 
+@pytest.mark.slow
 def test_a_job_of_slurm_asks_to_be_queued_again(beton: Path, tmp_path: Path, started: list[psutil.Process]) -> None:
     (tmp_path / "bin").mkdir()
     run, slurm = tmp_path / "run", write_programs(tmp_path / "bin")

@@ -33,6 +33,7 @@ def test_one_table_for_each_number(tmp_path: Path) -> None:
     assert (tmp_path / "report.md").exists() and (tmp_path / "scaling.png").exists()
 
 
+@pytest.mark.slow
 def test_files_are_named_from_where_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own.yaml").write_text("model:\n  backbone: resnet51\n")
     monkeypatch.chdir(tmp_path)

@@ -102,6 +102,7 @@ def _count_neighbours(folder: Path, bound: bool) -> None:
     counted.leave()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 def test_processes_count_those_beside_them(tmp_path: Path) -> None:
     for bound in (False, True):
@@ -137,6 +138,7 @@ def test_what_rank_0_refuses_every_process_refuses(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.glob("told-*")) == ["told-0", "told-1"]
 
 
+@pytest.mark.slow
 def test_one_process_may_be_busy_for_longer_than_the_group_waits(tmp_path: Path) -> None:
     on_two_processes(_wait_longer_than_the_group_does, tmp_path)
     assert sorted(path.name for path in tmp_path.glob("waited-*")) == ["waited-0", "waited-1"]
