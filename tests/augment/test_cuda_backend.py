@@ -13,6 +13,7 @@ import torch
 from dataprep.errors import UserError
 from tests.augment.cuda_cases import ALONE, NAMES, RECIPE, batch, parameters
 from vicregl_fast.augment import backends, normalisation, reference
+from vicregl_fast.augment.cuda_backend import installed
 from vicregl_fast.augment.cuda_backend.samples import LARGEST_RADIUS, SAMPLE, fill_samples
 from vicregl_fast.augment.scalars import window
 
@@ -153,11 +154,33 @@ def _compiled(kernel: str, capability: tuple[int, int]) -> str:
     return cuda.compile_ptx(function.py_func, types.void(*arguments), **options)[0]
 
 
-def test_a_missing_package_is_named_with_its_remedy(monkeypatch):
-    monkeypatch.setattr(backends, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"numba-cuda: pip install 'vicregl_fast\[cuda\]'"):
-        backends.choose_backend("cuda", torch.device("cuda", 0))
-    assert backends.choose_backend("auto", torch.device("cuda", 0)) == "torch"
+def test_a_package_that_is_missing_or_broken_is_named_with_its_remedy(monkeypatch, capsys):
+    """As beside a NumPy that is too new for it: the views are made all the same."""
+    gpu = torch.device("cuda", 0)
+
+    def broken(name):
+        raise AttributeError("module 'numpy' has no attribute 'in1d'")
+
+    for name, stand_in, reason in (
+        ("find_spec", lambda name: None, "is not installed"),
+        ("import_module", broken, r"cannot be imported \(module 'numpy' has no attribute 'in1d'\)"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(installed, name, stand_in)
+            installed.why_unusable.cache_clear()
+            sentence = rf"numba-cuda, which {reason}: pip install 'vicregl_fast\[cuda\]'"
+            with pytest.raises(UserError, match=sentence):
+                backends.choose_backend("cuda", gpu)
+            assert backends.choose_backend("auto", gpu) == "torch"
+            assert re.search(f"note: .* since numba-cuda {reason}", capsys.readouterr().err)
+        installed.why_unusable.cache_clear()
+    assert backends.choose_backend("auto", gpu) == "cuda" and not capsys.readouterr().err
+
+
+def test_a_name_that_numpy_has_removed_is_there_for_numba_cuda(monkeypatch):
+    monkeypatch.delattr(np, "row_stack", raising=False)
+    installed.keep_row_stack()
+    assert np.row_stack is np.vstack
 
 
 def test_a_blur_too_wide_for_the_kernels_is_refused():

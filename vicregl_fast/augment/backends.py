@@ -1,15 +1,15 @@
 """Makes views by one of three backends: plain torch (the reference), Numba on the CPU, or Numba on CUDA."""
 
-from importlib.util import find_spec
-
 import numba
 import torch
 from torch import Tensor
 
 from dataprep.errors import UserError
+from dataprep.notes import note
 from vicregl_fast.augment import reference
 from vicregl_fast.augment.cpu_backend import apply as cpu_backend
 from vicregl_fast.augment.cuda_backend import apply as cuda_backend
+from vicregl_fast.augment.cuda_backend.installed import why_unusable
 from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.augment.parameters import ViewParameters
 from vicregl_fast.augment.recipe import Backend, BackendChoice, ViewRecipe
@@ -19,19 +19,21 @@ def choose_backend(wanted: BackendChoice, device: torch.device) -> Backend:
     """Returns ``wanted``, or for ``auto`` the fastest available backend for views that are needed on ``device``.
 
     Raises:
-        UserError: ``cuda`` is wanted, but ``device`` is no GPU or numba-cuda is not installed.
+        UserError: ``cuda`` is wanted, but ``device`` is no GPU or numba-cuda cannot be used.
     """
-    missing = find_spec("numba_cuda") is None
-    if wanted == "auto":
-        return "numba" if device.type == "cpu" else "torch" if missing else "cuda"
+    if wanted == "auto" and device.type == "cpu":
+        return "numba"
     if wanted == "cuda" and device.type != "cuda":
         raise UserError(f"views.backend cuda needs a CUDA device, and this run is on {device.type}; leave it at auto")
-    if wanted == "cuda" and missing:
-        raise UserError(
-            "views.backend cuda needs numba-cuda: pip install 'vicregl_fast[cuda]' (cuda12 where torch is built for "
-            "CUDA 12), or choose torch"
-        )
-    return wanted
+    if wanted in ("torch", "numba"):
+        return wanted
+    if (reason := why_unusable()) is None:
+        return "cuda"
+    remedy = "pip install 'vicregl_fast[cuda]' (cuda12 where torch is built for CUDA 12)"
+    if wanted == "cuda":
+        raise UserError(f"views.backend cuda needs numba-cuda, which {reason}: {remedy}, or choose torch")
+    note(f"views are made by torch, which takes longer, since numba-cuda {reason}: {remedy}", once=True)
+    return "torch"
 
 
 def make_view(

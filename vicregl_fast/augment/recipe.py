@@ -74,7 +74,7 @@ class ViewsConfig:
         small_scale: share of the image's area that a small view shows.
         small_count: number of small views of `multicrop`.
         backend: what makes the views: `torch` (the readable reference), `numba` (on the CPU), `cuda` (Numba kernels on
-            the GPU); `auto` takes numba for a CPU, and for a GPU cuda if numba-cuda is installed, else torch.
+            the GPU); `auto` takes numba for a CPU, and for a GPU cuda if numba-cuda can be used, else torch.
 
     Raises:
         UserError: a value is out of its range.

@@ -1,13 +1,13 @@
 """Times cropping and distorting alone, on decoded images, with every backend that this machine has."""
 
 from collections.abc import Callable, Iterator, Sequence
-from importlib.util import find_spec
 
 import numpy as np
 import torch
 from PIL import Image
 
 from vicregl_fast.augment.backends import Backend, make_view
+from vicregl_fast.augment.cuda_backend.installed import why_unusable
 from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.augment.operations import CHANCES
 from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
@@ -70,7 +70,7 @@ def bench_augmentation(
 
 def backends_on(device: torch.device) -> tuple[Backend, ...]:
     """The backends that can make views for ``device``; the first is the reference, ``torch``."""
-    with_cuda: tuple[Backend, ...] = ("cuda",) if device.type == "cuda" and find_spec("numba_cuda") else ()
+    with_cuda: tuple[Backend, ...] = ("cuda",) if device.type == "cuda" and why_unusable() is None else ()
     return ("torch", "numba", *with_cuda)
 
 

@@ -64,9 +64,10 @@ def _by_rows(z_sN2d: Tensor, own: slice, temperature: float, weights_s: Tensor |
     all_skd = all_sN2d.transpose(1, 2).flatten(1, 2)  # k keys, likewise
     count = own_sn2d.shape[1]
     rows = torch.arange(batch, device=z_sN2d.device)[own]
-    selves = torch.cat([rows, batch + rows])
+    selves_1a1 = torch.cat([rows, batch + rows])[None, :, None]
     similarities_sak = torch.bmm(own_sad, all_skd.mT) / temperature
-    similarities_sak[:, torch.arange(2 * count, device=rows.device), selves] = -torch.inf
+    # By scatter_, since an assignment would copy its number to the device, and the host would wait for that.
+    similarities_sak.scatter_(2, selves_1a1.expand(len(own_sad), -1, 1), -torch.inf)
     normalisers_sa = torch.logsumexp(similarities_sak, 2)
     positives_sn = (own_sn2d[:, :, 0] * own_sn2d[:, :, 1]).sum(2) / temperature
     values_s = normalisers_sa.mean(1) - positives_sn.mean(1)

@@ -12,11 +12,14 @@ from torch import Tensor
 
 from vicregl_fast.augment.cuda_backend.bfloat16 import bfloat16_encoder
 from vicregl_fast.augment.cuda_backend.finish import finish_kernel
+from vicregl_fast.augment.cuda_backend.installed import keep_row_stack
 from vicregl_fast.augment.cuda_backend.launch import launch
 from vicregl_fast.augment.cuda_backend.samples import SAMPLE, fill_samples
 from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.augment.parameters import ViewParameters
 from vicregl_fast.augment.recipe import ViewRecipe
+
+keep_row_stack()
 
 
 @cuda.jit(device=True, inline="always")
