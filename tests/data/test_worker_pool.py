@@ -173,8 +173,8 @@ def test_signals_to_stop_are_the_program_s_affair() -> None:
 def test_closing_ends_processes_at_work() -> None:
     with closing(pool_of(endless)) as pool:
         pool.start()
-        processes = [worker.process for worker in pool._workers]
-        assert not any(map(has_ended, processes))
+        processes = pool.processes()
+        assert len(processes) == 2 and not any(map(has_ended, processes))
     assert all(map(has_ended, processes))
 
 

@@ -40,10 +40,6 @@ class ViewDataset:
         rows = max(1, workers)
         self._at_work = np.frombuffer(mmap.mmap(-1, rows * 16), np.int64).reshape(rows, 2)
 
-    def processes(self) -> list[int]:
-        """Ids of the worker processes that have begun to read an image."""
-        return [process for process in self._at_work[:, 0].tolist() if process]
-
     def named(self, death: WorkerDied) -> UserError:
         """The error for a worker's death, with the image that it read last."""
         process, sample = self._at_work[death.number].tolist()
