@@ -5,9 +5,11 @@ The pictures show one to four objects, so that a pooled vector mixes them: what 
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,36 +32,48 @@ class Study:
 
     Attributes:
         out: holds the pictures, stores, runs, and a file of figures for each run.
+        jobs: how many programs run at a time; with more than one, each has its share of the cores.
     """
 
     out: Path
+    jobs: int = 1
 
     def draw(self) -> None:
         """Draws the pictures and converts them, unless that has been done."""
         images = self.out / "images"
         if not images.is_dir():
-            run("dataprep", "demo", images, *PICTURES)
+            self._run("dataprep", "demo", images, *PICTURES)
         if not (self.out / "train.beton").is_file():
-            run("dataprep", "ffcv", images / "train", self.out / "train.beton")
+            self._run("dataprep", "ffcv", images / "train", self.out / "train.beton")
+
+    def judge_all(self, groups: list[tuple[list[str], int]]) -> Iterator[None]:
+        """Trains and judges the groups of ``wanted``, and yields after each; the first failure ends the program."""
+        with ThreadPoolExecutor(self.jobs) as pool:
+            waiting = [pool.submit(self._judge_each, *group) for group in groups]
+            try:
+                for done in as_completed(waiting):
+                    yield done.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
 
     def judge(self, name: str, seed: int) -> None:
         """Trains the network of a setting and judges it; ``random`` is not trained."""
         files = [self.out / f"{name}_seed{seed}.{kind}.json" for kind in ("knn", "seg")]
         if all(file.is_file() for file in files):
             return
-        trained = "alpha_1" if name == "random" else name  # whose architecture it is
+        trained = trained_for(name)
         folder = self.out / f"{trained}_seed{seed}"
-        run(
+        self._run(
             "vicregl_fast.train", *RECIPE, *SETTINGS[trained], "--seed", seed, "--run_dir", folder,
             "--data.path", self.out / "train.beton",
         )  # fmt: skip
         images = self.out / "images"
         common = ("--run", folder, "--seed", seed, *(["--random_init"] if name == "random" else []))
-        run(
+        self._run(
             "vicregl_fast.evaluate", "knn", *common, "--size", 96,
             "--train", images / "train", "--test", images / "val", "--json", files[0],
         )  # fmt: skip
-        run(
+        self._run(
             "vicregl_fast.evaluate", "linear-seg", *common, "--classes", 9,
             "--train_images", images / "train", "--train_masks", images / "train_masks",
             "--val_images", images / "val", "--val_masks", images / "val_masks", "--json", files[1],
@@ -74,27 +88,39 @@ class Study:
             found.append((value_of(knn, f"knn.{row}.accuracy"), value_of(file, f"linear-seg.{row}.mIoU")))
         return Figures([each for each, _ in found], [each for _, each in found])
 
+    def _judge_each(self, names: list[str], seed: int) -> None:
+        for name in names:
+            self.judge(name, seed)
+
+    def _run(self, module: str, *arguments: object) -> None:
+        """Runs a module as a program, and ends this one with its exit code where it fails."""
+        command = [sys.executable, "-m", module, *map(str, arguments)]
+        print(f"== {' '.join(command[1:])}", flush=True)
+        share = str(max(1, len(os.sched_getaffinity(0)) // self.jobs))
+        limits = {"OMP_NUM_THREADS": share, "NUMBA_NUM_THREADS": share} if self.jobs > 1 else {}
+        code = subprocess.run(command, check=False, env={**os.environ, **limits}).returncode
+        if code:
+            sys.exit(code)
+
 
 def value_of(file: Path, name: str) -> float:
     """The figure of this name in a file that ``evaluate --json`` wrote."""
     return next(row["value"] for row in json.loads(file.read_text())["results"] if row["name"] == name)
 
 
-def run(module: str, *arguments: object) -> None:
-    """Runs a module as a program, and ends this one with its exit code where it fails."""
-    command = [sys.executable, "-m", module, *map(str, arguments)]
-    print(f"== {' '.join(command[1:])}", flush=True)
-    code = subprocess.run(command, check=False).returncode
-    if code:
-        sys.exit(code)
+def trained_for(name: str) -> str:
+    """The setting that is trained: that of a name; for ``random``, the one whose architecture it has."""
+    return "alpha_1" if name == "random" else name
 
 
-def wanted(options: argparse.Namespace) -> Iterator[tuple[str, int]]:
-    """The runs, one seed after the other."""
+def wanted(options: argparse.Namespace) -> list[tuple[list[str], int]]:
+    """What can run side by side, one seed after the other: the names of a trained network, and the seed."""
+    groups: dict[tuple[str, int], list[str]] = {}
     for seed in range(options.seeds):
         for name in ("random", *SETTINGS):
             if name in options.only:
-                yield name, seed
+                groups.setdefault((trained_for(name), seed), []).append(name)
+    return [(names, seed) for (_, seed), names in groups.items()]
 
 
 def main() -> None:
@@ -104,13 +130,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=count, default=3, help="trainings of each setting (3)")
     names = ["random", *SETTINGS]
     parser.add_argument("--only", type=comma_list(names), default=names, help=f"of {','.join(names)} (all)")
+    parser.add_argument("--jobs", type=count, default=1, help="trainings at a time, for a GPU with room (1)")
     with exit_on_user_error():
         options = parser.parse_args()
-        study = Study(options.out)
+        study = Study(options.out, options.jobs)
         study.out.mkdir(parents=True, exist_ok=True)
         study.draw()
-        for name, seed in wanted(options):
-            study.judge(name, seed)
+        for _ in study.judge_all(wanted(options)):
             figures = {each: study.figures(each) for each in names}
             (study.out / "tables.md").write_text(format_tables(figures) + "\n")
             plot_trade_off(figures, study.out / "trade_off.png")

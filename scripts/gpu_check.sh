@@ -1,20 +1,28 @@
 #!/usr/bin/env bash
-# Tests and measures everything that needs a GPU, in at most 8 minutes and without a download. Every part writes
+# Tests and measures everything that needs a GPU, in at most 10 minutes and without a download. Every part writes
 # OUT/PART.log and, if it measures, OUT/PART.json. A part that fails, or whose packages are missing, does not stop the
 # others.
-#   bash scripts/gpu_check.sh OUT [--device cpu]     (--device cpu: parts at tiny sizes, to try the script itself, in
-#                                                     2 minutes; on a busy machine it may take four times its limits)
+#   bash scripts/gpu_check.sh OUT [--images FOLDER] [--only PART,...] [--device cpu]
+# --images: what the training loop and the loaders are measured with, instead of drawn pictures; 64 or more.
+# --device cpu: parts at tiny sizes, to try the script itself, in 2 minutes; on a busy machine it may take four times
+#   its limits.
 # Uses the interpreter $PYTHON, else that of .venv, else python3. Exit code: 3 without a GPU, 1 if a part failed, 2 if
 # the script cannot start.
 set -uo pipefail
 say() { echo "gpu_check: $*" >&2; }
-usage="usage: bash scripts/gpu_check.sh OUT [--device cuda|cpu]"
-case $#,${2:-} in
-    1,) device=cuda ;;
-    3,--device) device=$3 ;;
-    *) say "$usage"; exit 2 ;;
-esac
-[[ $1 != -* && $device =~ ^(cuda|cpu)$ ]] || { say "$usage"; exit 2; }
+usage="usage: bash scripts/gpu_check.sh OUT [--images FOLDER] [--only PART,...] [--device cuda|cpu]"
+out= images= only= device=cuda
+while [ $# -gt 0 ]; do
+    case $#,$1,$out in
+        1,--*) say "$usage"; exit 2 ;;
+        *,--images,*) images=$(realpath -e "$2") || { say "there is no folder $2"; exit 2; }; shift 2 ;;
+        *,--only,*) only=$2; shift 2 ;;
+        *,--device,*) device=$2; shift 2 ;;
+        *,-*,* | *,*,?*) say "$usage"; exit 2 ;;
+        *) out=$1; shift ;;
+    esac
+done
+[[ -n $out && $device =~ ^(cuda|cpu)$ ]] || { say "$usage"; exit 2; }
 python=${PYTHON:-}
 [ -n "$python" ] || python=$(ls "$(dirname "$0")/../.venv/bin/python" 2>/dev/null || echo python3)
 case $python in */*) python=$(cd "$(dirname "$python")" && pwd)/$(basename "$python") ;; esac
@@ -24,10 +32,10 @@ if [ $device = cuda ] && ! "$python" -c 'import sys, torch; sys.exit(not torch.c
     say "torch sees no GPU here (--device cpu tries the script itself, at tiny sizes)"
     exit 3
 fi
-mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 2
+mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
 cd "$(dirname "$0")/.." || exit 2
 
-limit=480
+limit=590
 slack=1
 [ $device = cuda ] || slack=4
 limit=$((limit * slack))
@@ -43,6 +51,7 @@ note() { printf '%-10s %s\n' "$1" "$2" | tee -a "$out/parts.txt"; }
 part() {
     local name=$1 seconds=$(($2 * slack)) modules=$3 started=$SECONDS code=0 module
     shift 3
+    [[ -z $only || ,$only, = *,$name,* ]] || return 0
     rm -f "$out/$name.json" "$out/$name.log"
     for module in $modules; do
         "$python" -c "import importlib.util as u, sys; sys.exit(u.find_spec('$module') is None)" ||
@@ -61,6 +70,8 @@ part() {
 
 bench() { "$python" -m vicregl_fast.bench "${@:2}" --device "$device" --json "$out/$1.json"; }
 
+convert() { "$python" -m dataprep ffcv "$images" "$store"; }
+
 train() {  # IMAGES EPOCHS OPTIONS...: draws images, converts them, trains on them, and measures the run
     "$python" -m dataprep demo "$work/images" --images "$1" &&
         "$python" -m dataprep ffcv "$work/images/train" "$work/train.beton" &&
@@ -68,8 +79,16 @@ train() {  # IMAGES EPOCHS OPTIONS...: draws images, converts them, trains on th
             --data.path "$work/train.beton" --run_dir "$work/run" --train.log_every 1 "${@:3}" &&
         bench train run "$work/run"
 }
-export -f bench train
-export python device out work
+
+project() {  # OPTIONS...: projects from the parts that are there
+    local measured=("$out/steps.json")
+    [ ! -e "$out/loop.json" ] || measured+=("$out/loop.json")
+    "$python" -m vicregl_fast.bench projection --json "$out/projection.json" --measured "${measured[@]}" "$@"
+}
+store=$work/train.beton
+[ -z "$images" ] || store=$work/images.beton
+export -f bench convert train project
+export python device out work images store
 
 base="timm numba tqdm cv2"
 whole="$base ffcv jsonargparse tensorboard safetensors matplotlib"
@@ -83,12 +102,6 @@ gpu_tests() {  # NAME SECONDS FILES...
 
 # The most informative parts come first. Their seconds add up to the limit, so that none uses the time of another. The
 # last part, compiled, gets all the time that is left.
-project() {  # from the parts that are there
-    local measured=("$out/steps.json")
-    [ ! -e "$out/loop.json" ] || measured+=("$out/loop.json")
-    "$python" -m vicregl_fast.bench projection --json "$out/projection.json" --measured "${measured[@]}" "$@"
-}
-export -f project
 if [ $device = cuda ]; then
     formats="bf16 fp16 fp32"
     "$python" -c 'import sys, torch; sys.exit(torch.cuda.get_device_capability() < (8, 0))' || formats="fp16 fp32"
@@ -102,17 +115,17 @@ if [ $device = cuda ]; then
     part convnext 30 "$base" bash -c \
         "bench convnext step --config configs/convnext_s.yaml --batch 48 --repeats 3 --precisions ${formats%% *}"
     part train 45 "$whole" bash -c 'train 2400 3 --model.backbone resnet50 --batch_size 256'
-    part loop 45 "$whole" bash -c \
-        'bench loop train --path "$work/train.beton" --batch 64 --steps 32 --repeats 1'
+    [ -z "$images" ] || part convert 20 "$base ffcv" bash -c convert
+    part loop 55 "$whole" bash -c 'bench loop train --path "$store" --batch 64 --steps 32 --repeats 1'
     part projection 10 "$base" bash -c project
-    part loader 30 "$base ffcv" bash -c 'bench loader loader --path "$work/train.beton" --batch 256 --repeats 5'
+    part loader 50 "$base ffcv" bash -c 'bench loader loader --path "$store" --batch 64 --repeats 5 --peers all'
     if [ "$gpus" -gt 1 ]; then
         part scaling 20 "$base" bash -c "bench scaling scaling --processes 1 $gpus --batch 128 --repeats 2"
     else
-        note scaling "skipped: there is one GPU"
+        [ -n "$only" ] || note scaling "skipped: there is one GPU"
     fi
     part multicrop 20 "$base numba_cuda" bash -c 'bench multicrop augment --batch 256 --views multicrop --repeats 5'
-    gpu_tests training 30 "${training_tests[@]}"
+    gpu_tests training 90 "${training_tests[@]}"
     part compiled 25 "$base" bash -c "bench compiled step --batch 128 --precisions ${formats%% *} --compile only"
 else
     heads="--expander 16 --projector 8 --repeats 2"
@@ -126,9 +139,10 @@ else
     tiny='--config "$work/tiny.yaml" --batch 4 --repeats 1'
     part steps 45 "$base" bash -c "bench steps step $tiny --precisions fp32"
     part train 75 "$whole" bash -c 'train 48 1 --model.backbone test_resnet --batch_size 8'
-    part loop 45 "$whole" bash -c "bench loop train $tiny --path \"\$work/train.beton\" --steps 2 --workers 1"
+    [ -z "$images" ] || part convert 20 "$base ffcv" bash -c convert
+    part loop 45 "$whole" bash -c "bench loop train $tiny --path \"\$store\" --steps 2 --workers 1"
     part projection 15 "$base" bash -c 'project --config "$work/tiny.yaml"'
-    part loader 40 "$base ffcv" bash -c 'bench loader loader --path "$work/train.beton" --batch 8 --repeats 1'
+    part loader 40 "$base ffcv" bash -c 'bench loader loader --path "$store" --batch 8 --repeats 1'
     part scaling 45 "$base" bash -c "bench scaling scaling $tiny --processes 1 2 --steps 1"
     gpu_tests training 30 "${training_tests[@]}"
     part compiled 35 "$base" bash -c "bench compiled step $tiny --precisions fp32 --compile only"

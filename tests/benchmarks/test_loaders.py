@@ -94,7 +94,7 @@ def test_peers_take_turns_with_the_engines(image_folder: Path, capsys: pytest.Ca
 def test_a_peer_that_fails_costs_no_other_figure(
     image_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(PEERS, "spdl", lambda work: {"decode": lambda: 1 // 0, "decode_resize_224": lambda: 48})
+    monkeypatch.setitem(PEERS, "spdl", lambda work: {"decode": lambda: 1 // 0, "decode_resize_224": lambda: 64})
     bench = bench_of(image_folder, engines=("ffcv",), stages=("decode",), peers=("spdl", "torchvision_io"))
     rows = {row.name: row.n for row in bench_loaders(bench, repeats=2) if row.unit == "images/s"}
     others = ["bare.decode", "ffcv.decode", "peer.spdl.decode_resize_224", "peer.torchvision_io.decode"]

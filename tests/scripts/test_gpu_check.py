@@ -70,8 +70,8 @@ def test_the_parts_share_the_time_that_there_is(device: str) -> None:
     text = SCRIPT.read_text()
     limit = int(re.search(r"^limit=(\d+)", text, re.MULTILINE)[1])
     on_gpu, on_cpu = text.split("\nif [ $device = cuda ]; then\n")[-1].split("\nelse\n")
-    seconds = re.findall(r"^ +(?:part|gpu_tests) \w+ (\d+) ", on_gpu if device == "cuda" else on_cpu, re.MULTILINE)
-    assert len(seconds) >= 10 and sum(map(int, seconds)) <= limit == 480
+    seconds = re.findall(r"^ +.*\b(?:part|gpu_tests) \w+ (\d+) ", on_gpu if device == "cuda" else on_cpu, re.MULTILINE)
+    assert len(seconds) >= 10 and sum(map(int, seconds)) <= limit == 590
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -34,8 +35,8 @@ from vicregl_fast.losses.plan import plan_directions
 
 Call = Callable[[], object]
 
-MOST_BATCHES = 8
-"""Each duration is that of this many batches, or of all full batches if there are fewer."""
+BATCHES = 8
+"""Each duration is that of this many batches; where there are fewer, images are taken several times."""
 
 FORKING = ("torchvision.", "peer.lightly.")
 """What has worker processes."""
@@ -96,7 +97,8 @@ class LoaderBench:
         """
         if len(store) < self.batch_size:
             raise UserError(f"{store.path} has only {len(store)} images: give a --batch of at most as many")
-        return list(GlobalBatches(len(store), self.batch_size, seed=0).epoch(0))[:MOST_BATCHES]
+        order = GlobalBatches(len(store), self.batch_size, seed=0)
+        return list(islice(chain.from_iterable(map(order.epoch, count())), BATCHES))
 
 
 def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
