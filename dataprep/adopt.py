@@ -11,9 +11,10 @@ from dataprep.adopt_shards import adopt_shards
 from dataprep.beton import INT_FIELD, KINDS, RGB_IMAGE_FIELD, read_fields
 from dataprep.class_labels import count_labels, read_class_names
 from dataprep.errors import OnError, UserError
+from dataprep.image_lists import SPECIAL
 from dataprep.manifest import Manifest, adopted_manifest, manifest_path, read_manifest, sha256_of
 from dataprep.notes import note
-from dataprep.sources import SHARD_ENDINGS, SPECIAL
+from dataprep.sources import SHARD_ENDINGS
 from dataprep.stored_samples import StoredSamples, beton_samples
 from dataprep.verify import decode_fault, each_checked, worker_count
 

@@ -70,7 +70,7 @@ def _add_adopt(adopt: argparse.ArgumentParser) -> None:
 
 
 def _add_conversion(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--list", type=Path, metavar="FILE", help="only these images: one path in SOURCE a line")
+    command.add_argument("--list", type=Path, metavar="FILE", help="only these images, one a line, by path or name")
     command.add_argument(
         "--labels",
         default="auto",

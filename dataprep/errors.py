@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from textwrap import shorten
 from typing import Literal, get_args
 
 OnError = Literal["fail", "skip"]
@@ -58,3 +59,8 @@ def _open_standard_streams() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it takes the lowest free number, this one
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+
+
+def reason_of(error: BaseException, width: int = 200) -> str:
+    """What an error of another library says, in one short line; its kind, if it says nothing."""
+    return shorten(str(error), width) or type(error).__name__

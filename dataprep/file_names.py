@@ -10,15 +10,16 @@ class FileNames:
     """The images of a folder, by all that may stand for one of them.
 
     That is its path; the path behind the folder's own or behind the folder's name; the file's name, or its first folder
-    and the file's name (``class/name`` of ``class/images/name``). Each may lack the extension.
+    and the file's name (``class/name`` of ``class/images/name``). Each may lack the extension and the suffix.
 
     Args:
         folder: of the images.
         files: their paths relative to ``folder``, with ``/`` between folders.
+        suffix: what stands before the extension of every name, such as ``_leftImg8bit``.
     """
 
-    def __init__(self, folder: Path, files: Sequence[str]):
-        self._exact = frozenset(files)
+    def __init__(self, folder: Path, files: Sequence[str], suffix: str = ""):
+        self._exact, self._suffix = frozenset(files), suffix
         self._prefixes = (f"{folder}/", f"{folder.resolve()}/", f"{folder.resolve().name}/")
 
     @cached_property
@@ -28,7 +29,8 @@ class FileNames:
             first, _, inside = file.partition("/")
             name = file.rpartition("/")[2]
             whole = (file, f"{first}/{name}" if inside else name, name)
-            for each in {*whole, *map(_without_extension, whole)}:
+            stems = [_without_extension(each) for each in whole]
+            for each in {*whole, *stems, *(stem.removesuffix(self._suffix) for stem in stems)}:
                 named[each] = "" if each in named else file
         return named
 

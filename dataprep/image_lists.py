@@ -11,7 +11,9 @@ SPECIAL = "but a pipe, a socket or a device"
 """What sentences say of a file that is no regular one: reading it may never end."""
 
 
-def read_list(list_file: Path, folder: Path, files: Sequence[str], special: Sequence[str] = ()) -> tuple[str, ...]:
+def read_list(
+    list_file: Path, folder: Path, files: Sequence[str], special: Sequence[str] = (), suffix: str = ""
+) -> tuple[str, ...]:
     """The images that a list names, one a line, in its order.
 
     ``FileNames`` says how an image may be called. Behind it may stand a label, which is not read: labels come from
@@ -22,19 +24,14 @@ def read_list(list_file: Path, folder: Path, files: Sequence[str], special: Sequ
         folder: of the images.
         files: their paths relative to it.
         special: paths of what is an image by its ending and no regular file.
+        suffix: what the list may leave out before the extension of every name.
 
     Raises:
-        UserError: the list cannot be read, is empty, names an image twice, or a line means no image, several, or no
+        UserError: ``list_lines`` raises it, or the list names an image twice, or a line means no image, several, or no
             regular file.
     """
-    try:
-        lines = list_file.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
-    except OSError as error:
-        raise UserError(f"the list {list_file} cannot be read: {error.strerror}") from error
-    lines = [line.strip() for line in lines if line.strip()]
-    if not lines:
-        raise UserError(f"the list {list_file} names no images; write one path a line, relative to {folder}")
-    names = FileNames(folder, [*files, *special])
+    lines = list_lines(list_file)
+    names = FileNames(folder, [*files, *special], suffix)
     found = [_image_of(line, names) for line in lines]
     several = [line for line, file in zip(lines, found, strict=True) if file == ""]
     if several:
@@ -49,10 +46,31 @@ def read_list(list_file: Path, folder: Path, files: Sequence[str], special: Sequ
     for file in special:
         if file in chosen:
             raise UserError(f"the list {list_file} names {file}, which is no regular file {SPECIAL}: leave it out")
-    if len(set(chosen)) != len(chosen):
-        twice = Counter(chosen).most_common(1)[0][0]
-        raise UserError(f"the list {list_file} names {twice} twice; leave one of them out")
+    refuse_repetition(chosen, list_file)
     return chosen
+
+
+def list_lines(list_file: Path) -> list[str]:
+    """The lines of a list, without empty ones and the white space around them.
+
+    Raises:
+        UserError: it cannot be read, or has none.
+    """
+    try:
+        lines = list_file.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+    except OSError as error:
+        raise UserError(f"the list {list_file} cannot be read: {error.strerror}") from error
+    lines = [line.strip() for line in lines if line.strip()]
+    if not lines:
+        raise UserError(f"the list {list_file} names no images; write one a line")
+    return lines
+
+
+def refuse_repetition(names: Sequence[str], list_file: Path) -> None:
+    """Raises UserError if a list names an image twice."""
+    if len(set(names)) != len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise UserError(f"the list {list_file} names {twice} twice; leave one of them out")
 
 
 def _image_of(line: str, names: FileNames) -> str | None:

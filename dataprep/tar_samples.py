@@ -9,8 +9,8 @@ from typing import BinaryIO, NamedTuple
 
 from dataprep.errors import UserError
 from dataprep.formats import IMAGE_EXTENSIONS
+from dataprep.image_lists import SPECIAL
 from dataprep.manifest import StoreFile, sha256_of
-from dataprep.sources import SPECIAL
 
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 """How the files of these programs begin."""

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vicregl_fast.evaluation.report import spread
+
 SETTINGS: dict[str, tuple[str, ...]] = {
     "alpha_1": ("--loss.alpha", "1"),
     "alpha_0.75": (),
@@ -92,7 +94,7 @@ def told(values: Sequence[float]) -> str:
     if not values:
         return "-"
     mean = f"{statistics.mean(values):.1f}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ± {spread(values):.1f}"
 
 
 def plot_trade_off(figures: Mapping[str, Figures], path: Path) -> None:
@@ -105,7 +107,7 @@ def plot_trade_off(figures: Mapping[str, Figures], path: Path) -> None:
         paper.plot(top1, published, "o", label=label)
         of = figures[name]
         if of.miou:
-            spreads = [statistics.stdev(each) if len(each) > 1 else 0.0 for each in (of.accuracy, of.miou)]
+            spreads = [spread(each) for each in (of.accuracy, of.miou)]
             x, y = statistics.mean(of.accuracy), statistics.mean(of.miou)
             ours.errorbar(x, y, yerr=spreads[1], xerr=spreads[0], fmt="o", capsize=3, label=label)
         else:

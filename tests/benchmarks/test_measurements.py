@@ -11,7 +11,7 @@ from dataprep.errors import UserError
 from vicregl_fast.benchmarks.measurements import (
     Measurement,
     format_measurements,
-    read_environment,
+    read_file,
     read_measurements,
     write_measurements,
 )
@@ -38,7 +38,7 @@ def test_what_the_file_of_measurements_holds(tmp_path: Path) -> None:
     assert environment["device"] == "cpu" and environment["cores"] >= 1
     assert environment["versions"]["torch"] == version("torch")
     assert environment["command"] == "python -m vicregl_fast.bench loss --json 'a b'"
-    assert read_measurements(path) == rows and read_environment(path) == environment
+    assert read_measurements(path) == rows and read_file(path) == (environment, rows)
     assert list(tmp_path.iterdir()) == [path]
 
 

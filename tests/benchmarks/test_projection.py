@@ -9,27 +9,24 @@ import torch
 from vicregl_fast.bench import main
 from vicregl_fast.benchmarks.measurements import Measurement, read_measurements, write_measurements
 from vicregl_fast.benchmarks.projection import Cluster, Parts, Run, measured_parts, project
-from vicregl_fast.benchmarks.scaling_bytes import RecipeBytes, learned
+from vicregl_fast.benchmarks.scaling_bytes import RecipeBytes, gradient_bytes
 from vicregl_fast.config import RunConfig, parse_config
 from vicregl_fast.environment import describe_environment
-from vicregl_fast.models.network import VICRegLNetwork
+from vicregl_fast.training.learner import build_learner
+from vicregl_fast.training.processes import Processes
 
 CLUSTER = Cluster(gpus_per_node=8, inside=100.0, between=10.0)
 
 
 class Sent(RecipeBytes):
-    """1 GB of gradients, and W hundredths of a GB for the loss on W GPUs."""
-
-    @property
-    def gradients(self) -> int:
-        return 10**9
+    """W hundredths of a GB for the loss on W GPUs."""
 
     def loss(self, world: int) -> float:
         return world * 1e7
 
 
 def projected(gpus: int, parts: Parts, cluster: Cluster = CLUSTER) -> dict[str, float]:
-    sent = Sent(RunConfig(), 250_000_000, 160, 2, 250_000_000)
+    sent = Sent(RunConfig(), 250_000_000, 160, 2, gradients=10**9)
     rows = list(project(parts, sent, cluster, Run(images=100_000, epochs=10, batch_size=1600), gpus))
     assert all(row.name.startswith("projection.") for row in rows)
     return {row.name.removeprefix(f"projection.{gpus}_gpus."): row.value for row in rows}
@@ -80,19 +77,22 @@ def test_what_the_released_recipe_sends() -> None:
     sent = RecipeBytes.of(RunConfig())
     assert sent.slots == 160 and sent.views == 2
     assert sent.loss(32) == pytest.approx(130e6 + 41e6, rel=0.01) and sent.loss(1) == 0
-    assert sent.gradients == 4 * sent.learned
+    assert sent.gradients == 4 * sent.parameters
     alone = RecipeBytes.of(parse_config(["--loss.alpha=1", "--train.allreduce=bf16"]))
-    assert alone.slots == 0 and alone.gradients == 2 * alone.learned
+    assert alone.slots == 0 and alone.gradients == 2 * alone.parameters
     assert alone.loss(32) == pytest.approx(130e6, rel=0.01)
 
 
-def test_parameters_are_those_of_the_network() -> None:
-    config = parse_config(["--model.backbone=test_resnet", "--model.expander=16", "--model.projector=8"])
-    network = VICRegLNetwork(config.model, True, True)
-    everything = sum(parameter.numel() for parameter in network.parameters())
-    assert RecipeBytes.of(config).parameters == RecipeBytes.of(config).learned == everything
-    first = next(network.parameters()).requires_grad_(False)
-    assert learned(network) == everything - first.numel()
+@pytest.mark.parametrize("backbone", ["test_resnet", "mobilenetv3_small_050"])
+def test_gradients_are_of_what_training_learns(backbone: str) -> None:
+    """The classifier's layers of a mobilenetv3 are part of its network, and no gradient reaches them."""
+    given = f"--model.backbone={backbone} --model.expander=16 --model.projector=8 --views.large_size=64 --batch_size=2"
+    config = parse_config(given.split())
+    sent = RecipeBytes.of(config)
+    network = build_learner(config, 0, Processes(0, 1, torch.device("cpu"))).network
+    assert sent.parameters == sum(parameter.numel() for parameter in network.parameters())
+    assert sent.gradients == gradient_bytes(network, "fp32") == 2 * gradient_bytes(network, "bf16")
+    assert (sent.gradients < 4 * sent.parameters) == (backbone != "test_resnet")
 
 
 def test_parts_are_taken_from_rows() -> None:
@@ -142,8 +142,10 @@ def test_the_command_takes_the_cores_of_where_loading_was_measured(tmp_path: Pat
     step, loop, out = tmp_path / "step.json", tmp_path / "loop.json", tmp_path / "projection.json"
     _step_file(step, RecipeBytes.of(parse_config(TINY.split())).parameters)
     write_measurements(loop, {"cores": 12}, [Measurement.of("train.loader_cpu_ms_per_image", [3.0], "ms")])
+    older = tmp_path / "older.json"
+    write_measurements(older, {"cores": 2}, [Measurement.of("train.loader_cpu_ms_per_image", [10.0], "ms")])
     for more, cores in (("", 12), ("--cores_per_node 96", 96)):
-        main(f"projection --measured {step} {loop} --gpus 16 --json {out} {more} -- {TINY}".split())
+        main(f"projection --measured {step} {older} {loop} --gpus 16 --json {out} {more} -- {TINY}".split())
         rows = {row.name.removeprefix("projection.assumed."): row.value for row in read_measurements(out)}
         assert rows["cores_per_node"] == cores
         assert rows["loaded_for_a_gpu_of_a_full_node"] == pytest.approx(cores / 8 / 0.003)

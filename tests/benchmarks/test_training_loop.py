@@ -1,28 +1,20 @@
-"""The loop that is measured is the real one: it trains on the store's images, and turns are timed for what they are."""
+"""The loop that is measured is the real one: it trains on the store's images."""
 
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 
 from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
 from dataprep.value_range import ValueRange
+from tests.benchmarks.tiny_recipe import TINY, recipe
 from vicregl_fast.bench import main
-from vicregl_fast.benchmarks import feeds_in_turns, training_loop
-from vicregl_fast.benchmarks.feeds_in_turns import FeedsInTurns, Turn
+from vicregl_fast.benchmarks import training_loop
+from vicregl_fast.benchmarks.feeds_in_turns import Turn
 from vicregl_fast.benchmarks.measurements import Measurement, read_measurements
-from vicregl_fast.benchmarks.processor_time import processor_seconds
-from vicregl_fast.benchmarks.repeated_batch import RepeatedBatchFeed
 from vicregl_fast.benchmarks.training_loop import MARGIN, bench_training
-from vicregl_fast.config import RunConfig, parse_config
-from vicregl_fast.data.engine import BatchLoader
 from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
 from vicregl_fast.data.image_folder import ImageFolder
 from vicregl_fast.data.torchvision_engine.feed import TorchvisionFeed
@@ -31,160 +23,12 @@ from vicregl_fast.training.step_log import StepLog
 
 pytestmark = pytest.mark.timeout(200)
 CPU = torch.device("cpu")
-TINY = (
-    "--model.backbone=test_resnet --model.expander=16 --model.projector=8 --views.large_size=64 --batch_size=6 "
-    "--data.workers=1 --train.precision=fp32 --optim.name=adamw"
-)
-
-
-def recipe(store: Path, more: str = "") -> RunConfig:
-    return parse_config([*TINY.split(), f"--data.path={store}", *more.split()])
-
-
-class Clock:
-    """A clock that only ``sleep`` moves, so that no other program's work counts; processors take a quarter of it."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def perf_counter(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(feeds_in_turns, "time", made)
-    monkeypatch.setattr(feeds_in_turns, "processor_seconds", lambda: made.now / 4)
-    return made
-
-
-class SlowFeed:
-    """Lets the consumer wait for a set time for each batch; a batch is its indices."""
-
-    store = SimpleNamespace()
-
-    def __init__(self, seconds: float, clock: Clock):
-        self.seconds, self.clock, self.waited = seconds, clock, 0.0
-        self.gives_up: Callable[[], bool] = lambda: False
-        self.epochs: list[int] = []
-
-    def loader(self, batches: Iterable[np.ndarray], epoch: int) -> "SlowFeed":
-        self.batches, self.waited = batches, 0.0
-        self.epochs.append(epoch)
-        return self
-
-    def __enter__(self) -> "SlowFeed":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.batches = ()
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for number, batch in enumerate(self.batches):
-            seconds = 0.2 if number < 1 else self.seconds
-            self.clock.sleep(seconds)
-            self.waited += seconds
-            yield batch
-
-
-def test_turns_are_timed_without_their_first_and_last_steps(clock: Clock) -> None:
-    """A feed of 10 ms and a consumer of 10 ms take 20 ms a step."""
-    feeds = {"slow": SlowFeed(0.01, clock), "fast": SlowFeed(0.0, clock)}
-    batches = [np.array([number]) for number in range(9)]
-    margins = {"slow": 1, "fast": 2}
-    in_turns = FeedsInTurns(feeds, margins, batches, repeats=2, device=CPU)  # type: ignore[arg-type]
-    assert in_turns.steps == 3 * (7 + 9)
-    loader: BatchLoader = in_turns.loader([], epoch=7)
-    seen = []
-    with loader:
-        for batch in loader:
-            seen.append(int(batch[0]))  # type: ignore[index]
-            clock.sleep(0.01)
-    assert seen == [*range(1, 8), *range(9)] * 3 and feeds["slow"].epochs == [0, 1, 2]
-    assert loader.waited == pytest.approx(3 * (2 * 0.2 + 6 * 0.01))
-    assert set(in_turns.turns) == {"slow", "fast"}
-    for name, seconds in (("slow", 0.1), ("fast", 0.05)):
-        turns = in_turns.turns[name]
-        assert [turn.seconds for turn in turns] == [pytest.approx(seconds)] * 2
-        assert [turn.waited for turn in turns] == [pytest.approx(5 * feeds[name].seconds)] * 2
-        assert [turn.processor_seconds for turn in turns] == [pytest.approx(seconds / 4)] * 2
-
-
-class BurstingFeed(SlowFeed):
-    """Eight batches at once every 0.2 s, as eight worker processes make them, kept ready in any number."""
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        start = self.clock.now
-        for number, batch in enumerate(self.batches):
-            self.clock.sleep(max(0.0, start + 0.2 * (1 + number // 8) - self.clock.now))
-            yield batch
-
-
-@pytest.mark.parametrize("wanted", [3, 9])
-def test_what_lay_ready_is_not_counted_as_speed(image_folder: Path, clock: Clock, wanted: int) -> None:
-    """40 batches a second, however they come."""
-    files = TorchvisionFeed(ImageFolder.of(list_images(image_folder)), SimpleNamespace(), 8)  # type: ignore[arg-type]
-    _, steps = training_loop._measured(recipe(image_folder), image_folder, wanted, workers=8)
-    margin = training_loop._margin(files, 8)
-    batches = [np.array([number]) for number in range(margin + steps + margin)]
-    in_turns = FeedsInTurns({"bursts": BurstingFeed(0, clock)}, {"bursts": margin}, batches, 1, CPU)  # type: ignore[dict-item]
-    with in_turns.loader([], epoch=0) as loader:
-        assert sum(1 for _ in loader) == 2 * len(batches)
-    (turn,) = in_turns.turns["bursts"]
-    assert steps / turn.seconds == pytest.approx(40)
-
-
-def test_reading_the_time_of_processors_is_not_timed(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow() -> float:
-        clock.sleep(0.3)
-        return 0.0
-
-    monkeypatch.setattr(feeds_in_turns, "processor_seconds", slow)
-    batches = [np.array([number]) for number in range(4)]
-    in_turns = FeedsInTurns({"fast": SlowFeed(0, clock)}, {"fast": 1}, batches, 1, CPU)  # type: ignore[dict-item]
-    with in_turns.loader([], epoch=0) as loader:
-        list(loader)
-    assert in_turns.turns["fast"][0].seconds == 0
 
 
 def test_margins_are_what_a_feed_prepares_ahead(image_folder: Path) -> None:
     files = TorchvisionFeed(ImageFolder.of(list_images(image_folder)), SimpleNamespace(), 3)  # type: ignore[arg-type]
     assert training_loop._margin(files, 3) == 2 * 3 + 3
-    assert training_loop._margin(SlowFeed(0, Clock()), 3) == MARGIN == 4  # type: ignore[arg-type]
-
-
-def test_time_of_processors_is_that_of_threads_and_children() -> None:
-    """A child that counts for 0.3 s of its processor's time is seen while it lives."""
-    before = processor_seconds()
-    code = "import time\nwhile time.process_time() < 0.4: pass\nprint('done', flush=True)\ninput()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1, text=True) as child:
-        assert child.stdout is not None and child.stdout.readline() == "done\n"
-        assert 0.35 < processor_seconds() - before < 1.5
-        child.communicate("\n")
-    start = processor_seconds()
-    while time.process_time() < 0.2:
-        continue
-    assert processor_seconds() >= start
-
-
-def test_a_repeated_batch_is_made_once() -> None:
-    made: list[list[int]] = []
-
-    class Maker(SlowFeed):
-        def loader(self, batches: Iterable[np.ndarray], epoch: int) -> SlowFeed:
-            made.extend(indices.tolist() for indices in batches)
-            return super().loader(batches, epoch)
-
-    feed = RepeatedBatchFeed(Maker(0.0, Clock()), np.array([3, 1]))  # type: ignore[arg-type]
-    for _ in range(2):
-        with feed.loader([np.array([0])] * 3, epoch=4) as loader:
-            assert [batch.tolist() for batch in loader] == [[3, 1]] * 3  # type: ignore[attr-defined]
-            assert loader.waited == 0
-    assert made == [[3, 1]]
+    assert training_loop._margin(SimpleNamespace(), 3) == MARGIN == 4  # type: ignore[arg-type]
 
 
 def test_the_loop_trains_on_the_images_of_the_store(beton: Path, monkeypatch: pytest.MonkeyPatch) -> None:

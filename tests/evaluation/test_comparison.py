@@ -9,15 +9,15 @@ from torch import Tensor
 from tests.evaluation.stand_in import MeanColour
 from vicregl_fast.evaluation.candidates import Candidate, distinct_names
 from vicregl_fast.evaluation.comparison import compare
-from vicregl_fast.evaluation.paper import Task, published_rows
+from vicregl_fast.evaluation.paper import Published, Task, published_rows
 from vicregl_fast.evaluation.report import Judgement, Row
 
 
 class SeedJudge:
     """Its figure is the seed that it was given, and its training images are of that many levels."""
 
-    def __init__(self, task: Task | None = None, follows_paper: bool = True):
-        self.task, self.follows_paper = task, follows_paper
+    def __init__(self, task: Task | None = None, same_protocol: bool = True, draws: bool = True):
+        self.published, self.draws = task and Published(task, same_protocol), draws
 
     def training_images(self, seed: int) -> Iterator[Tensor]:
         yield torch.full((2, 3, 8, 8), float(seed))
@@ -47,6 +47,19 @@ def test_every_seed_draws_and_judges_anew() -> None:
     ]
 
 
+def test_a_trained_backbone_is_judged_once_where_nothing_is_drawn() -> None:
+    built: list[int] = []
+
+    def build(seed: int) -> MeanColour:
+        built.append(seed)
+        return MeanColour().eval()
+
+    candidates = [Candidate("trained", build), Candidate("random", build, trained=False)]
+    trained, random, _ = compare(candidates, SeedJudge(draws=False), (3, 4))
+    assert built == [3, 3, 4]
+    assert trained.figures["accuracy"] == [30.0] and random.figures["accuracy"] == [30.0, 40.0]
+
+
 def test_the_paper_s_rows_are_those_of_the_task_and_architecture() -> None:
     candidate = Candidate("trained", lambda _: MeanColour().eval(), architecture="resnet50.a1_in1k")
     rows = compare([candidate], SeedJudge("voc12aug"))
@@ -55,7 +68,7 @@ def test_the_paper_s_rows_are_those_of_the_task_and_architecture() -> None:
         ("paper: resnet50, VICRegL α 0.9, 300 epochs", {"mIoU": [54.0]}),
         ("paper: resnet50, VICRegL α 0.75, 300 epochs", {"mIoU": [55.9]}),
     ]
-    (row,) = compare([candidate], SeedJudge("voc12aug", follows_paper=False))[2:3]
+    (row,) = compare([candidate], SeedJudge("voc12aug", same_protocol=False))[2:3]
     assert row.name == "paper by its protocol: resnet50, VICReg, 300 epochs"
     assert len(compare([candidate], SeedJudge(None))) == len(compare([candidate], SeedJudge("ade20k"))) == 2
 
@@ -73,7 +86,7 @@ def test_the_paper_s_rows_are_those_of_the_task_and_architecture() -> None:
     ],
 )
 def test_published_figures(task: Task, architecture: str, figures: list[float]) -> None:
-    rows = published_rows(task, [architecture, architecture, None])
+    rows = published_rows(Published(task, True), [architecture, architecture, ""])
     assert [value for row in rows for values in row.figures.values() for value in values] == figures
 
 

@@ -71,24 +71,16 @@ def write_measurements(path: Path, environment: Mapping[str, Any], measurements:
 
 
 def read_measurements(path: Path) -> list[Measurement]:
-    """Reads the measurements that ``write_measurements`` wrote.
+    """The measurements of ``read_file``."""
+    return read_file(path)[1]
+
+
+def read_file(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
+    """Reads the environment and the measurements that ``write_measurements`` wrote.
 
     Raises:
         UserError: the file is missing, or holds no measurements.
     """
-    return _read(path)[1]
-
-
-def read_environment(path: Path) -> dict[str, Any]:
-    """Reads the environment that ``write_measurements`` wrote.
-
-    Raises:
-        UserError: the file is missing, or holds no measurements.
-    """
-    return _read(path)[0]
-
-
-def _read(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
     try:
         content = json.loads(path.read_text())
         return dict(content.get("environment", {})), [Measurement(**row) for row in content["results"]]

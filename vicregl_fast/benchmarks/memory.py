@@ -53,10 +53,15 @@ class PeakMemory:
             self.host = _status_bytes("VmHWM") - self._on_host
 
     def rows(self, name: str) -> Iterator[Measurement]:
-        """``NAME.peak_memory`` of a GPU and ``NAME.peak_host_memory``, in GiB; what is not known is left out."""
-        for suffix, peak in (("peak_memory", self.device), ("peak_host_memory", self.host)):
-            if peak is not None:
-                yield Measurement.of(f"{name}.{suffix}", [peak / 2**30], "GiB")
+        """``memory_rows`` of this block."""
+        return memory_rows(name, self.device, self.host)
+
+
+def memory_rows(name: str, device: int | None, host: int | None) -> Iterator[Measurement]:
+    """``NAME.peak_memory`` of a GPU and ``NAME.peak_host_memory``, in GiB, of bytes; what is not known is left out."""
+    for suffix, peak in (("peak_memory", device), ("peak_host_memory", host)):
+        if peak is not None:
+            yield Measurement.of(f"{name}.{suffix}", [peak / 2**30], "GiB")
 
 
 def peak_bytes(call: Callable[[], object], device: torch.device) -> int | None:

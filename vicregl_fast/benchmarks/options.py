@@ -16,7 +16,10 @@ CALLS, TURN = "3 calls", "the first turn"
 """What is not measured: of a part whose figures are taken one after the other, and of one that takes them in turns."""
 
 ONE = "one call"
-ROW = "one call; of whole steps and of the optimiser, on a GPU the mean of 3 calls in a row, by events, after one more"
+ROW = (
+    "one call; of whole steps, of augmentation beside them and of the optimiser, on a GPU the mean of 3 calls in a "
+    "row, by events, after one more"
+)
 """What a duration is of."""
 
 
@@ -25,7 +28,7 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
 
     Parsed options hold, as ``benchmark``, the function of ``parts`` that measures the chosen part; as ``warm_up`` what
     it does before and does not measure, and as ``timed`` what a duration is of; and as ``environment`` None or a
-    function of the options that adds to what is written of the machine. ``show`` and ``report`` have none of these.
+    function of the options that adds to what is written of the machine. ``show`` and ``report`` have no ``benchmark``.
     """
     parser = SentenceParser(prog="python -m vicregl_fast.bench", description=description)
     parser.set_defaults(warm_up="nothing", timed=ONE, environment=None)  # of the parts that do not say otherwise
@@ -47,9 +50,10 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     for command, benchmark, warm_up in (
         (views, parts.augment, TURN), (copies, parts.copy, CALLS), (loaders, parts.loader, TURN),
         (losses, parts.loss, TURN), (optimizers, parts.optimizer, CALLS), (engines, parts.engine, TURN),
-        (steps, parts.step, f"{CALLS}; beside the supervised step {TURN}"), (runs, parts.run, "nothing"),
+        (steps, parts.step, f"{CALLS}; beside the supervised step {TURN}"),
     ):  # fmt: skip
         _add_measuring(command, benchmark, warm_up)
+    _add_measuring(runs, parts.run, "nothing", repeats=None)
     for command in (optimizers, steps):
         command.set_defaults(timed=ROW)
     views.add_argument("--batch", type=count, default=64, help="images (64)")
@@ -67,12 +71,27 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def _add_measuring(
-    command: argparse.ArgumentParser, benchmark: Callable[[argparse.Namespace], object], warm_up: str, repeats: int = 10
+    command: argparse.ArgumentParser,
+    benchmark: Callable[[argparse.Namespace], object],
+    warm_up: str,
+    repeats: int | None = 10,
 ) -> None:
-    """What every part has that measures; ``warm_up`` says what is done before and not measured."""
+    """What every part has that measures.
+
+    Args:
+        command: its parser.
+        benchmark: measures.
+        warm_up: what is done before and not measured.
+        repeats: how many samples each duration has by default; None where that is no question.
+    """
     command.set_defaults(benchmark=benchmark, warm_up=warm_up)
     command.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="(auto)")
-    command.add_argument("--repeats", type=count, default=repeats, help=f"samples of each duration ({repeats})")
+    if repeats is not None:
+        command.add_argument("--repeats", type=count, default=repeats, help=f"samples of each duration ({repeats})")
+    _add_json(command)
+
+
+def _add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", type=output_file, help="write the figures to this file, too")
 
 
@@ -87,20 +106,18 @@ def _add_loading(loaders: argparse.ArgumentParser) -> None:
 
 
 def _add_quality(quality: argparse.ArgumentParser) -> None:
-    quality.set_defaults(benchmark=parts.quality, warm_up="none: training counts from its first step")
+    _add_measuring(quality, parts.quality, "none: training counts from its first step", repeats=None)
     quality.add_argument("--config", type=Path, help="a recipe of vicregl_fast.train (its defaults)")
     quality.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="changes a setting of it")
     quality.add_argument("--epochs", type=count, help="passes over the training images (the recipe's)")
     for side, what in (("train", "learned from"), ("test", "classified")):
         quality.add_argument(f"--{side}", type=Path, required=True, help=f"class folders or a store, to be {what}")
-        quality.add_argument(f"--{side}_list", type=Path, help="which files of the folder, one path a line")
+        quality.add_argument(f"--{side}_list", type=Path, help="which images of the folder, one a line")
     quality.add_argument("--points", type=count, default=10, help="how often each network is judged (10)")
     quality.add_argument(
         "--targets", type=percents, default=[], metavar="PERCENT,...", help="accuracies to reach (the highest all do)"
     )
     add_peers(quality, QUALITY_PEERS)
-    quality.add_argument("--device", choices=DEVICE_CHOICES, default="auto", help="(auto)")
-    quality.add_argument("--json", type=output_file, help="write the figures to this file, too")
     quality.add_argument("--plot", type=output_file, help="draw the curves into this PNG, too")
 
 
@@ -176,7 +193,7 @@ def _add_projection(commands: Any) -> None:
     projections = commands.add_parser("projection", help="a model of training on more GPUs, from measured parts")
     projections.set_defaults(benchmark=parts.projection, device="cpu", warm_up="nothing is measured here")
     projections.set_defaults(environment=parts.projection_environment)
-    projections.add_argument("--json", type=output_file, help="write the figures to this file, too")
+    _add_json(projections)
     projections.add_argument(
         "--measured", type=Path, nargs="+", required=True, help="--json files of bench step and, if there is one, train"
     )

@@ -143,7 +143,7 @@ def train(options: argparse.Namespace) -> Iterator[Measurement]:
 def projection(options: argparse.Namespace) -> Iterator[Measurement]:
     """Projects measured parts onto more GPUs."""
     from dataprep.notes import note
-    from vicregl_fast.benchmarks.measurements import read_environment, read_measurements
+    from vicregl_fast.benchmarks.measurements import read_file
     from vicregl_fast.benchmarks.projection import LOADING_COST, Cluster, Run, assumptions, measured_parts, project
     from vicregl_fast.benchmarks.recipes import chosen_recipe
     from vicregl_fast.benchmarks.scaling_bytes import RecipeBytes
@@ -154,14 +154,15 @@ def projection(options: argparse.Namespace) -> Iterator[Measurement]:
     config = chosen_recipe(options, {})
     sent = RecipeBytes.of(config)
     rows: dict[str, Measurement] = {}
-    cores = options.cores_per_node
+    cores = None
     for file in options.measured:
-        found = {row.name: row for row in read_measurements(file)}
+        environment, measured = read_file(file)
+        found = {row.name: row for row in measured}
         rows |= found
         if LOADING_COST in found:
-            cores = cores or read_environment(file).get("cores")
+            cores = environment.get("cores")  # of where the cost is from, which is the last that is given
     parts = measured_parts(rows, sent.parameters)
-    cluster = Cluster(options.gpus_per_node, options.inside, options.between, cores)
+    cluster = Cluster(options.gpus_per_node, options.inside, options.between, options.cores_per_node or cores)
     run = Run(options.images, config.epochs, config.batch_size)
     yield from assumptions(parts, sent, cluster, run)
     for gpus in options.gpus:
@@ -170,9 +171,9 @@ def projection(options: argparse.Namespace) -> Iterator[Measurement]:
 
 def projection_environment(options: argparse.Namespace) -> dict[str, Any]:
     """Where the parts were measured."""
-    from vicregl_fast.benchmarks.measurements import read_environment
+    from vicregl_fast.benchmarks.measurements import read_file
 
-    return {"measured": [read_environment(file) for file in options.measured]}
+    return {"measured": [read_file(file)[0] for file in options.measured]}
 
 
 def scaling(options: argparse.Namespace) -> Iterator[Measurement]:

@@ -13,6 +13,7 @@ from typing import Any
 from dataprep.errors import UserError
 from dataprep.notes import note
 from vicregl_fast.benchmarks.measurements import Measurement
+from vicregl_fast.benchmarks.memory import memory_rows
 from vicregl_fast.choices import DeviceName
 from vicregl_fast.config import RunConfig, dump_config
 
@@ -79,9 +80,7 @@ def bench_scaling(bench: ScalingBench) -> Iterator[Measurement]:
         yield from _with_efficiency(row, alone, world)
         for name in ("gradient_bytes", "loss_bytes"):
             yield Measurement.of(f"scaling.{world}.{name}", [found[name]], "B")
-        for name in ("peak_memory", "peak_host_memory"):
-            if found[name] is not None:
-                yield Measurement.of(f"scaling.{world}.{name}", [found[name] / 2**30], "GiB")
+        yield from memory_rows(f"scaling.{world}", found["peak_memory"], found["peak_host_memory"])
     for world in counts:
         name = f"scaling.{world}.fixed_global"
         if world == 1 and alone is not None:

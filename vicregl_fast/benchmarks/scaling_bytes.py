@@ -11,13 +11,15 @@ from vicregl_fast.losses.batch_statistics import choose_form, cost
 from vicregl_fast.losses.plan import DirectionPlan, plan_directions
 from vicregl_fast.models.backbone import feature_grid
 from vicregl_fast.models.network import VICRegLNetwork
+from vicregl_fast.models.unreached import freeze_unreached
 
 BYTES_OF_A_GRADIENT = {"fp32": 4, "bf16": 2}
 
 
-def learned(network: nn.Module) -> int:
-    """The number of parameters that have gradients."""
-    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+def gradient_bytes(network: nn.Module, allreduce: str) -> int:
+    """Bytes of all gradients, in the number format in which they are added up."""
+    learning = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    return learning * BYTES_OF_A_GRADIENT[allreduce]
 
 
 def sent_around_a_ring(size: float, world: int) -> float:
@@ -37,14 +39,14 @@ class RecipeBytes:
         parameters: of its network.
         slots: of the local criterion, both sides of every match; 0 without it.
         views: that the global criterion compares; 0 without it.
-        learned: parameters that have gradients.
+        gradients: bytes of all gradients.
     """
 
     config: RunConfig
     parameters: int
     slots: int
     views: int
-    learned: int
+    gradients: int
 
     @classmethod
     def of(cls, config: RunConfig) -> "RecipeBytes":
@@ -62,12 +64,9 @@ class RecipeBytes:
         cells = [grids[recipe.size] ** 2 for recipe in recipes]
         views = len(recipes) if plan.pairs else 0
         parameters = sum(each.numel() for each in network.parameters())
-        return cls(config, parameters, _slots(plan, cells), views, learned(network))
-
-    @property
-    def gradients(self) -> int:
-        """Bytes of all gradients."""
-        return self.learned * BYTES_OF_A_GRADIENT[self.config.train.allreduce]
+        freeze_unreached(network, recipes[0].size)
+        gradients = gradient_bytes(network, config.train.allreduce)
+        return cls(config, parameters, _slots(plan, cells), views, gradients)
 
     def loss(self, world: int) -> float:
         """Bytes that the loss moves through the link of the busiest of ``world`` processes in a step."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from dataprep.errors import exit_on_user_error
 from vicregl_fast.benchmarks.memory import PeakMemory
 from vicregl_fast.benchmarks.prepared_step import RATE, drawn_view_batch, settle
-from vicregl_fast.benchmarks.scaling_bytes import BYTES_OF_A_GRADIENT, learned, sent_around_a_ring
+from vicregl_fast.benchmarks.scaling_bytes import gradient_bytes, sent_around_a_ring
 from vicregl_fast.benchmarks.timing import time_calls
 from vicregl_fast.choices import DEVICE_CHOICES
 from vicregl_fast.config import RunConfig, load_config
@@ -63,15 +63,11 @@ def measure(config: RunConfig, processes: Processes, steps: int, repeats: int) -
         "seconds": seconds,
         "peak_memory": peaks.device,
         "peak_host_memory": peaks.host,
-        "gradient_bytes": gradient_bytes(config, learner, processes.world),
+        "gradient_bytes": round(
+            sent_around_a_ring(gradient_bytes(learner.network, config.train.allreduce), processes.world)
+        ),
         "loss_bytes": loss_bytes(learner, batch),
     }
-
-
-def gradient_bytes(config: RunConfig, learner: Learner, world: int) -> int:
-    """Bytes that a process sends to add up gradients around a ring, by the sizes of the parameters."""
-    size = learned(learner.network) * BYTES_OF_A_GRADIENT[config.train.allreduce]
-    return round(sent_around_a_ring(size, world))
 
 
 def loss_bytes(learner: Learner, batch: ViewBatch) -> int:

@@ -20,7 +20,7 @@ class DataConfig:
             once into a store in the run's folder; the torchvision engine reads it as it is.
         engine: what reads and decodes: ffcv (.beton), dali (.beton or shards, on the GPU where there is one) or
             torchvision (a folder of images, read in the ordinary, slow way); auto takes dali for shards, else ffcv.
-        list: a file that names the images of a folder to use, one relative path a line; null uses all of them.
+        list: a file that names the images of a folder to use, one a line, by path or name; null uses all of them.
         labels: where the labels of a folder come from: auto takes class folders if every image lies in one, folders the
             first folder of each path, none none, and anything else is a file with a path and a label a line.
         val_path: images for the validation pass, given as path is; null for no validation.

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 
 from dataprep.errors import UserError
+from dataprep.free_space import GIB
 from dataprep.notes import note
 
-GIB = 2**30
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")  # version 2, as a container sees its own; version 1's limits are not read
 

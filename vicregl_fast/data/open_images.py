@@ -16,7 +16,7 @@ def open_images(path: Path, list_file: Path | None = None, labels: str = AUTO, l
 
     Args:
         path: the folder or the store.
-        list_file: with a folder, names the images to use, one relative path a line; None uses all of them.
+        list_file: with a folder, names the images to use, one a line (``image_lists.read_list``); None uses all.
         labels: with a folder, where its labels come from: ``auto``, ``folders``, ``none``, or a file of labels.
         like: with a folder, other images, whose range of values its images of more than eight bits take.
 

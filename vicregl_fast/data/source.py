@@ -33,7 +33,7 @@ class Source:
     Attributes:
         path: a ``.beton`` file, a folder of WebDataset shards, or a folder of images.
         cache: folder for converted stores.
-        list_file: names the images of a folder to use, one relative path a line; None uses all of them.
+        list_file: names the images of a folder to use, one a line (``image_lists.read_list``); None uses all of them.
         labels: where a folder's labels come from: ``auto``, ``folders``, ``none``, or a file (``dataprep.labels``).
         on_error: what to do at an image that cannot be converted: ``fail`` or ``skip`` it.
         range: the values that become 0 to 255 in a folder's images of more than eight bits a channel; None takes those

@@ -20,5 +20,5 @@ def decoding_threads(wanted: int | None, sharers: int) -> int:
     if wanted is None:
         return max(1, cores // sharers)
     if wanted > cores:
-        note(f"data.workers is {wanted}, but this process may use {cores} cores; taking {cores}")
+        note(f"data.workers is {wanted}, but this process may use {cores} cores; taking {cores}", once=True)
     return min(wanted, cores)

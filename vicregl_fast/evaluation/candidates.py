@@ -21,13 +21,13 @@ class Candidate:
         name: its name in the table of results.
         build: builds it in eval mode, on the device where it is judged; given a seed, which draws an untrained one.
         trained: whether it was trained; if not, its BatchNorm statistics are re-estimated before it is judged.
-        architecture: timm's name of it, by which published figures are found; None for none.
+        architecture: timm's name of it, by which published figures are found; empty for none.
     """
 
     name: str
     build: Callable[[int], Backbone]
     trained: bool = True
-    architecture: str | None = None
+    architecture: str = ""
 
 
 def candidates_of(

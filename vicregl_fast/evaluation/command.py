@@ -39,6 +39,11 @@ def add_weights(parser: ArgumentParser, several: bool) -> None:
     parser.add_argument("--backbone", metavar="NAME", help="timm model, where the file does not say it")
 
 
+def add_output_stride(parser: ArgumentParser, default: str = "as trained") -> None:
+    """Adds the option that dilates backbones; ``default`` says what holds without it."""
+    parser.add_argument("--output_stride", type=int, help=f"pixels per cell, by dilation (default: {default})")
+
+
 def add_comparison(parser: ArgumentParser) -> None:
     """Adds the options of commands that judge backbones (``comparison.run_judge``)."""
     add_weights(parser, several=True)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vicregl_fast.evaluation.batchnorm import reestimate_batchnorm
 from vicregl_fast.evaluation.candidates import Candidate, candidates_of
-from vicregl_fast.evaluation.paper import Task, published_rows
+from vicregl_fast.evaluation.paper import Published, published_rows
 from vicregl_fast.evaluation.report import Judgement, Row, format_details, format_table, write_json
 from vicregl_fast.models.backbone import Backbone, check_backbone
 from vicregl_fast.seeds import check_seed
@@ -19,8 +19,13 @@ class Judge(Protocol):
     """A method to judge a backbone, with the images that it needs."""
 
     @property
-    def task(self) -> Task | None:
-        """The column of the paper's tables that this is; None if it is none."""
+    def published(self) -> Published | None:
+        """What the paper's figures of this task are; None if it has none."""
+        ...
+
+    @property
+    def draws(self) -> bool:
+        """Whether judging a backbone that is trained draws anything, so that seeds may differ."""
         ...
 
     def training_images(self, seed: int) -> Iterable[Tensor]:
@@ -28,11 +33,6 @@ class Judge(Protocol):
 
         ``seed`` draws which.
         """
-        ...
-
-    @property
-    def follows_paper(self) -> bool:
-        """Whether the task is judged by the paper's protocol."""
         ...
 
     def judge(self, backbone: Backbone, seed: int) -> Judgement:
@@ -48,7 +48,7 @@ class Judge(Protocol):
 
 
 def compare(candidates: Iterable[Candidate], judge: Judge, seeds: Sequence[int] = (0,)) -> list[Row]:
-    """Judges every candidate with every seed.
+    """Judges every candidate with every seed that may make a difference.
 
     Returns:
         One row for each candidate; one for always answering the commonest training class; and the paper's rows of the
@@ -61,7 +61,7 @@ def compare(candidates: Iterable[Candidate], judge: Judge, seeds: Sequence[int] 
     for candidate in candidates:
         figures: dict[str, list[float]] = {}
         settings: list[Mapping[str, Any]] = []
-        for seed in seeds:
+        for seed in seeds if judge.draws or not candidate.trained else seeds[:1]:
             backbone = candidate.build(seed)
             if not candidate.trained:
                 reestimate_batchnorm(backbone, judge.training_images(seed))
@@ -72,7 +72,7 @@ def compare(candidates: Iterable[Candidate], judge: Judge, seeds: Sequence[int] 
         rows.append(Row(candidate.name, figures, settings if any(settings) else ()))
         architectures.append(candidate.architecture)
     rows.append(Row("majority class", {name: [value] for name, value in judge.majority_figures().items()}))
-    return [*rows, *published_rows(judge.task, architectures, judge.follows_paper)]
+    return [*rows, *published_rows(judge.published, architectures)]
 
 
 def run_judge(

@@ -4,13 +4,27 @@ Bardes, Ponce, LeCun: VICRegL, Self-Supervised Learning of Local Visual Features
 """
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from vicregl_fast.evaluation.report import Row
 from vicregl_fast.models.config import architecture_name
 
 Task = Literal["imagenet", "voc12aug", "voc12aug fine-tuned", "cityscapes", "ade20k"]
 """Linear classification of ImageNet (top-1 in percent), and linear segmentation (mIoU in percent)."""
+
+
+class Published(NamedTuple):
+    """What the paper's figures are compared with.
+
+    Attributes:
+        task: the column of its tables.
+        same_protocol: whether ours are by the paper's protocol.
+    """
+
+    task: Task
+    same_protocol: bool
+
+
 MEASURES: dict[Task, str] = {
     "imagenet": "accuracy", "voc12aug": "mIoU", "voc12aug fine-tuned": "mIoU", "cityscapes": "mIoU", "ade20k": "mIoU",
 }  # fmt: skip
@@ -40,16 +54,17 @@ _FIGURES: dict[str, list[tuple[str, tuple[float, ...]]]] = {
 }
 
 
-def published_rows(task: Task | None, architectures: Iterable[str | None], same_protocol: bool = True) -> list[Row]:
-    """The paper's rows for a task and timm's names of architectures; none where it has none.
+def published_rows(published: Published | None, architectures: Iterable[str]) -> list[Row]:
+    """The paper's rows for timm's names of architectures; none where it has none.
 
-    Unless ours are by the ``same_protocol``, they are called the paper's by its protocol.
+    Unless ours are by the same protocol, they are called the paper's by its protocol.
     """
-    whose = "paper" if same_protocol else "paper by its protocol"
-    names = dict.fromkeys(architecture_name(each) for each in architectures if each is not None)
+    if published is None:
+        return []
+    task, whose = published.task, "paper" if published.same_protocol else "paper by its protocol"
     return [
         Row(f"{whose}: {name}, {method}", {MEASURES[task]: [figures[_TASKS[name].index(task)]]})
-        for name in names
-        if task is not None and task in _TASKS.get(name, ())
+        for name in dict.fromkeys(map(architecture_name, architectures))
+        if task in _TASKS.get(name, ())
         for method, figures in _FIGURES[name]
     ]

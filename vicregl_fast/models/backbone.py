@@ -3,14 +3,13 @@
 import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from textwrap import shorten
 from typing import Any, NamedTuple
 
 import timm
 import torch
 from torch import Tensor, nn
 
-from dataprep.errors import UserError
+from dataprep.errors import UserError, reason_of
 from vicregl_fast.models.config import BackboneConfig
 
 ANY_SIZE: dict[str, dict[str, bool]] = {
@@ -106,7 +105,7 @@ def build_backbone(config: BackboneConfig) -> Backbone:
     except Exception as error:  # timm's families refuse options in many ways
         raise UserError(
             f"{config.name} cannot be built with output_stride {config.output_stride}, "
-            f"drop_path {config.drop_path} and zero_init {config.zero_init}: {_reason(error)}"
+            f"drop_path {config.drop_path} and zero_init {config.zero_init}: {reason_of(error)}"
         ) from error
     if config.is_convnext:
         _remove_layer_scale(model)
@@ -164,7 +163,7 @@ def says_which_size(backbone: Backbone, images: Tensor) -> Iterator[None]:
         native = backbone.model.pretrained_cfg["input_size"][1:]  # type: ignore[index, union-attr]
         other = "" if (height, width) == native else f"; timm made {backbone.name} for {native[0]}x{native[1]}"
         raise UserError(
-            f"the backbone cannot take images of {height}x{width} pixels: {_reason(error)}{other}: "
+            f"the backbone cannot take images of {height}x{width} pixels: {reason_of(error)}{other}: "
             "choose another size, or a backbone that takes any"
         ) from error
 
@@ -239,7 +238,3 @@ def timm_options(config: BackboneConfig) -> dict[str, Any]:
 def _family(name: str) -> str:
     """The module of timm that has this model, such as ``swin_transformer``."""
     return timm.models.model_entrypoint(name).__module__.rpartition(".")[2]
-
-
-def _reason(error: Exception) -> str:
-    return shorten(str(error), 200) or type(error).__name__

@@ -6,8 +6,8 @@ from pathlib import Path
 from dataprep.command_line import SentenceParser, comma_list, count, output_file
 from vicregl_fast.augment.recipe import RECIPES
 from vicregl_fast.data.config import ENGINES
-from vicregl_fast.evaluation.command import add_weights
-from vicregl_fast.evaluation.segmentation.commands import add_masked_images, add_output_stride
+from vicregl_fast.evaluation.command import add_output_stride, add_weights
+from vicregl_fast.evaluation.segmentation.commands import add_masked_images
 
 HERE = ("views",)
 """Pictures of no run, which lie in the current folder."""

@@ -57,10 +57,14 @@ def test_dali_distorts_as_the_recipe_says(recipe: str, work: PeerWork) -> None:
     (first, _) = ([view.clone() for view in views] for views in batches(whole_pipeline(replace(work, recipes=recipes))))
     assert [tuple(view.shape) for view in first] == [(3, 3, each.size, each.size) for each in recipes]
     assert all(np.isfinite(view.numpy()).all() and view.std() > 0.1 for view in first)
-    grey = replace(WHOLE, grey_probability=1.0)
-    (views, _) = ([view.clone() for view in views] for views in batches(whole_pipeline(replace(work, recipes=[grey]))))
-    levels = levels_of(views[0]).astype(int)
-    assert np.ptp(levels, axis=3).max() <= 2
+    for kind in ("flip", "jitter", "grey", "blur", "solarise"):
+        pair = (WHOLE, replace(WHOLE, **{f"{kind}_probability": 1.0}))
+        ((plain, changed), _) = (
+            [levels_of(view.clone()) for view in views]
+            for views in batches(whole_pipeline(replace(work, recipes=pair)))
+        )
+        assert all(distance(*each) > 1 for each in zip(plain, changed, strict=True)), kind
+        assert kind != "grey" or np.ptp(changed.astype(int), axis=3).max() <= 2
 
 
 def test_lightly(work: PeerWork) -> None:

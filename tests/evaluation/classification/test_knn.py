@@ -51,8 +51,8 @@ def test_a_centre_crop_takes_the_middle_of_the_image(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
         Image.fromarray(pixels).save(tmp_path / name / "ramp.png")
-    (crops,) = centre_feed(tmp_path, 7).batches(np.arange(2))
-    assert crops.shape == (2, 3, 7, 7)
+    ((indices, crops),) = centre_feed(tmp_path, 7).batches(np.arange(2))
+    assert indices.tolist() == [0, 1] and crops.shape == (2, 3, 7, 7)
     red = (crops[1, 0] * 0.229 + 0.485) * 255
     # Column k of the crop lies between the image's columns 9 + 2k and 10 + 2k, but for what the edge does to its ends.
     expected = 5 * (9.5 + 2 * torch.arange(7.0))

@@ -55,11 +55,11 @@ def test_suffixes_stand_before_the_extensions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "sentence"),
     [
-        (["a", "z", "y"], r"2 names of the list .*list\.txt are no images in .*images, the first being z: write paths"),
-        (["a", "a"], r"the list .*list\.txt names a twice"),
-        (["a", "a.jpg"], r"the list .*list\.txt names an image twice, with and without its extension"),
-        ([], r"the list .*list\.txt names no images: write one a line"),
-        (["c"], r"names c, which may be c\.jpg or c\.png: add the extension"),
+        (["a", "z", "y"], r"2 of the 3 entries of .*list\.txt are no images in .*images, the first being z; paths"),
+        (["a", "a"], r"the list .*list\.txt names a\.jpg twice"),
+        (["a", "a.jpg"], r"the list .*list\.txt names a\.jpg twice"),
+        ([], r"the list .*list\.txt names no images; write one a line"),
+        (["c"], r"c in .*list\.txt may be several images of .*images: write their paths"),
         (["b"], r"images/b\.jpg has no mask: .*masks needs a file b\.png$"),
     ],
 )

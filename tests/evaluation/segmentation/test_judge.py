@@ -139,7 +139,7 @@ def test_fine_tuning_changes_the_backbone_and_nothing_else_does(tmp_path: Path, 
         learned = {key for key, _ in backbone.named_parameters() if not key.startswith("model.norm_pre")}
         statistics = {key for key in before if "running" in key or "num_batches" in key}
         assert changed == learned | statistics  # all but the last norm, which raw stages leave out
-    assert made.task == ("voc12aug fine-tuned" if finetune else "voc12aug")
+    assert made.published.task == ("voc12aug fine-tuned" if finetune else "voc12aug")
 
 
 def test_fine_tuning_is_the_same_again(tmp_path: Path) -> None:
@@ -170,7 +170,6 @@ def test_a_backbone_learns_by_fine_tuning(tmp_path: Path) -> None:
         backbone = blind(0)
         figures[finetune] = made.judge(backbone, 0).figures["mIoU"]
         assert (backbone.weight.item() != pytest.approx(1e-4)) == finetune
-    print(figures)
     assert figures[True] > 90 and figures[False] < 50
 
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from textwrap import shorten
 
 import numpy as np
 
-from dataprep.errors import UserError
+from dataprep.errors import UserError, reason_of
 from dataprep.notes import note
 from vicregl_fast.benchmarks.loader_sources import open_bytes
 from vicregl_fast.benchmarks.peers.names import LoaderPeer
@@ -40,8 +39,9 @@ def open_peers(peers: Sequence[LoaderPeer], stages: Sequence[str], work: PeerWor
         try:
             made = PEERS[peer](work)
         except Exception as error:  # libraries that are not ours miss what they need in many ways
-            reason = shorten(str(error), 160) or type(error).__name__
-            note(f"peer {peer} is left out, since it cannot be loaded ({reason}): pip install '.[peers,dali]'")
+            note(
+                f"peer {peer} is left out, since it cannot be loaded ({reason_of(error)}): pip install '.[peers,dali]'"
+            )
             continue
         calls |= {
             f"{peer}.{row}": _checked(peer, call, len(work.images))
@@ -58,8 +58,7 @@ def _checked(peer: LoaderPeer, call: Call, images: int) -> Call:
         try:
             done = call()
         except Exception as error:
-            reason = shorten(str(error), 160) or type(error).__name__
-            raise PeerFailed(f"peer {peer} fails with these images ({reason})") from error
+            raise PeerFailed(f"peer {peer} fails with these images ({reason_of(error)})") from error
         if done != images:
             raise PeerFailed(f"peer {peer} gave {done} of {images} images")
         return done

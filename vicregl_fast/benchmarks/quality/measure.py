@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from textwrap import shorten
 
-from dataprep.errors import UserError
+from dataprep.errors import UserError, reason_of
 from dataprep.notes import note
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.peers.names import QualityPeer
@@ -39,8 +38,7 @@ def bench_quality(
         except Exception as error:  # libraries that are not ours fail in many ways
             if name == "ours":
                 raise
-            reason = shorten(str(error), 160) or type(error).__name__
-            note(f"peer {name} is left out, since it failed in its training ({reason})")
+            note(f"peer {name} is left out, since it failed in its training ({reason_of(error)})")
             continue
         curves.append(curve)
         yield from curve.rows()
@@ -57,8 +55,7 @@ def _installed(peers: Sequence[QualityPeer]) -> dict[str, Callable[[QualityRun],
         from vicregl_fast.benchmarks.quality.lightly_training import TRAIN
     except ImportError as error:
         for peer in peers:
-            reason = shorten(str(error), 160)
-            note(f"peer {peer} is left out, since it cannot be loaded ({reason}): pip install '.[peers]'")
+            note(f"peer {peer} is left out, since it cannot be loaded ({reason_of(error)}): pip install '.[peers]'")
         return {}
     return {peer: TRAIN[peer] for peer in peers}
 

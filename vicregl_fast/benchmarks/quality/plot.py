@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from vicregl_fast.benchmarks.drawing import new_figure, plain
 from vicregl_fast.benchmarks.quality.curve import Curve
 
 
@@ -17,9 +17,7 @@ def draw_quality(curves: Sequence[Curve], untrained: float, title: str) -> Figur
         untrained: accuracy of the untrained network in percent.
         title: printed above both.
     """
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=10)
+    figure = new_figure(10, 4.2, title)
     by_time, by_images = figure.subplots(1, 2, sharey=True)
     for curve in curves:
         accuracies = [point.accuracy for point in curve.points]
@@ -29,8 +27,7 @@ def draw_quality(curves: Sequence[Curve], untrained: float, title: str) -> Figur
         axes.axhline(untrained, ls="--", lw=1, color="grey", label="untrained")
         axes.set_xlabel(label)
         axes.set_xlim(left=0)
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
+        plain(axes)
     by_time.set_ylabel("accuracy of k-NN (%)")
     by_images.legend(fontsize=8, framealpha=0.8, edgecolor="none")
     return figure

@@ -4,8 +4,8 @@ import re
 
 from matplotlib.figure import Figure
 
+from vicregl_fast.benchmarks.drawing import ABOVE, new_figure, plain, whiskers
 from vicregl_fast.benchmarks.measurements import Measurement
-from vicregl_fast.benchmarks.report.drawing import ABOVE, new_figure, plain, whiskers
 from vicregl_fast.benchmarks.report.measured_file import MeasuredFile
 
 STAGES = ("decode", "views")

@@ -7,7 +7,7 @@ from typing import Any
 
 from dataprep.errors import UserError
 from dataprep.notes import note
-from vicregl_fast.benchmarks.measurements import Measurement, read_environment, read_measurements
+from vicregl_fast.benchmarks.measurements import Measurement, read_file
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def read_folder(folder: Path) -> list[MeasuredFile]:
     found = []
     for path in sorted(folder.glob("*.json")):
         try:
-            rows = read_measurements(path)
-            found.append(MeasuredFile(path.stem, read_environment(path), {row.name: row for row in rows}))
+            environment, rows = read_file(path)
+            found.append(MeasuredFile(path.stem, environment, {row.name: row for row in rows}))
         except UserError as error:
             note(f"left out: {error}")
     if not found:

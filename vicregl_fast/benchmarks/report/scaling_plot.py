@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vicregl_fast.benchmarks.drawing import new_figure, plain, whiskers
 from vicregl_fast.benchmarks.measurements import Measurement
-from vicregl_fast.benchmarks.report.drawing import new_figure, plain, whiskers
 from vicregl_fast.benchmarks.report.measured_file import MeasuredFile
 
 KINDS = {"": ("fixed batch per process", "-"), "fixed_global.": ("fixed global batch", "--")}

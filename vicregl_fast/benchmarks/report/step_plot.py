@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from vicregl_fast.benchmarks.report.drawing import ABOVE, new_figure, plain
+from vicregl_fast.benchmarks.drawing import ABOVE, new_figure, plain
 from vicregl_fast.benchmarks.report.measured_file import MeasuredFile
 
 COLOURS = {"forward": "#1f5a94", "loss": "#e08a1e", "backward": "#8fb3d9", "optimizer": "#6b8e4e"}

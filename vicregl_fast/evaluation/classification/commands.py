@@ -2,9 +2,13 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vicregl_fast.evaluation.classification.config import KnnConfig, LinearConfig
 from vicregl_fast.evaluation.command import Command, add_comparison
+
+if TYPE_CHECKING:
+    from vicregl_fast.data.engine_table import OpenedStore
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -19,30 +23,26 @@ def _add_arguments(parser: ArgumentParser) -> None:
     add_comparison(parser)
 
 
-def _knn(options: Namespace, config: KnnConfig) -> None:
+def _opened(options: Namespace) -> "tuple[OpenedStore, OpenedStore]":
+    """The training and the test images that the options name."""
     from vicregl_fast.evaluation.classification.crop_feed import open_labelled
+
+    train = open_labelled(options.train, options.train_list, options.train_labels)
+    return train, open_labelled(options.test, options.test_list, options.test_labels, like=train)
+
+
+def _knn(options: Namespace, config: KnnConfig) -> None:
     from vicregl_fast.evaluation.classification.knn import KnnJudge
     from vicregl_fast.evaluation.comparison import run_judge
 
-    def judge() -> KnnJudge:
-        train = open_labelled(options.train, options.train_list, options.train_labels)
-        test = open_labelled(options.test, options.test_list, options.test_labels, like=train)
-        return KnnJudge(train, test, config)
-
-    run_judge(options, judge)
+    run_judge(options, lambda: KnnJudge(*_opened(options), config))
 
 
 def _linear(options: Namespace, config: LinearConfig) -> None:
-    from vicregl_fast.evaluation.classification.crop_feed import open_labelled
     from vicregl_fast.evaluation.classification.linear import LinearJudge
     from vicregl_fast.evaluation.comparison import run_judge
 
-    def judge() -> LinearJudge:
-        train = open_labelled(options.train, options.train_list, options.train_labels)
-        test = open_labelled(options.test, options.test_list, options.test_labels, like=train)
-        return LinearJudge(train, test, config)
-
-    run_judge(options, judge)
+    run_judge(options, lambda: LinearJudge(*_opened(options), config))
 
 
 COMMANDS = {

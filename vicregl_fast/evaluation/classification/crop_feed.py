@@ -78,8 +78,8 @@ class CentreCropFeed:
     feed: Feed
     batch_size: int
 
-    def batches(self, order: np.ndarray) -> Iterator[Tensor]:
-        """Crops [b, 3, S, S] in the order int64 [n].
+    def batches(self, order: np.ndarray) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """Sample indices int64 [b] with their crops [b, 3, S, S], in the order int64 [n].
 
         Raises:
             UserError: an image does not decode.
@@ -87,7 +87,7 @@ class CentreCropFeed:
         with self.feed.loader(_cut(order, self.batch_size), 0) as loader:
             for batch in loader:
                 assert batch.centre_crops is not None
-                yield batch.centre_crops
+                yield batch.indices, batch.centre_crops
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,9 @@ def pooled_features(backbone: Backbone, crops: CentreCropFeed, count: int, devic
         UserError: an image does not decode, or the backbone accepts no image of this size.
     """
     batches = crops.batches(np.arange(count))
-    features_nc, first = torch.empty(count, backbone.channels, device=device), 0
-    for images in progress_bar(batches, desc="features", total=-(-count // crops.batch_size), leave=False):
-        features_nc[first : first + len(images)] = pooled_of(backbone, images)
-        first += len(images)
+    features_nc = torch.empty(count, backbone.channels, device=device)
+    for indices, images in progress_bar(batches, desc="features", total=-(-count // crops.batch_size), leave=False):
+        features_nc[torch.from_numpy(indices)] = pooled_of(backbone, images).to(device)
     return features_nc
 
 

@@ -3,14 +3,13 @@
 Shape letters: b samples, c channels, k classes.
 """
 
-import math
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 from vicregl_fast.evaluation.classification.features import pooled_of
-from vicregl_fast.evaluation.classification.linear_heads import MOMENTUM, WEIGHT_DECAY, drawn_weight
+from vicregl_fast.evaluation.classification.linear_heads import MOMENTUM, WEIGHT_DECAY, cosine_factor, drawn_weight
 from vicregl_fast.models.backbone import Backbone
 
 ImageBatch = tuple[Tensor, Tensor]
@@ -32,7 +31,7 @@ class FineTuning:
     """
 
     def __init__(self, backbone: Backbone, classes: int, head_lr: float, backbone_lr: float, epochs: int, seed: int):
-        self._backbone, self._epochs, self._seed = backbone.requires_grad_(True), epochs, seed
+        self._backbone, self._seed = backbone.requires_grad_(True), seed
         weight_kc = drawn_weight(backbone.channels, classes, seed).to(next(backbone.parameters()).device)
         self._weight_kc, self._bias_k = nn.Parameter(weight_kc), nn.Parameter(weight_kc.new_zeros(classes))
         groups = [
@@ -40,9 +39,7 @@ class FineTuning:
             {"params": list(backbone.parameters()), "lr": backbone_lr},
         ]
         self._optimiser = torch.optim.SGD(groups, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimiser, lambda epoch: 0.5 * (1 + math.cos(math.pi * epoch / epochs))
-        )
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, lambda epoch: cosine_factor(epoch, epochs))
 
     def epoch(self, batches: Iterable[ImageBatch], number: int) -> None:
         """Takes a step with each batch of an epoch, counted from 0, and leaves the backbone in eval mode.

@@ -47,18 +47,19 @@ class KnnJudge:
         self._votes = [Vote(k, weighted) for weighted in ways for k in config.k]
 
     @property
-    def task(self) -> None:
+    def published(self) -> None:
         """The paper has no figures of k-NN."""
         return None
 
+    @property
+    def draws(self) -> bool:
+        """Nothing is drawn."""
+        return False
+
     def training_images(self, seed: int) -> Iterator[Tensor]:
         """Centre crops of at most ``BATCHNORM_IMAGES`` training images, float32 [batch, 3, size, size] at a time."""
-        return self._train.batches(batchnorm_sample(seed, len(self._train_labels)))
-
-    @property
-    def follows_paper(self) -> bool:
-        """Not that there were anything to follow."""
-        return False
+        order = batchnorm_sample(seed, len(self._train_labels))
+        return (images for _, images in self._train.batches(order))
 
     def judge(self, backbone: Backbone, seed: int) -> Judgement:
         """The accuracies on the test images in percent."""

@@ -18,7 +18,7 @@ from vicregl_fast.evaluation.classification.fine_tuning import FineTuning
 from vicregl_fast.evaluation.classification.labels import batchnorm_sample, majority_accuracy, matched_labels
 from vicregl_fast.evaluation.classification.linear_heads import LinearHeads
 from vicregl_fast.evaluation.held_out import HeldOut, best_rate
-from vicregl_fast.evaluation.paper import Task
+from vicregl_fast.evaluation.paper import Published
 from vicregl_fast.evaluation.report import Judgement
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.philox import permutation
@@ -58,20 +58,22 @@ class LinearJudge:
         self._train, self._test = self._feeds.centre(train), self._feeds.centre(test)
 
     @property
-    def task(self) -> Task | None:
-        """ImageNet, by its number of classes; the paper tells of frozen backbones only."""
-        return "imagenet" if self._classes == IMAGENET_CLASSES and not self._config.finetune else None
+    def published(self) -> Published | None:
+        """Of ImageNet, known by its classes, frozen; the protocol is the same if all images, crops and settings are."""
+        if self._classes != IMAGENET_CLASSES or self._config.finetune:
+            return None
+        same = LinearConfig(computed_epochs=LinearConfig.epochs, workers=self._config.workers)
+        return Published("imagenet", self._config == same and len(self._train_labels) == IMAGENET_IMAGES)
+
+    @property
+    def draws(self) -> bool:
+        """Crops, order and heads."""
+        return True
 
     def training_images(self, seed: int) -> Iterator[Tensor]:
         """Centre crops of at most ``BATCHNORM_IMAGES`` training images, float32 [batch, 3, size, size] at a time."""
         order = batchnorm_sample(seed, len(self._train_labels))
-        return self._train.batches(order)
-
-    @property
-    def follows_paper(self) -> bool:
-        """Whether it is all of ImageNet, every epoch has its own crops, and no other setting differs."""
-        published = LinearConfig(computed_epochs=LinearConfig.epochs, workers=self._config.workers)
-        return self._config == published and len(self._train_labels) == IMAGENET_IMAGES
+        return (images for _, images in self._train.batches(order))
 
     def judge(self, backbone: Backbone, seed: int) -> Judgement:
         """The accuracy on the test images in percent, and the learning rate that was taken."""
@@ -112,7 +114,7 @@ class LinearJudge:
         """The number of the head that is best on the images held out."""
         if len(held_out) == 0:
             return 0
-        right_l = self._right(backbone, heads, self._train, held_out, self._train_labels[held_out])
+        right_l = self._right(backbone, heads, self._train, held_out, self._train_labels)
         accuracies = (100 * right_l / len(held_out)).tolist()
         return best_rate(accuracies, self._config.rates(backbone.name), len(held_out), "accuracy")
 
@@ -120,9 +122,8 @@ class LinearJudge:
     def _right(
         self, backbone: Backbone, heads: Classifier, crops: CentreCropFeed, order: np.ndarray, labels_n: Tensor
     ) -> Tensor:
-        right, first = [], 0
-        for images in crops.batches(order):
-            features = pooled_of(backbone, images)
-            right.append(heads.correct(features, labels_n[first : first + len(images)].to(self._device)))
-            first += len(images)
+        right = [
+            heads.correct(pooled_of(backbone, images), labels_n[torch.from_numpy(indices)].to(self._device))
+            for indices, images in crops.batches(order)
+        ]
         return torch.stack(right).sum(0)

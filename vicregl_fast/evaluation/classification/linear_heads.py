@@ -13,6 +13,11 @@ MOMENTUM, WEIGHT_DECAY = 0.9, 1e-6
 """Of the published protocol (docs/method.md, Evaluation)."""
 
 
+def cosine_factor(epoch: int, epochs: int) -> float:
+    """Of the learning rate, in an epoch counted from 0."""
+    return 0.5 * (1 + math.cos(math.pi * epoch / epochs))
+
+
 def drawn_weight(channels: int, classes: int, seed: int) -> Tensor:
     """The weights that a head starts with, float32 [k, c], from N(0, 0.01²)."""
     return torch.randn(classes, channels, generator=torch.Generator().manual_seed(seed)) * 0.01
@@ -57,7 +62,7 @@ class LinearHeads:
         labels = labels_b.expand(len(self._rates_l), -1).flatten()
         loss = nn.functional.cross_entropy(logits_lbk.flatten(0, 1), labels, reduction="sum") / len(labels_b)
         gradients = torch.autograd.grad(loss, self._parameters)
-        rates_l = self._rates_l * (0.5 * (1 + math.cos(math.pi * epoch / self._epochs)))
+        rates_l = self._rates_l * cosine_factor(epoch, self._epochs)
         with torch.no_grad():
             for parameter, gradient, momentum in zip(self._parameters, gradients, self._momenta, strict=True):
                 momentum.mul_(MOMENTUM).add_(gradient + WEIGHT_DECAY * parameter)

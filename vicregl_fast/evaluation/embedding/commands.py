@@ -3,16 +3,16 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from vicregl_fast.evaluation.command import Command, add_weights
+from vicregl_fast.evaluation.command import Command, add_output_stride, add_weights
 from vicregl_fast.evaluation.embedding.config import EmbedConfig
 from vicregl_fast.seeds import check_seed
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
     add_weights(parser, several=False)
-    parser.add_argument("--output_stride", type=int, help="pixels per cell, by dilation (default: as trained)")
+    add_output_stride(parser)
     parser.add_argument("--images", type=Path, required=True, help="folder of images, or a store")
-    parser.add_argument("--list", type=Path, help="which files of the folder, one path a line")
+    parser.add_argument("--list", type=Path, help="which images of the folder, one a line")
     parser.add_argument(
         "--labels", default="auto", metavar="auto|folders|none|FILE", help="where the folder's labels come from (auto)"
     )

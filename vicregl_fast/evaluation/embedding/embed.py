@@ -74,16 +74,13 @@ def _fill(arrays: dict[str, np.memmap], backbone: Backbone, opened: OpenedStore,
     device = next(backbone.parameters()).device
     count, maps = len(opened.store), arrays.get(MAPS)
     batches = CropFeeds(config.size, config.batch_size, config.workers, device).centre(opened).batches(np.arange(count))
-    first = 0
     with progress_bar(desc="features", total=count, unit="image", leave=False) as bar:
-        for images in batches:
-            made, rows = checked_maps(backbone, images, needs_cells=maps is not None), slice(first, first + len(images))
-            first += len(images)
-            arrays[FEATURES][rows] = made.pooled.float().cpu().numpy()
+        for indices, images in batches:
+            made = checked_maps(backbone, images, needs_cells=maps is not None)
+            arrays[FEATURES][indices] = made.pooled.float().cpu().numpy()
             if maps is not None:
-                maps[rows] = _halves(made.map)
+                maps[indices] = _halves(made.map)
             bar.update(len(images))
-    assert first == count
     for array in arrays.values():
         array.flush()
 

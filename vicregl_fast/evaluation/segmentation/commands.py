@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataprep.errors import UserError
-from vicregl_fast.evaluation.command import Command, add_comparison
+from vicregl_fast.evaluation.command import Command, add_comparison, add_output_stride
 from vicregl_fast.evaluation.segmentation.config import DATASETS, MASK_ORIENTATIONS, SegmentationConfig
 from vicregl_fast.evaluation.segmentation.labels import Labels, ignore_index_of, read_label_map
 from vicregl_fast.evaluation.segmentation.nearest_patches.config import NearestPatchesConfig
@@ -68,11 +68,6 @@ def open_masked_images(options: Namespace) -> "tuple[MaskedImages, MaskedImages]
     data = _named(options) if options.dataset else _folders(options)
     train = MaskedImages(data.train, data.labels, options.mask_orientation)
     return train, MaskedImages(data.val, data.labels, options.mask_orientation, train)
-
-
-def add_output_stride(parser: ArgumentParser, default: str = "as trained") -> None:
-    """Adds the option that dilates backbones; ``default`` says what holds without it."""
-    parser.add_argument("--output_stride", type=int, help=f"pixels per cell, by dilation (default: {default})")
 
 
 def _add_judge(parser: ArgumentParser, output_stride: str = "as trained") -> None:

@@ -3,9 +3,10 @@
 from pathlib import Path, PurePosixPath
 
 from dataprep.errors import UserError
+from dataprep.image_lists import read_list
 from dataprep.labels import NONE
 from dataprep.sources import list_images
-from vicregl_fast.evaluation.segmentation.pairs import Pairs, read_lines
+from vicregl_fast.evaluation.segmentation.pairs import Pairs
 
 
 def folder_pairs(
@@ -15,8 +16,7 @@ def folder_pairs(
 
     Args:
         images, masks: the two folders.
-        listed: a file that names the images to use, one a line, by their paths or without suffix and extension; None
-            for all.
+        listed: a file that names the images to use (``read_list``), also without the suffix; None for all.
         image_suffix, mask_suffix: what stands before the extension of names; files without it are passed over.
 
     Raises:
@@ -30,7 +30,7 @@ def folder_pairs(
     if not files:
         raise UserError(f"no image in {images} has a name that ends in {image_suffix}: look at --image_suffix")
     if listed is not None:
-        files = _chosen(files, listed, images, image_suffix)
+        files = list(read_list(listed, images, files, suffix=image_suffix))
     found = []
     for file in files:
         stem = _stem(file, image_suffix)
@@ -61,27 +61,3 @@ def _one_of_each(masks: Path, suffix: str, option: str) -> dict[str | None, str]
     if not found:
         raise UserError(f"no mask in {masks} has a name that ends in {suffix}: look at {option}")
     return found
-
-
-def _chosen(files: list[str], listed: Path, images: Path, suffix: str) -> list[str]:
-    """The files that a list names, in its order."""
-    known = set(files)
-    by_stem: dict[str | None, list[str]] = {}
-    for file in files:
-        by_stem.setdefault(_stem(file, suffix), []).append(file)
-    chosen, unknown = [], []
-    for name in read_lines(listed, "the list"):
-        name = str(PurePosixPath(name))
-        named = [name] if name in known else by_stem.get(name, [])
-        if len(named) > 1:
-            raise UserError(f"the list {listed} names {name}, which may be {named[0]} or {named[1]}: add the extension")
-        chosen += named
-        unknown += [] if named else [name]
-    if unknown:
-        raise UserError(
-            f"{len(unknown)} names of the list {listed} are no images in {images}, the first being {unknown[0]}: write "
-            "paths relative to that folder, with or without the extension"
-        )
-    if len(set(chosen)) < len(chosen):
-        raise UserError(f"the list {listed} names an image twice, with and without its extension: leave one")
-    return chosen

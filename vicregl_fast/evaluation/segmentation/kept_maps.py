@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from dataprep.errors import UserError
+from dataprep.free_space import GIB, free_bytes
 from dataprep.notes import note
-from vicregl_fast.data.memory import GIB, available_memory
+from vicregl_fast.data.memory import available_memory
 
 MEMORY_SHARE = 0.5
 """Of the memory that is free before, maps take at most this share; if all would take more, they are in a file."""
@@ -48,7 +49,7 @@ class KeptMaps:
         self.shapes.append(tuple(each.shape))
         self._offsets.append(self._bytes)
         self._bytes += each.nbytes
-        if self._file is not None:
+        if self.in_file:
             self._write(each)
             return
         self._maps.append(each)
@@ -67,10 +68,9 @@ class KeptMaps:
 
     def _move(self, estimated: int) -> None:
         """Moves what is in memory to a file."""
-        disk = os.statvfs(self._folder)
-        free = disk.f_bavail * disk.f_frsize
+        free = free_bytes(self._folder / "maps")
         said = f"the maps of {self._expected} images take about {estimated / GIB:.1f} GiB"
-        if disk.f_blocks and estimated > free:  # some file systems do not say
+        if free is not None and estimated > free:
             raise UserError(
                 f"{said}, more than {MEMORY_SHARE:.0%} of the free memory, and {self._folder} has "
                 f"{free / GIB:.1f} GiB free: give a --cache_folder on a larger disk, or --protocol augmented"

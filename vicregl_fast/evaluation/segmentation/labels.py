@@ -142,7 +142,7 @@ def read_label_map(path: Path) -> tuple[dict[int, int], bool]:
         UserError: the file cannot be read, a line is something else, or a value stands there twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise UserError(f"the label map {path} cannot be read: {reason}") from error

@@ -6,7 +6,7 @@ import torch
 
 from dataprep.notes import note
 from vicregl_fast.evaluation.held_out import HeldOut, best_rate
-from vicregl_fast.evaluation.paper import Task
+from vicregl_fast.evaluation.paper import Published, Task
 from vicregl_fast.evaluation.report import Judgement
 from vicregl_fast.evaluation.segmentation.augmentation import SegmentationAugmentation
 from vicregl_fast.evaluation.segmentation.config import DatasetName, SegmentationConfig
@@ -52,18 +52,22 @@ class SegmentationJudge(PixelJudge):
         super().__init__(train, val, config.workers, base_size)
 
     @property
-    def follows_paper(self) -> bool:
-        """Whether no setting differs from those of the published protocol."""
-        published = SegmentationConfig("published")
-        return all(
-            self._protocol(name) == protocol_of(published, name, self._dataset, self._finetune)
-            for name in ("resnet50", "convnext_small")
+    def published(self) -> Published | None:
+        """By the name of the data set; the protocol is the same if no setting differs from it."""
+        task = task_of(self._dataset, self._finetune)
+        same = SegmentationConfig("published")
+        return task and Published(
+            task,
+            all(
+                self._protocol(name) == protocol_of(same, name, self._dataset, self._finetune)
+                for name in ("resnet50", "convnext_small")
+            ),
         )
 
     @property
-    def task(self) -> Task | None:
-        """By the name of the data set."""
-        return task_of(self._dataset, self._finetune)
+    def draws(self) -> bool:
+        """Crops, order and heads."""
+        return True
 
     def judge(self, backbone: Backbone, seed: int) -> Judgement:
         """mIoU, pixel accuracy and each class's IoU on the validation images, in percent.

@@ -51,7 +51,6 @@ class MaskedImages(Dataset):
     Attributes:
         labels: as given.
         named: where the masks are, for messages.
-        taken: the values that become 0 to 255 in images of more than eight bits a channel.
 
     Raises:
         UserError: the images hold values beyond the range of ``like``.
@@ -63,7 +62,6 @@ class MaskedImages(Dataset):
         self.labels, self.named = labels, pairs.named
         taken = None if like is None else range_like(pairs.source, like._images)
         self._images: ImageFolder = ImageFolder.of(pairs.source, taken or find_range(pairs.source))
-        self.taken = self._images.taken
         self._pairs, self._orientation = pairs, orientation
 
     def __len__(self) -> int:
@@ -86,9 +84,12 @@ class MaskedImages(Dataset):
 
     def _turn(self, image_path: Path, mask_path: Path) -> int:
         """The EXIF orientation by which a mask is turned with its image; 1 for none."""
-        (turn, height, width), (own, *size) = (_layout(path) for path in (image_path, mask_path))
-        if turn == 1 or own != 1 or self._orientation == "upright":
-            return 1  # the image is not turned, or the mask turns itself, or lies as the turned image does
+        turn, height, width = _layout(image_path)
+        if turn == 1 or self._orientation == "upright":
+            return 1  # the image is not turned, or the mask lies as the turned image does
+        own, *size = _layout(mask_path)
+        if own != 1:
+            return 1  # the mask turns itself
         stored, turned = [height, width], [width, height] if turn >= SIDEWAYS else [height, width]
         if self._orientation == "ask" and stored == turned == size:
             raise UserError(

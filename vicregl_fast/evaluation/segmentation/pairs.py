@@ -40,29 +40,6 @@ class Pairs:
         return ImageSource(self.root, self.images, None, None)
 
 
-def read_lines(path: Path, what: str) -> list[str]:
-    """The lines of a list, without empty ones.
-
-    Args:
-        path: of the list.
-        what: what it is, for messages, such as "the list of training images".
-
-    Raises:
-        UserError: it cannot be read, names nothing, or names something twice.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError as error:
-        raise UserError(f"{what} {path} cannot be read: {error.strerror}") from error
-    names = [line.strip() for line in lines if line.strip()]
-    if not names:
-        raise UserError(f"{what} {path} names no images: write one a line")
-    if len(set(names)) < len(names):
-        twice = next(name for number, name in enumerate(names) if name in names[:number])
-        raise UserError(f"{what} {path} names {twice} twice: leave one of them out")
-    return names
-
-
 def check_files(paths: Sequence[Path], what: str) -> None:
     """Checks that all these files are there.
 

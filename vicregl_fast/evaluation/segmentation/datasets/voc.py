@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from dataprep.errors import UserError
+from dataprep.image_lists import list_lines, refuse_repetition
 from vicregl_fast.evaluation.segmentation.datasets.dataset import SegmentationDataset, folder_with
 from vicregl_fast.evaluation.segmentation.labels import Labels
-from vicregl_fast.evaluation.segmentation.pairs import Pairs, check_files, read_lines
+from vicregl_fast.evaluation.segmentation.pairs import Pairs, check_files
 
 CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
@@ -59,8 +60,10 @@ def _training(folder: Path) -> list[tuple[str, str]]:
 
 def _names(folder: Path, name: str) -> list[str]:
     """The names of images in a list; of lines with the paths of an image and its mask, the image's."""
-    lines = read_lines(folder / "ImageSets" / "Segmentation" / name, "the list")
-    return [PurePosixPath(line.split()[0]).stem for line in lines]
+    listed = folder / "ImageSets" / "Segmentation" / name
+    names = [PurePosixPath(line.split()[0]).stem for line in list_lines(listed)]
+    refuse_repetition(names, listed)
+    return names
 
 
 def _pairs(folder: Path, named: Sequence[tuple[str, str]]) -> Pairs:

@@ -62,14 +62,14 @@ class NearestPatchesJudge(PixelJudge):
         self._config = config
 
     @property
-    def task(self) -> None:
+    def published(self) -> None:
         """The paper has no figures of k-NN."""
         return None
 
     @property
-    def follows_paper(self) -> bool:
-        """Not that there were anything to follow."""
-        return False
+    def draws(self) -> bool:
+        """Training cells, where there are too many."""
+        return True
 
     @torch.inference_mode()
     def judge(self, backbone: Backbone, seed: int) -> Judgement:

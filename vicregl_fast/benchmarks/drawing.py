@@ -1,4 +1,4 @@
-"""What the report's pictures share."""
+"""What pictures of benchmarks share."""
 
 from typing import Any
 
