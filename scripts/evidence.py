@@ -3,15 +3,15 @@
 The pictures show one to four objects, so that a pooled vector mixes them: what local features are for.
 """
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from evidence_tables import SETTINGS, Figures, format_tables, plot_trade_off
 
@@ -24,6 +24,8 @@ RECIPE = (
     "--model.projector", "128", "--batch_size", "64", "--optim.base_lr", "0.004", "--optim.warmup_epochs", "1",
     "--epochs", "10",
 )  # fmt: skip
+RANDOM_BESIDE = "alpha_1"
+"""The setting beside which an untrained network of the same architecture is judged."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,10 @@ class Study:
         if not (self.out / "train.beton").is_file():
             self._run("dataprep", "ffcv", images / "train", self.out / "train.beton")
 
-    def judge_all(self, groups: list[tuple[list[str], int]]) -> Iterator[None]:
-        """Trains and judges the groups of ``wanted``, and yields after each; the first failure ends the program."""
+    def judge_all(self, runs: list[tuple[str, int]]) -> Iterator[None]:
+        """Trains and judges settings and seeds, and yields after each; the first failure ends the program."""
         with ThreadPoolExecutor(self.jobs) as pool:
-            waiting = [pool.submit(self._judge_each, *group) for group in groups]
+            waiting = [pool.submit(self.judge, *each) for each in runs]
             try:
                 for done in as_completed(waiting):
                     yield done.result()
@@ -57,18 +59,17 @@ class Study:
                 pool.shutdown(cancel_futures=True)
 
     def judge(self, name: str, seed: int) -> None:
-        """Trains the network of a setting and judges it; ``random`` is not trained."""
+        """Trains the network of a setting and judges it, and with that of ``RANDOM_BESIDE`` an untrained one."""
         files = [self.out / f"{name}_seed{seed}.{kind}.json" for kind in ("knn", "seg")]
         if all(file.is_file() for file in files):
             return
-        trained = trained_for(name)
-        folder = self.out / f"{trained}_seed{seed}"
+        folder = self.out / f"{name}_seed{seed}"
         self._run(
-            "vicregl_fast.train", *RECIPE, *SETTINGS[trained], "--seed", seed, "--run_dir", folder,
+            "vicregl_fast.train", *RECIPE, *SETTINGS[name], "--seed", seed, "--run_dir", folder,
             "--data.path", self.out / "train.beton",
         )  # fmt: skip
         images = self.out / "images"
-        common = ("--run", folder, "--seed", seed, *(["--random_init"] if name == "random" else []))
+        common = ("--run", folder, "--seed", seed, *(["--random_init"] if name == RANDOM_BESIDE else []))
         self._run(
             "vicregl_fast.evaluate", "knn", *common, "--size", 96,
             "--train", images / "train", "--test", images / "val", "--json", files[0],
@@ -80,17 +81,34 @@ class Study:
         )  # fmt: skip
 
     def figures(self, name: str) -> Figures:
-        """k-NN accuracies and mIoUs, in percent, of the seeds that have been judged."""
-        row = "random" if name == "random" else "trained"
+        """k-NN accuracies and mIoUs, in percent, of the seeds that have been judged; those of ``random``, too."""
+        row, setting = ("random", RANDOM_BESIDE) if name == "random" else ("trained", name)
         found: list[tuple[float, float]] = []
-        for file in sorted(self.out.glob(f"{name}_seed*.seg.json")):
+        for file in sorted(self.out.glob(f"{setting}_seed*.seg.json")):
             knn = file.with_name(file.name.replace(".seg.", ".knn."))
             found.append((value_of(knn, f"knn.{row}.accuracy"), value_of(file, f"linear-seg.{row}.mIoU")))
         return Figures([each for each, _ in found], [each for _, each in found])
 
-    def _judge_each(self, names: list[str], seed: int) -> None:
-        for name in names:
-            self.judge(name, seed)
+    def tell(self) -> str:
+        """Writes what is known so far: the tables, which it returns, the plot, and the figures of every seed."""
+        figures = {name: self.figures(name) for name in ("random", *SETTINGS)}
+        tables = format_tables(figures)
+        (self.out / "tables.md").write_text(tables + "\n")
+        plot_trade_off(figures, self.out / "trade_off.png")
+        known = {"pictures": PICTURES, "recipe": RECIPE, "settings": SETTINGS, "environments": self._environments()}
+        known["figures"] = {name: asdict(each) for name, each in figures.items()}
+        (self.out / "figures.json").write_text(json.dumps(known, indent=1) + "\n")
+        return tables
+
+    def _environments(self) -> list[dict[str, Any]]:
+        """The different machines and versions that have judged."""
+        found: list[dict[str, Any]] = []
+        for file in sorted(self.out.glob("*_seed*.seg.json")):
+            one = json.loads(file.read_text())["environment"]
+            one.pop("command", None)
+            if one not in found:
+                found.append(one)
+        return found
 
     def _run(self, module: str, *arguments: object) -> None:
         """Runs a module as a program, and ends this one with its exit code where it fails."""
@@ -108,27 +126,12 @@ def value_of(file: Path, name: str) -> float:
     return next(row["value"] for row in json.loads(file.read_text())["results"] if row["name"] == name)
 
 
-def trained_for(name: str) -> str:
-    """The setting that is trained: that of a name; for ``random``, the one whose architecture it has."""
-    return "alpha_1" if name == "random" else name
-
-
-def wanted(options: argparse.Namespace) -> list[tuple[list[str], int]]:
-    """What can run side by side, one seed after the other: the names of a trained network, and the seed."""
-    groups: dict[tuple[str, int], list[str]] = {}
-    for seed in range(options.seeds):
-        for name in ("random", *SETTINGS):
-            if name in options.only:
-                groups.setdefault((trained_for(name), seed), []).append(name)
-    return [(names, seed) for (_, seed), names in groups.items()]
-
-
 def main() -> None:
     """Runs what is missing, and tells the figures after every run."""
     parser = SentenceParser(prog="scripts/evidence.sh", description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the study")
     parser.add_argument("--seeds", type=count, default=3, help="trainings of each setting (3)")
-    names = ["random", *SETTINGS]
+    names = list(SETTINGS)
     parser.add_argument("--only", type=comma_list(names), default=names, help=f"of {','.join(names)} (all)")
     parser.add_argument("--jobs", type=count, default=1, help="trainings at a time, for a GPU with room (1)")
     with exit_on_user_error():
@@ -136,11 +139,10 @@ def main() -> None:
         study = Study(options.out, options.jobs)
         study.out.mkdir(parents=True, exist_ok=True)
         study.draw()
-        for _ in study.judge_all(wanted(options)):
-            figures = {each: study.figures(each) for each in names}
-            (study.out / "tables.md").write_text(format_tables(figures) + "\n")
-            plot_trade_off(figures, study.out / "trade_off.png")
-        print(format_tables({each: study.figures(each) for each in names}))
+        runs = [(name, seed) for seed in range(options.seeds) for name in names if name in options.only]
+        for _ in study.judge_all(runs):
+            study.tell()
+        print(study.tell())
         print(f"\nThe same in {study.out / 'tables.md'}, and a plot of the trade-off in {study.out / 'trade_off.png'}")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+ROWS = {"trained": 0, "random": 8, "majority_class": 40}
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
@@ -20,27 +21,29 @@ def evidence(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return evidence
 
 
-def judged(folder: Path, name: str, seed: int, accuracy: float, miou: float, row: str = "trained") -> None:
+def judged(folder: Path, name: str, seed: int, accuracy: float, miou: float) -> None:
     for kind, command, figure, value in (("knn", "knn", "accuracy", accuracy), ("seg", "linear-seg", "mIoU", miou)):
-        results = [{"name": f"{command}.{row}.{figure}", "value": value}, {"name": f"{command}.other", "value": 0.0}]
-        (folder / f"{name}_seed{seed}.{kind}.json").write_text(json.dumps({"results": results}))
+        results = [{"name": f"{command}.{row}.{figure}", "value": value - less} for row, less in ROWS.items()]
+        written = {"environment": {"device": "CPU", "command": f"judge {name}"}, "results": results}
+        (folder / f"{name}_seed{seed}.{kind}.json").write_text(json.dumps(written))
 
 
 def test_tables_hold_mean_and_spread_beside_the_published_figures(evidence: ModuleType, tmp_path: Path) -> None:
     for seed, (accuracy, miou) in enumerate([(92.0, 55.0), (94.0, 56.0), (93.0, 57.0)]):
         judged(tmp_path, "alpha_1", seed, accuracy, miou)
     judged(tmp_path, "alpha_0.75", 0, 91.8, 65.8)
-    judged(tmp_path, "random", 0, 85.0, 50.5, row="random")
     study = evidence.Study(tmp_path)
-    figures = {name: study.figures(name) for name in ("random", *evidence.SETTINGS)}
-    lines = evidence.format_tables(figures).splitlines()
+    lines = study.tell().splitlines()
+    assert (tmp_path / "tables.md").read_text().splitlines() == lines
     assert "| VICReg, α 1 | 3 | 93.0 ± 1.0 | 56.0 ± 1.0 | 73.9 | 56.0 |" in lines
     assert "| α 0.75 | 1 | 91.8 | 65.8 | 72.7 | 60.3 |" in lines
     assert "| both | 1 | 91.8 | 65.8 | 73.6 | 60.3 |" in lines  # the same training stands in several tables
     assert "| SimCLR-L | 0 | - | - | 66.6 | 51.3 |" in lines
-    assert "| random network | 1 | 85.0 | 50.5 |  |  |" in lines
-    evidence.plot_trade_off(figures, tmp_path / "plot.png")
-    pixels = np.asarray(Image.open(tmp_path / "plot.png").convert("RGB")).reshape(-1, 3)
+    assert "| random network | 3 | 85.0 ± 1.0 | 48.0 ± 1.0 |  |  |" in lines
+    known = json.loads((tmp_path / "figures.json").read_text())
+    assert known["figures"]["alpha_1"] == {"accuracy": [92.0, 94.0, 93.0], "miou": [55.0, 56.0, 57.0]}
+    assert known["environments"] == [{"device": "CPU"}] and known["settings"]["alpha_1"] == ["--loss.alpha", "1"]
+    pixels = np.asarray(Image.open(tmp_path / "trade_off.png").convert("RGB")).reshape(-1, 3)
     blue = (pixels == (31, 119, 180)).all(1).sum()  # of the first setting, which is in both plots and both legends
     assert blue > 100
 
@@ -60,7 +63,7 @@ def test_a_study_goes_on_where_it_was(
     evidence.main()
     assert "| α 0.75 | 1 |" in capfd.readouterr().out
     before = {path: path.stat().st_mtime_ns for path in out.glob("*.json")}
-    monkeypatch.setattr(sys, "argv", ["evidence.py", *given, "alpha_0.75,random"])
+    monkeypatch.setattr(sys, "argv", ["evidence.py", *given, "alpha_0.75,alpha_1", "--jobs", "2"])
     evidence.main()
     said = capfd.readouterr().out
     assert "| random network | 1 |" in said and said.count("vicregl_fast.train") == 1

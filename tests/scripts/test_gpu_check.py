@@ -33,7 +33,7 @@ def test_every_part_runs_and_writes(tmp_path: Path) -> None:
     measuring = (
         "copy", "augment", "loss", "optimizer", "steps", "train", "loop", "projection", "loader", "scaling", "compiled",
     )  # fmt: skip
-    assert list(states) == ["kernels", *measuring[:-1], "training", "compiled"]
+    assert list(states) == ["kernels", *measuring, "training"]
     assert all(state.startswith("ok, ") for state in states.values()), states
     for part in measuring:
         rows = read_measurements(tmp_path / f"{part}.json")
@@ -68,10 +68,9 @@ def test_a_failing_part_and_a_missing_package_stop_nothing(tmp_path: Path) -> No
 @pytest.mark.parametrize("device", ["cuda", "cpu"])
 def test_the_parts_share_the_time_that_there_is(device: str) -> None:
     text = SCRIPT.read_text()
-    limit = int(re.search(r"^limit=(\d+)", text, re.MULTILINE)[1])
     on_gpu, on_cpu = text.split("\nif [ $device = cuda ]; then\n")[-1].split("\nelse\n")
     seconds = re.findall(r"^ +.*\b(?:part|gpu_tests) \w+ (\d+) ", on_gpu if device == "cuda" else on_cpu, re.MULTILINE)
-    assert len(seconds) >= 10 and sum(map(int, seconds)) <= limit == 590
+    assert len(seconds) >= 10 and sum(map(int, seconds)) <= 600
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
