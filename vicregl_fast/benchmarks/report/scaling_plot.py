@@ -45,7 +45,7 @@ def draw_scaling(files: Sequence[MeasuredFile]) -> Figure | None:
         axes.set_xlabel("processes", fontsize=9)
         axes.set_ylabel(label, fontsize=9)
         plain(axes)
-    rates.legend(fontsize=7)
+    figure.legend(*rates.get_legend_handles_labels(), fontsize=8, loc="outside lower center", frameon=False)
     return figure
 
 
