@@ -61,6 +61,10 @@ def _open_standard_streams() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
 
 
-def reason_of(error: BaseException, width: int = 200) -> str:
+REASON = 200
+"""Characters, at most, that are passed on of another library's error."""
+
+
+def reason_of(error: BaseException) -> str:
     """What an error of another library says, in one short line; its kind, if it says nothing."""
-    return shorten(str(error), width) or type(error).__name__
+    return shorten(str(error), REASON) or type(error).__name__

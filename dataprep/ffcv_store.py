@@ -10,6 +10,7 @@ from dataprep.errors import OnError, UserError
 from dataprep.formats import MAX_PIXELS
 from dataprep.manifest import Manifest, StoreOptions, manifest_path, read_manifest, sha256_of
 from dataprep.sources import ImageSource
+from dataprep.store_names import names_path, names_text
 from dataprep.value_range import ValueRange, parse_range
 from dataprep.workers import available_cores
 
@@ -31,7 +32,7 @@ def write_store(
     on_error: OnError = "fail",
     overwrite: bool = False,
 ) -> Manifest:
-    """Converts the images, in their order, to ``out``, and writes its manifest beside it.
+    """Converts the images, in their order, to ``out``, and writes its manifest and their names beside it.
 
     The store has the fields ``image`` and ``label`` (-1 without classes). Its bytes do not depend on ``workers``. It
     appears under its name once it is complete; an interrupted conversion leaves no incomplete store.
@@ -62,15 +63,23 @@ def write_store(
     _check_out(out, overwrite)
     options = for_source(options, asked, source, out, workers)
     page_size = _page_size(max_side)
-    with unfinished(out) as partial_store, unfinished(manifest_path(out)) as partial_manifest:
+    beside = manifest_path(out), names_path(out)
+    with (
+        unfinished(out) as partial_store,
+        unfinished(beside[0]) as partial_manifest,
+        unfinished(beside[1]) as partial_names,
+    ):
         write = partial(write_beton, partial_store, capacity=len(source), page_size=page_size)
         record = write_converted(write, source, options, workers, largest=page_size)
         size, digest = partial_store.stat().st_size, sha256_of(partial_store)
-        manifest = describe(source, options, record, kind="ffcv", size_bytes=size, sha256=digest)
+        partial_names.write_text(names_text(record.stored(source)), encoding="utf-8")
+        manifest = describe(
+            source, options, record, kind="ffcv", size_bytes=size, sha256=digest, names_sha256=sha256_of(partial_names)
+        )
         partial_manifest.write_text(manifest.text(), encoding="utf-8")
         # The store comes last, so that none is ever without a manifest. An interruption in between leaves the manifest
         # alone, or with ``overwrite`` beside the old store, which then fails the manifest's check.
-        put_all_in_place({manifest_path(out): partial_manifest, out: partial_store})
+        put_all_in_place({beside[1]: partial_names, beside[0]: partial_manifest, out: partial_store})
     return manifest
 
 

@@ -10,7 +10,7 @@ class FileNames:
     """The images of a folder, by all that may stand for one of them.
 
     That is its path; the path behind the folder's own or behind the folder's name; the file's name, or its first folder
-    and the file's name (``class/name`` of ``class/images/name``). Each may lack the extension and the suffix.
+    and the file's name (``class/name`` of ``class/images/name``). Each may lack the extension, and with it the suffix.
 
     Args:
         folder: of the images.

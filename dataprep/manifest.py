@@ -93,6 +93,8 @@ class Manifest:
         labels: where labels came from: ``auto``, ``folders``, ``none``, or the absolute path of a file of labels.
         files: of a store that is a folder; empty for one file.
         image_field, label_field: names of the fields of a ``.beton`` store; the second None for no labels.
+        names_sha256: hexadecimal digest of the file beside one file that says what its images are called
+            (``store_names``); empty where there is none.
         format_version: of the manifest.
     """
 
@@ -112,6 +114,7 @@ class Manifest:
     files: tuple[StoreFile, ...] = ()
     image_field: str = "image"
     label_field: str | None = "label"
+    names_sha256: str = ""
     format_version: int = FORMAT_VERSION
 
     def check(self, store: Path, digest: bool = False) -> None:

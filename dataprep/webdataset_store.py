@@ -12,6 +12,7 @@ from dataprep.manifest import Manifest, StoreFile, StoreOptions, digest_of, mani
 from dataprep.shard_index import INDEX_NAME
 from dataprep.shards import ShardWriter
 from dataprep.sources import ImageSource
+from dataprep.store_names import NAMES, names_text
 from dataprep.value_range import ValueRange, parse_range
 from dataprep.workers import available_cores
 
@@ -88,6 +89,7 @@ def _write_files(source: ImageSource, folder: Path, options: StoreOptions, shard
     with ShardWriter(folder, shard_bytes) as shards:
         record = write_converted(shards.write, source, options, workers, LARGEST_MEMBER)
     np.save(folder / INDEX_NAME, shards.index())
+    (folder / NAMES).write_text(names_text(record.stored(source)), encoding="utf-8")
     return record
 
 

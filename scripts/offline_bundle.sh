@@ -8,7 +8,7 @@
 # --have: the output of `pip freeze` in the environment there; the bundle has only what is missing in it. Without it,
 #   that environment is assumed to have the newest torch, torchvision, timm, numba, numba-cuda, numpy, OpenCV,
 #   matplotlib, tqdm and tensorboard, with their dependencies.
-# --data: files to add (with a store also its manifest), which `install.sh --data DIR` puts into DIR.
+# --data: files to add (with a store also its manifest and names), which `install.sh --data DIR` puts into DIR.
 # The bundle has a wheel of the packages, but not the repository's scripts, recipes and tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,6 +32,7 @@ while [ $# -gt 0 ]; do
                 data+=("$(realpath -e "$1")") || die "there is no file $1"
                 if [[ $1 = *.beton ]]; then  # a store cannot be read without its manifest
                     data+=("$(realpath -e "$1.json")") || die "the store $1 has no manifest $1.json"
+                    [ ! -e "$1.names.jsonl" ] || data+=("$(realpath "$1.names.jsonl")")
                 fi
                 shift
             done

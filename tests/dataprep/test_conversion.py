@@ -45,7 +45,7 @@ def test_store_holds_the_files_bytes_sizes_and_labels(tmp_path: Path, kind: Kind
     assert (manifest.kind, manifest.count, manifest.originals, manifest.skipped) == (kind.command, 6, 6, ())
     assert (manifest.classes, manifest.label_counts) == (("ant", "bee"), (3, 3))
     assert read_manifest(tmp_path / kind.name) == manifest
-    beside = ["s.beton.json"] if kind.command == "ffcv" else []
+    beside = ["s.beton.json", "s.beton.names.jsonl"] if kind.command == "ffcv" else []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", kind.name, *beside]
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from tests.evaluation.stand_in import MeanColour
 from vicregl_fast.evaluation.candidates import Candidate, distinct_names
 from vicregl_fast.evaluation.comparison import compare
-from vicregl_fast.evaluation.paper import Published, Task, published_rows
+from vicregl_fast.evaluation.paper import PaperColumn, Task, published_rows
 from vicregl_fast.evaluation.report import Judgement, Row
 
 
@@ -17,7 +17,7 @@ class SeedJudge:
     """Its figure is the seed that it was given, and its training images are of that many levels."""
 
     def __init__(self, task: Task | None = None, same_protocol: bool = True, draws: bool = True):
-        self.published, self.draws = task and Published(task, same_protocol), draws
+        self.published, self.draws = task and PaperColumn(task, same_protocol), draws
 
     def training_images(self, seed: int) -> Iterator[Tensor]:
         yield torch.full((2, 3, 8, 8), float(seed))
@@ -86,7 +86,7 @@ def test_the_paper_s_rows_are_those_of_the_task_and_architecture() -> None:
     ],
 )
 def test_published_figures(task: Task, architecture: str, figures: list[float]) -> None:
-    rows = published_rows(Published(task, True), [architecture, architecture, ""])
+    rows = published_rows(PaperColumn(task, True), [architecture, architecture, ""])
     assert [value for row in rows for values in row.figures.values() for value in values] == figures
 
 

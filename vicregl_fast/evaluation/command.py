@@ -50,6 +50,9 @@ def add_comparison(parser: ArgumentParser) -> None:
     parser.add_argument("--random_init", action="store_true", help="also the same network untrained")
     parser.add_argument("--seed", type=int, default=0, help="of everything drawn, the untrained network too (0)")
     parser.add_argument(
-        "--seeds", type=count, default=1, help="repeat with so many seeds, from --seed on; shows the spread (1)"
+        "--seeds",
+        type=count,
+        default=1,
+        help="repeat what draws with so many seeds, from --seed on; shows the spread (1)",
     )
     parser.add_argument("--json", type=output_file, help="write the table to this file, too")

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vicregl_fast.evaluation.batchnorm import reestimate_batchnorm
 from vicregl_fast.evaluation.candidates import Candidate, candidates_of
-from vicregl_fast.evaluation.paper import Published, published_rows
+from vicregl_fast.evaluation.paper import PaperColumn, published_rows
 from vicregl_fast.evaluation.report import Judgement, Row, format_details, format_table, write_json
 from vicregl_fast.models.backbone import Backbone, check_backbone
 from vicregl_fast.seeds import check_seed
@@ -19,7 +19,7 @@ class Judge(Protocol):
     """A method to judge a backbone, with the images that it needs."""
 
     @property
-    def published(self) -> Published | None:
+    def published(self) -> PaperColumn | None:
         """What the paper's figures of this task are; None if it has none."""
         ...
 

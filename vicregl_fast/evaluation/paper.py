@@ -13,8 +13,8 @@ Task = Literal["imagenet", "voc12aug", "voc12aug fine-tuned", "cityscapes", "ade
 """Linear classification of ImageNet (top-1 in percent), and linear segmentation (mIoU in percent)."""
 
 
-class Published(NamedTuple):
-    """What the paper's figures are compared with.
+class PaperColumn(NamedTuple):
+    """Which of the paper's figures stand beside ours.
 
     Attributes:
         task: the column of its tables.
@@ -54,7 +54,7 @@ _FIGURES: dict[str, list[tuple[str, tuple[float, ...]]]] = {
 }
 
 
-def published_rows(published: Published | None, architectures: Iterable[str]) -> list[Row]:
+def published_rows(published: PaperColumn | None, architectures: Iterable[str]) -> list[Row]:
     """The paper's rows for timm's names of architectures; none where it has none.
 
     Unless ours are by the same protocol, they are called the paper's by its protocol.

@@ -34,7 +34,7 @@ class Row:
 
     Attributes:
         name: what was judged.
-        figures: its results in percent, one for each seed that may differ, by the name of the measure.
+        figures: its results in percent, by the name of the measure; one for each seed, or one if nothing is drawn.
         settings: what was decided for it, for each seed; empty where nothing was.
     """
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +17,11 @@ from dataprep.sources import list_images
 from tests.evaluation.classification.test_knn import write_class_folders
 from tests.evaluation.stand_in import MeanColour, mean_colour
 from vicregl_fast.augment.normalisation import MEAN, STD
-from vicregl_fast.data.engine_table import OpenedStore
 from vicregl_fast.evaluation.candidates import Candidate
+from vicregl_fast.evaluation.chosen_images import ChosenImages, open_chosen
 from vicregl_fast.evaluation.classification import feature_epochs
 from vicregl_fast.evaluation.classification.config import LinearConfig, rates
-from vicregl_fast.evaluation.classification.crop_feed import CropFeeds, open_labelled
+from vicregl_fast.evaluation.classification.crop_feed import CropFeeds
 from vicregl_fast.evaluation.classification.feature_epochs import FeatureEpochs
 from vicregl_fast.evaluation.classification.fine_tuning import FineTuning
 from vicregl_fast.evaluation.classification.linear import LinearJudge
@@ -91,12 +92,17 @@ def test_labels_without_a_reason_are_not_learned() -> None:
     assert abs(right / 4000 - 0.5) < 0.04  # five standard deviations
 
 
-def colours(root: Path, store: bool, **counts: int) -> OpenedStore:
+def with_changes(images: ChosenImages, **changes: Any) -> ChosenImages:
+    """The same images, but for attributes of their store."""
+    return replace(images, opened=replace(images.opened, store=replace(images.store, **changes)))  # type: ignore[type-var]
+
+
+def colours(root: Path, store: bool, **counts: int) -> ChosenImages:
     folder = write_class_folders(root, counts)
     if store:
         write_store(list_images(folder), root.with_suffix(".beton"), workers=1)
-        return open_labelled(root.with_suffix(".beton"), None)
-    return open_labelled(folder, None)
+        return open_chosen(root.with_suffix(".beton"), None)
+    return open_chosen(folder, None)
 
 
 @pytest.mark.parametrize("store", [False, True])
@@ -114,12 +120,22 @@ def test_colour_classes_are_told_apart(tmp_path: Path, store: bool, capsys: pyte
     assert "of 2 learning rates 3 is taken, the best on 3 training images held out (accuracy 100.0%)" in told
 
 
+def test_test_images_of_unknown_classes_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    train = colours(tmp_path / "train", False, red=12, green=10)
+    test = colours(tmp_path / "test", False, blue=4, red=1, green=3)
+    assert compare([Candidate("trained", mean_colour)], LinearJudge(train, test, small(lr=(3.0,)))) == [
+        Row("trained", {"accuracy": [100.0]}),
+        Row("majority class", {"accuracy": [25.0]}),
+    ]
+    assert "4 images of 1 classes" in capsys.readouterr().err
+
+
 def test_epochs_after_the_computed_ones_take_their_features_again(tmp_path: Path) -> None:
     train = colours(tmp_path / "train", False, red=3, blue=4)
     labels = torch.tensor([0] * 4 + [1] * 3)
     backbone, passes = MeanColour().eval(), []
     backbone.register_forward_hook(lambda *of: passes.append(len(of[1][0])))
-    crops = CropFeeds(size=8, batch_size=3, workers=0, device=CPU).random(train, 0)
+    crops = CropFeeds(size=8, batch_size=3, workers=0, device=CPU).random(train.opened, 0)
 
     def features_of(epochs: FeatureEpochs, number: int) -> dict[tuple[float, ...], int]:
         batches = list(epochs.epoch(number))
@@ -140,7 +156,7 @@ def test_epochs_after_the_computed_ones_take_their_features_again(tmp_path: Path
 
 
 def test_crops_are_not_distorted_and_a_centre_feed_makes_no_others(tmp_path: Path) -> None:
-    store = colours(tmp_path / "images", True, red=3)
+    store = colours(tmp_path / "images", True, red=3).opened
     feeds = CropFeeds(size=8, batch_size=3, workers=1, device=CPU)
     ((indices, crops),) = feeds.random(store, 0).batches(np.array([2, 0, 1]), 0)
     assert indices.tolist() == [2, 0, 1] and crops.shape == (3, 3, 8, 8)
@@ -156,7 +172,7 @@ def test_the_test_images_have_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Their labels are the wrong ones, so that the rate which learns nothing would be the best on them."""
     train = colours(tmp_path / "train", False, red=20, blue=20)
     test = colours(tmp_path / "test", False, red=4, blue=4)
-    swapped = OpenedStore(test.engine, replace(test.store, labels=1 - test.store.labels))
+    swapped = with_changes(test, labels=1 - test.store.labels)
     learned: list[int] = []
     computed = FeatureEpochs.epoch
 
@@ -175,13 +191,13 @@ def test_the_test_images_have_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_what_cannot_be_judged_is_one_sentence(tmp_path: Path) -> None:
-    train, other = colours(tmp_path / "a", False, red=2, green=2), colours(tmp_path / "b", False, red=2, blue=2)
-    with pytest.raises(UserError, match=r"has the class 'blue', which .*a lacks"):
+    train, other = colours(tmp_path / "a", False, red=2, green=2), colours(tmp_path / "b", False, blue=2, yellow=1)
+    with pytest.raises(UserError, match=r"b and .*a have no class in common: .* blue, yellow, those of .* green, red"):
         LinearJudge(train, other, small())
     with pytest.raises(UserError, match="too few images to hold some out"):
         LinearJudge(train, train, small(lr=(1.0, 2.0)))
     with pytest.raises(UserError, match="red has no labels"):
-        LinearJudge(open_labelled(tmp_path / "a" / "red", None), train, small())
+        LinearJudge(open_chosen(tmp_path / "a" / "red", None), train, small())
 
 
 def test_rates_are_read_or_those_of_the_backbone() -> None:
@@ -254,9 +270,9 @@ def test_deep_test_images_take_the_range_of_the_training_images(tmp_path: Path) 
             (tmp_path / side / name).mkdir(parents=True)
             pixels = np.full((16, 16), level // 2 if name == "a" else level, np.uint16)
             Image.fromarray(pixels).save(tmp_path / side / name / "1.png")
-    train = open_labelled(tmp_path / "train", None)
-    test = open_labelled(tmp_path / "test", None, like=train)
-    alone = open_labelled(tmp_path / "test", None)
+    train = open_chosen(tmp_path / "train", None)
+    test = open_chosen(tmp_path / "test", None, like=train)
+    alone = open_chosen(tmp_path / "test", None)
     assert np.asarray(train.store.open(1)).max() == 4000 >> 4
     assert np.asarray(test.store.open(1)).max() == 200 >> 4
     assert np.asarray(alone.store.open(1)).max() == 200
@@ -264,12 +280,12 @@ def test_deep_test_images_take_the_range_of_the_training_images(tmp_path: Path) 
 
 def test_labels_without_names_are_matched_by_number_and_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     train = colours(tmp_path / "train", False, red=3, blue=3)
-    nameless = OpenedStore(train.engine, replace(train.store, classes=None))
+    nameless = with_changes(train, classes=None)
     LinearJudge(train, nameless, small())
     assert "train has no names of classes: labels of training and test images are matched by number" in (
         capsys.readouterr().err
     )
-    shifted = OpenedStore(train.engine, replace(train.store, classes=None, labels=train.store.labels + 1))
+    shifted = with_changes(train, classes=None, labels=train.store.labels + 1)
     with pytest.raises(UserError, match=r"has the label 2, where the largest of .* is 1: number both alike"):
         LinearJudge(train, shifted, small())
 

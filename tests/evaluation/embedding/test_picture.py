@@ -9,7 +9,7 @@ from PIL import Image
 
 from dataprep.errors import UserError
 from tests.evaluation.classification.test_knn import write_class_folders
-from vicregl_fast.data.open_images import open_images
+from vicregl_fast.evaluation.chosen_images import open_chosen
 from vicregl_fast.evaluation.embedding import picture
 from vicregl_fast.evaluation.embedding.picture import choose_plane, write_picture
 from vicregl_fast.evaluation.embedding.scatter import draw_points
@@ -41,7 +41,7 @@ def test_many_classes_have_colours_and_no_legend() -> None:
 
 
 def test_components_part_the_classes_and_few_are_shown_of_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = open_images(write_class_folders(tmp_path / "images", {"green": 20, "red": 20}))
+    chosen = open_chosen(write_class_folders(tmp_path / "images", {"green": 20, "red": 20}), None)
     generator = np.random.default_rng(0)
     features = generator.normal(0, 0.1, (40, 5)).astype(np.float32)
     features[20:, 3] += 10
@@ -51,9 +51,9 @@ def test_components_part_the_classes_and_few_are_shown_of_many(tmp_path: Path, m
     monkeypatch.setattr(picture, "draw_points", lambda *given: (figures.append(draw(*given)), figures[-1])[1])
     plane = choose_plane("pca")
     assert plane is not None
-    assert write_picture(tmp_path, store, plane, 0) == tmp_path / "picture.png"
+    assert write_picture(tmp_path, chosen, plane, 0) == tmp_path / "picture.png"
     monkeypatch.setattr(picture, "SHOWN", 30)
-    write_picture(tmp_path, store, plane, 0)
+    write_picture(tmp_path, chosen, plane, 0)
     x = figures[0].axes[0].collections[0].get_offsets()[:, 0]
     assert x[:20].max() < -4 and x[20:].min() > 4
     assert figures[0].axes[0].get_xlabel() == "component 1 (100% of variance)"

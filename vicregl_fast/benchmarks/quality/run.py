@@ -12,8 +12,8 @@ from vicregl_fast.data.open_images import open_images
 from vicregl_fast.data.store import Images
 from vicregl_fast.data.threads import decoding_threads
 from vicregl_fast.evaluation.batchnorm import reestimate_batchnorm
+from vicregl_fast.evaluation.chosen_images import open_chosen
 from vicregl_fast.evaluation.classification.config import KnnConfig
-from vicregl_fast.evaluation.classification.crop_feed import open_labelled
 from vicregl_fast.evaluation.classification.knn import KnnJudge
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.weights.loading import drawn_backbone
@@ -98,8 +98,6 @@ def open_run(
     config = parse_config([*settings, *images])
     if config.model.weights is not None:
         raise UserError("all networks begin with the same drawn weights: leave model.weights at null")
-    known = open_labelled(train.path, train.list_file)
-    judge = KnnJudge(
-        known, open_labelled(test.path, test.list_file, like=known), KnnConfig(batch_size=config.batch_size)
-    )
+    known = open_chosen(train.path, train.list_file)
+    judge = KnnJudge(known, open_chosen(test.path, test.list_file, like=known), KnnConfig(batch_size=config.batch_size))
     return QualityRun(config, open_images(train.path, train.list_file), judge, points, device)

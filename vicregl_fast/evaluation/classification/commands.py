@@ -8,27 +8,25 @@ from vicregl_fast.evaluation.classification.config import KnnConfig, LinearConfi
 from vicregl_fast.evaluation.command import Command, add_comparison
 
 if TYPE_CHECKING:
-    from vicregl_fast.data.engine_table import OpenedStore
+    from vicregl_fast.evaluation.chosen_images import ChosenImages
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
     for side in ("train", "test"):
         parser.add_argument(f"--{side}", type=Path, required=True, help="folder of class folders, or a store")
-        parser.add_argument(
-            f"--{side}_list", type=Path, help="which images of the folder, one a line, such as 1%% of them"
-        )
+        parser.add_argument(f"--{side}_list", type=Path, help="which of its images, one a line, such as 1%% of them")
         parser.add_argument(
             f"--{side}_labels", default="auto", metavar="auto|folders|FILE", help="where its labels come from (auto)"
         )
     add_comparison(parser)
 
 
-def _opened(options: Namespace) -> "tuple[OpenedStore, OpenedStore]":
+def _opened(options: Namespace) -> "tuple[ChosenImages, ChosenImages]":
     """The training and the test images that the options name."""
-    from vicregl_fast.evaluation.classification.crop_feed import open_labelled
+    from vicregl_fast.evaluation.chosen_images import open_chosen
 
-    train = open_labelled(options.train, options.train_list, options.train_labels)
-    return train, open_labelled(options.test, options.test_list, options.test_labels, like=train)
+    train = open_chosen(options.train, options.train_list, options.train_labels)
+    return train, open_chosen(options.test, options.test_list, options.test_labels, like=train)
 
 
 def _knn(options: Namespace, config: KnnConfig) -> None:

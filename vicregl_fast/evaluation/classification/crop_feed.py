@@ -2,45 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dataprep.labels import AUTO
 from vicregl_fast.augment.backends import choose_backend
 from vicregl_fast.augment.recipe import ViewRecipe
-from vicregl_fast.data.config import EngineChoice
 from vicregl_fast.data.engine import Feed
-from vicregl_fast.data.engine_table import FeedOptions, OpenedStore, open_feed, open_store
-from vicregl_fast.data.source import Source, is_store
+from vicregl_fast.data.engine_table import FeedOptions, OpenedStore, open_feed
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.evaluation.loading import chunks
 from vicregl_fast.geometry.crop_rule import CropRule
 
 SCALE = (0.08, 1.0)
 """The share of an image's area that a random crop shows, as in supervised training on ImageNet."""
-
-
-def open_labelled(
-    path: Path, list_file: Path | None, labels: str = AUTO, like: OpenedStore | None = None
-) -> OpenedStore:
-    """Opens a store, or a folder of images, which is read as it is.
-
-    Args:
-        path: of the store or the folder.
-        list_file: names the images of a folder to use; None uses all.
-        labels: where a folder's labels come from.
-        like: images whose range of values is taken for those of more than eight bits, too.
-
-    Raises:
-        UserError: nothing is there, or it cannot be read.
-    """
-    source = Source(path, path.parent, list_file, labels)
-    engine: EngineChoice = "auto" if is_store(path) else "torchvision"
-    return open_store(source, engine, like=None if like is None else like.store)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from dataprep.errors import UserError
-from vicregl_fast.data.memory import GIB, free_memory
+from dataprep.free_space import GIB
+from vicregl_fast.data.memory import free_memory
 from vicregl_fast.evaluation.classification.config import LinearConfig
 from vicregl_fast.evaluation.classification.crop_feed import RandomCropFeed
 from vicregl_fast.evaluation.classification.features import pooled_of

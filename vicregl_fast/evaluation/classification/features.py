@@ -1,6 +1,6 @@
 """Pooled features of images.
 
-Shape letters: n images of a store, b of them in a batch, c channels.
+Shape letters: n chosen images of a store, b of them in a batch, c channels.
 """
 
 import numpy as np
@@ -13,24 +13,25 @@ from vicregl_fast.models.backbone import Backbone, checked_maps
 
 
 @torch.inference_mode()
-def pooled_features(backbone: Backbone, crops: CentreCropFeed, count: int, device: torch.device) -> Tensor:
-    """Pooled features, float32 [n, c], of the centre crops of all n images.
+def pooled_features(backbone: Backbone, crops: CentreCropFeed, chosen: np.ndarray, device: torch.device) -> Tensor:
+    """Pooled features, float32 [n, c], of the centre crops of chosen images.
 
     They are computed on the crops' device, and in the mode (training or eval) that the backbone is in.
 
     Args:
         backbone: on the crops' device.
         crops: of the images.
-        count: n.
+        chosen: sample indices, int64 [n]; their features are in this order.
         device: where they are kept.
 
     Raises:
         UserError: an image does not decode, or the backbone accepts no image of this size.
     """
-    batches = crops.batches(np.arange(count))
-    features_nc = torch.empty(count, backbone.channels, device=device)
-    for indices, images in progress_bar(batches, desc="features", total=-(-count // crops.batch_size), leave=False):
-        features_nc[torch.from_numpy(indices)] = pooled_of(backbone, images).to(device)
+    features_nc = torch.empty(len(chosen), backbone.channels, device=device)
+    filled, total = 0, -(-len(chosen) // crops.batch_size)
+    for indices, images in progress_bar(crops.batches(chosen), desc="features", total=total, leave=False):
+        features_nc[filled : filled + len(indices)] = pooled_of(backbone, images).to(device)
+        filled += len(indices)
     return features_nc
 
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from dataprep.errors import UserError
-from vicregl_fast.data.engine_table import OpenedStore
 from vicregl_fast.data.memory import free_memory
 from vicregl_fast.devices import choose_device
+from vicregl_fast.evaluation.chosen_images import ChosenImages
 from vicregl_fast.evaluation.classification.config import KnnConfig
 from vicregl_fast.evaluation.classification.crop_feed import CropFeeds
 from vicregl_fast.evaluation.classification.features import pooled_features
-from vicregl_fast.evaluation.classification.labels import batchnorm_sample, majority_accuracy, matched_labels, percent
+from vicregl_fast.evaluation.classification.labels import matched_labels, percent
 from vicregl_fast.evaluation.report import Judgement
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.models.neighbours import Standardisation, Vote, knn_answers
@@ -32,17 +32,17 @@ class KnnJudge:
         config: how k-NN classifies.
 
     Raises:
-        UserError: images have no labels, the test images have a class of their own, k is larger than the number of
+        UserError: images have no labels, the two have no class in common, k is larger than the number of
             training images.
     """
 
-    def __init__(self, train: OpenedStore, test: OpenedStore, config: KnnConfig):
-        self._train_labels, self._test_labels = matched_labels(train.store, test.store)
-        if config.k[-1] > len(train.store):
-            raise UserError(f"--k is {config.k[-1]}, but there are only {len(train.store)} training images")
+    def __init__(self, train: ChosenImages, test: ChosenImages, config: KnnConfig):
+        self._labels = matched_labels(train, test)
+        if config.k[-1] > len(train):
+            raise UserError(f"--k is {config.k[-1]}, but there are only {len(train)} training images")
         self._device = choose_device()
         feeds = CropFeeds(config.size, config.batch_size, config.workers, self._device)
-        self._train, self._test = feeds.centre(train), feeds.centre(test)
+        self._train, self._test = feeds.centre(train.opened), feeds.centre(test.opened)
         ways = {"weighted": (True,), "plain": (False,), "both": (True, False)}[config.vote]
         self._votes = [Vote(k, weighted) for weighted in ways for k in config.k]
 
@@ -58,27 +58,26 @@ class KnnJudge:
 
     def training_images(self, seed: int) -> Iterator[Tensor]:
         """Centre crops of at most ``BATCHNORM_IMAGES`` training images, float32 [batch, 3, size, size] at a time."""
-        order = batchnorm_sample(seed, len(self._train_labels))
-        return (images for _, images in self._train.batches(order))
+        return (images for _, images in self._train.batches(self._labels.batchnorm_sample(seed)))
 
     def judge(self, backbone: Backbone, seed: int) -> Judgement:
         """The accuracies on the test images in percent."""
         place = self._place(backbone.channels)
-        train_nc = pooled_features(backbone, self._train, len(self._train_labels), place)
-        test_mc = pooled_features(backbone, self._test, len(self._test_labels), place)
+        labels = self._labels
+        train_nc = pooled_features(backbone, self._train, labels.learned, place)
+        test_tc = pooled_features(backbone, self._test, labels.tested, place)
         standardise = Standardisation.of(train_nc)
-        train_nc, labels_n = standardise(train_nc), self._train_labels.to(place)
-        answers = [each.cpu() for each in knn_answers(train_nc, labels_n, standardise(test_mc), self._votes)]
-        return Judgement(self._named([percent(each == self._test_labels) for each in answers]))
+        train_nc, labels_n = standardise(train_nc), labels.train_n.to(place)
+        answers = [each.cpu() for each in knn_answers(train_nc, labels_n, standardise(test_tc), self._votes)]
+        return Judgement(self._named([percent(each == labels.test_t) for each in answers]))
 
     def majority_figures(self) -> dict[str, float]:
         """The accuracy in percent of always answering the commonest training class."""
-        accuracy = majority_accuracy(self._train_labels, self._test_labels)
-        return self._named([accuracy] * len(self._votes))
+        return self._named([self._labels.majority_accuracy()] * len(self._votes))
 
     def _place(self, channels: int) -> torch.device:
         """Where features are compared: where they are computed, if they fit there, else on the CPU."""
-        needed = 4 * channels * (COPIES * len(self._train_labels) + 2 * len(self._test_labels))
+        needed = 4 * channels * (COPIES * len(self._labels.learned) + 2 * len(self._labels.tested))
         return self._device if needed < free_memory(self._device) else choose_device("cpu")
 
     def _named(self, accuracies: list[float]) -> dict[str, float]:

@@ -8,17 +8,17 @@ import torch
 from torch import Tensor
 
 from dataprep.progress import progress_bar
-from vicregl_fast.data.engine_table import OpenedStore
 from vicregl_fast.devices import choose_device
+from vicregl_fast.evaluation.chosen_images import ChosenImages
 from vicregl_fast.evaluation.classification.config import LinearConfig
 from vicregl_fast.evaluation.classification.crop_feed import CentreCropFeed, CropFeeds
 from vicregl_fast.evaluation.classification.feature_epochs import FeatureEpochs, labelled_crops
 from vicregl_fast.evaluation.classification.features import pooled_of
 from vicregl_fast.evaluation.classification.fine_tuning import FineTuning
-from vicregl_fast.evaluation.classification.labels import batchnorm_sample, majority_accuracy, matched_labels
+from vicregl_fast.evaluation.classification.labels import matched_labels
 from vicregl_fast.evaluation.classification.linear_heads import LinearHeads
 from vicregl_fast.evaluation.held_out import HeldOut, best_rate
-from vicregl_fast.evaluation.paper import Published
+from vicregl_fast.evaluation.paper import PaperColumn
 from vicregl_fast.evaluation.report import Judgement
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.philox import permutation
@@ -45,25 +45,24 @@ class LinearJudge:
         config: how the classifiers are trained.
 
     Raises:
-        UserError: images have no labels, the test images have a class of their own, or there are too few images.
+        UserError: images have no labels, the two have no class in common, or there are too few images.
     """
 
-    def __init__(self, train: OpenedStore, test: OpenedStore, config: LinearConfig):
-        self._train_labels, self._test_labels = matched_labels(train.store, test.store)
-        self._classes = int(self._train_labels.max()) + 1
+    def __init__(self, train: ChosenImages, test: ChosenImages, config: LinearConfig):
+        self._labels = matched_labels(train, test)
         self._config, self._device = config, choose_device()
-        self._held_out = HeldOut(len(train.store), len(config.lr), train.store.path)
+        self._held_out = HeldOut(len(train), len(config.lr), train.store.path)
         self._feeds = CropFeeds(config.size, config.batch_size, config.workers, self._device)
-        self._opened = train
-        self._train, self._test = self._feeds.centre(train), self._feeds.centre(test)
+        self._opened = train.opened
+        self._train, self._test = self._feeds.centre(train.opened), self._feeds.centre(test.opened)
 
     @property
-    def published(self) -> Published | None:
+    def published(self) -> PaperColumn | None:
         """Of ImageNet, known by its classes, frozen; the protocol is the same if all images, crops and settings are."""
-        if self._classes != IMAGENET_CLASSES or self._config.finetune:
+        if self._labels.classes != IMAGENET_CLASSES or self._config.finetune:
             return None
-        same = LinearConfig(computed_epochs=LinearConfig.epochs, workers=self._config.workers)
-        return Published("imagenet", self._config == same and len(self._train_labels) == IMAGENET_IMAGES)
+        paper_settings = LinearConfig(computed_epochs=LinearConfig.epochs, workers=self._config.workers)
+        return PaperColumn("imagenet", self._config == paper_settings and len(self._labels.learned) == IMAGENET_IMAGES)
 
     @property
     def draws(self) -> bool:
@@ -72,27 +71,26 @@ class LinearJudge:
 
     def training_images(self, seed: int) -> Iterator[Tensor]:
         """Centre crops of at most ``BATCHNORM_IMAGES`` training images, float32 [batch, 3, size, size] at a time."""
-        order = batchnorm_sample(seed, len(self._train_labels))
-        return (images for _, images in self._train.batches(order))
+        return (images for _, images in self._train.batches(self._labels.batchnorm_sample(seed)))
 
     def judge(self, backbone: Backbone, seed: int) -> Judgement:
         """The accuracy on the test images in percent, and the learning rate that was taken."""
-        held_out, learned = self._held_out.split(seed)
+        held_out, learned = (self._labels.learned[places] for places in self._held_out.split(seed))
         heads = (self._fine_tune if self._config.finetune else self._fit)(backbone, learned, seed)
-        right_l = self._right(backbone, heads, self._test, np.arange(len(self._test_labels)), self._test_labels)
+        right_l = self._right(backbone, heads, self._test, self._labels.tested, self._labels.test)
         chosen = self._choose(backbone, heads, held_out)
         settings = {"lr": self._config.rates(backbone.name)[chosen], "computed_epochs": self._config.computed}
-        return Judgement({"accuracy": 100 * right_l[chosen].item() / len(self._test_labels)}, settings)
+        return Judgement({"accuracy": 100 * right_l[chosen].item() / len(self._labels.tested)}, settings)
 
     def majority_figures(self) -> dict[str, float]:
         """The accuracy in percent of always answering the commonest training class."""
-        return {"accuracy": majority_accuracy(self._train_labels, self._test_labels)}
+        return {"accuracy": self._labels.majority_accuracy()}
 
     def _fit(self, backbone: Backbone, learned: np.ndarray, seed: int) -> Classifier:
         config, rates = self._config, self._config.rates(backbone.name)
-        heads = LinearHeads(backbone.channels, self._classes, rates, config.epochs, self._device, seed)
+        heads = LinearHeads(backbone.channels, self._labels.classes, rates, config.epochs, self._device, seed)
         features = FeatureEpochs(
-            backbone, self._feeds.random(self._opened, seed), learned, self._train_labels, config, seed
+            backbone, self._feeds.random(self._opened, seed), learned, self._labels.train, config, seed
         )
         for epoch in progress_bar(range(config.epochs), desc="linear", unit="epoch", leave=False):
             for features_bc, labels_b in features.epoch(epoch):
@@ -102,19 +100,19 @@ class LinearJudge:
     def _fine_tune(self, backbone: Backbone, learned: np.ndarray, seed: int) -> Classifier:
         config, crops = self._config, self._feeds.random(self._opened, seed)
         (rate,) = config.rates(backbone.name)
-        tuning = FineTuning(backbone, self._classes, rate, config.backbone_lr, config.epochs, seed)
+        tuning = FineTuning(backbone, self._labels.classes, rate, config.backbone_lr, config.epochs, seed)
         for epoch in progress_bar(range(config.epochs), desc="fine-tuning", unit="epoch", leave=False):
             # BatchNorm learns nothing of a last batch that is smaller, perhaps of one image: it is left out.
             full = max(len(learned) // config.batch_size * config.batch_size, min(len(learned), config.batch_size))
             order = learned[permutation(seed, epoch, len(learned))[:full]]
-            tuning.epoch(labelled_crops(crops, order, self._train_labels, epoch), epoch)
+            tuning.epoch(labelled_crops(crops, order, self._labels.train, epoch), epoch)
         return tuning
 
     def _choose(self, backbone: Backbone, heads: Classifier, held_out: np.ndarray) -> int:
         """The number of the head that is best on the images held out."""
         if len(held_out) == 0:
             return 0
-        right_l = self._right(backbone, heads, self._train, held_out, self._train_labels)
+        right_l = self._right(backbone, heads, self._train, held_out, self._labels.train)
         accuracies = (100 * right_l / len(held_out)).tolist()
         return best_rate(accuracies, self._config.rates(backbone.name), len(held_out), "accuracy")
 

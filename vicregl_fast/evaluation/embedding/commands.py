@@ -12,7 +12,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     add_weights(parser, several=False)
     add_output_stride(parser)
     parser.add_argument("--images", type=Path, required=True, help="folder of images, or a store")
-    parser.add_argument("--list", type=Path, help="which images of the folder, one a line")
+    parser.add_argument("--list", type=Path, help="which of its images, one a line")
     parser.add_argument(
         "--labels", default="auto", metavar="auto|folders|none|FILE", help="where the folder's labels come from (auto)"
     )
@@ -22,14 +22,12 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _embed(options: Namespace, config: EmbedConfig) -> None:
-    from dataprep.notes import note
-    from vicregl_fast.data.image_folder import ImageFolder
     from vicregl_fast.devices import choose_device
     from vicregl_fast.environment import describe_environment
     from vicregl_fast.evaluation.candidates import placed_backbone
-    from vicregl_fast.evaluation.classification.crop_feed import open_labelled
+    from vicregl_fast.evaluation.chosen_images import open_chosen
     from vicregl_fast.evaluation.embedding.embed import embed
-    from vicregl_fast.evaluation.embedding.files import PATHS, check_out
+    from vicregl_fast.evaluation.embedding.files import check_out
     from vicregl_fast.evaluation.embedding.picture import choose_plane, write_picture
     from vicregl_fast.evaluation.report import plain
     from vicregl_fast.weights.source import read_weights
@@ -38,15 +36,13 @@ def _embed(options: Namespace, config: EmbedConfig) -> None:
     plane = choose_plane(config.picture)
     check_out(options.out, options.overwrite)
     backbone = placed_backbone(read_weights(options.run, options.backbone), options.output_stride)
-    opened = open_labelled(options.images, options.list, options.labels)
-    if not isinstance(opened.store, ImageFolder):
-        note(f"{options.images} is a store, which has no paths of images: {PATHS} has their numbers")
+    chosen = open_chosen(options.images, options.list, options.labels)
     settings = {name: plain(value) for name, value in vars(options).items() if name != "arguments"}
     environment = describe_environment(choose_device(), "vicregl_fast.evaluate", options.arguments)
     record = {"settings": settings, "backbone": backbone.name, "environment": environment}
-    written = embed(backbone, opened, options.out, config, options.maps, record)
+    written = embed(backbone, chosen, options.out, config, options.maps, record)
     if plane is not None:
-        written.append(write_picture(options.out, opened.store, plane, config.seed))
+        written.append(write_picture(options.out, chosen, plane, config.seed))
     print(*written, sep="\n")
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from dataprep.atomic import put_folder_in_place, unfinished
 from dataprep.errors import UserError
 from dataprep.progress import progress_bar
-from vicregl_fast.data.engine_table import OpenedStore
+from vicregl_fast.evaluation.chosen_images import ChosenImages
 from vicregl_fast.evaluation.classification.crop_feed import CropFeeds
 from vicregl_fast.evaluation.embedding.config import EmbedConfig
 from vicregl_fast.evaluation.embedding.files import (
@@ -35,13 +35,13 @@ LARGEST_HALF = torch.finfo(torch.float16).max
 
 
 def embed(
-    backbone: Backbone, opened: OpenedStore, out: Path, config: EmbedConfig, maps: bool, record: Mapping[str, Any]
+    backbone: Backbone, chosen: ChosenImages, out: Path, config: EmbedConfig, maps: bool, record: Mapping[str, Any]
 ) -> list[Path]:
     """Writes pooled features of centre crops, and what each row is of, into a folder that is there only once whole.
 
     Args:
         backbone: in eval mode, on the device that computes.
-        opened: the images.
+        chosen: the images.
         out: the folder; if it is there, it is replaced.
         config: how features are computed.
         maps: whether feature maps are written, too.
@@ -54,32 +54,33 @@ def embed(
         UserError: an image does not decode, the backbone takes none of this size, the disk has too little space, or
             values of a map are beyond float16.
     """
-    shapes: dict[str, tuple[int, ...]] = {FEATURES: (len(opened.store), backbone.channels)}
+    shapes: dict[str, tuple[int, ...]] = {FEATURES: (len(chosen), backbone.channels)}
     if maps:
         grid = feature_grid(backbone, config.size)
-        shapes[MAPS] = (len(opened.store), backbone.channels, grid, grid)
+        shapes[MAPS] = (len(chosen), backbone.channels, grid, grid)
     check_space(out, sum(math.prod(shape) * DTYPES[name].itemsize for name, shape in shapes.items()))
     with unfinished(out.absolute()) as folder:
         folder.mkdir()
-        write_paths(folder / PATHS, opened.store)
+        write_paths(folder / PATHS, chosen)
         (folder / SETTINGS).write_text(json.dumps(record, indent=2) + "\n")
         arrays = {name: reserved_array(folder / name, DTYPES[name], shape) for name, shape in shapes.items()}
-        _fill(arrays, backbone, opened, config)
+        _fill(arrays, backbone, chosen, config)
         put_folder_in_place(folder, out.absolute())
     return [out / name for name in (*shapes, PATHS, SETTINGS)]
 
 
 @torch.no_grad()  # not inference_mode, in which engines could not use their buffers again
-def _fill(arrays: dict[str, np.memmap], backbone: Backbone, opened: OpenedStore, config: EmbedConfig) -> None:
+def _fill(arrays: dict[str, np.memmap], backbone: Backbone, chosen: ChosenImages, config: EmbedConfig) -> None:
     device = next(backbone.parameters()).device
-    count, maps = len(opened.store), arrays.get(MAPS)
-    batches = CropFeeds(config.size, config.batch_size, config.workers, device).centre(opened).batches(np.arange(count))
-    with progress_bar(desc="features", total=count, unit="image", leave=False) as bar:
-        for indices, images in batches:
+    maps, filled = arrays.get(MAPS), 0
+    crops = CropFeeds(config.size, config.batch_size, config.workers, device).centre(chosen.opened)
+    with progress_bar(desc="features", total=len(chosen), unit="image", leave=False) as bar:
+        for _, images in crops.batches(chosen.indices):
+            rows = slice(filled, filled := filled + len(images))
             made = checked_maps(backbone, images, needs_cells=maps is not None)
-            arrays[FEATURES][indices] = made.pooled.float().cpu().numpy()
+            arrays[FEATURES][rows] = made.pooled.float().cpu().numpy()
             if maps is not None:
-                maps[indices] = _halves(made.map)
+                maps[rows] = _halves(made.map)
             bar.update(len(images))
     for array in arrays.values():
         array.flush()

@@ -5,6 +5,7 @@ Shape letters: n images, c channels, h×w cells of a map.
 
 import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,18 @@ from dataprep.atomic import remove_leftovers
 from dataprep.errors import UserError
 from dataprep.free_space import GIB, free_bytes
 from dataprep.manifest import UNLABELLED
+from dataprep.notes import note
+from dataprep.store_names import read_names
 from vicregl_fast.data.image_folder import ImageFolder
 from vicregl_fast.data.store import Store
+from vicregl_fast.evaluation.chosen_images import ChosenImages
 
 FEATURES = "features.npy"
 """Pooled features, float32 [n, c]."""
 MAPS = "maps.npy"
 """Feature maps, float16 [n, c, h, w]."""
 PATHS = "paths.csv"
-"""A line for each row of the arrays: its number, the image's path in its folder, its label and its class."""
+"""A line for each row of the arrays: its number, the image's path in its folder or its store's, label and class."""
 PICTURE = "picture.png"
 SETTINGS = "settings.json"
 """What the features are of, and how they were computed."""
@@ -68,14 +72,27 @@ def reserved_array(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.me
     return array
 
 
-def write_paths(path: Path, store: Store) -> None:
-    """Writes the line of every image. An image of a store has no path, and one without a label no class."""
+def write_paths(path: Path, chosen: ChosenImages) -> None:
+    """Writes the line of every image. It has no path in a store that does not know its names, and may have no label."""
+    store = chosen.store
+    names = paths_of(store)
     # A name that is not UTF-8 keeps its bytes.
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as lines:
         table = csv.writer(lines, lineterminator="\n")
         table.writerow(("row", "path", "label", "class"))
-        for row in range(len(store)):
-            file = store.files[row] if isinstance(store, ImageFolder) else ""
-            label = UNLABELLED if store.labels is None else int(store.labels[row])
+        for row, sample in enumerate(chosen.indices.tolist()):
+            file = "" if names is None else names[sample]
+            label = UNLABELLED if store.labels is None else int(store.labels[sample])
             name = "" if label == UNLABELLED or store.classes is None else store.classes[label]
             table.writerow((row, file, "" if label == UNLABELLED else label, name))
+
+
+def paths_of(store: Store) -> Sequence[str] | None:
+    """The paths of all images of a store in the folder that it was made from; None, with a note, where nobody knows."""
+    if isinstance(store, ImageFolder):
+        return store.files
+    try:
+        return read_names(store.path)
+    except UserError as error:
+        note(f"{PATHS} has no paths: {error}", once=True)
+        return None

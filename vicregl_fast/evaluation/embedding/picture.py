@@ -14,7 +14,7 @@ import torch
 from dataprep.atomic import atomic_file
 from dataprep.errors import UserError
 from dataprep.notes import note
-from vicregl_fast.data.store import Store
+from vicregl_fast.evaluation.chosen_images import ChosenImages
 from vicregl_fast.evaluation.embedding.files import FEATURES, PICTURE
 from vicregl_fast.evaluation.embedding.scatter import draw_points
 from vicregl_fast.evaluation.principal_components import PrincipalComponents
@@ -60,12 +60,12 @@ def choose_plane(name: str) -> Planar | None:
     return _by_umap if installed and name != "pca" else _by_components
 
 
-def write_picture(folder: Path, store: Store, plane: Planar, seed: int) -> Path:
+def write_picture(folder: Path, chosen: ChosenImages, plane: Planar, seed: int) -> Path:
     """Draws the features in a folder, of ``SHOWN`` images at most, into the same folder; returns the picture's path.
 
     Args:
-        folder: holds the features of all images of the store.
-        store: says their classes.
+        folder: holds the features of the images.
+        chosen: says their classes.
         plane: brings features to the plane.
         seed: decides which images are shown, and UMAP.
 
@@ -75,7 +75,8 @@ def write_picture(folder: Path, store: Store, plane: Planar, seed: int) -> Path:
     features = np.load(folder / FEATURES, mmap_mode="r")
     shown = np.sort(permutation(seed, 0, len(features))[:SHOWN])
     points_n2, axes = plane(np.asarray(features[shown]), seed)
-    labels = None if store.labels is None else store.labels[shown]
+    store = chosen.store
+    labels = None if store.labels is None else store.labels[chosen.indices[shown]]
     title = f"{len(features)} images" if len(shown) == len(features) else f"{len(shown)} of {len(features)} images"
     figure = draw_points(points_n2, labels, store.classes, title, axes)
     with atomic_file(folder / PICTURE) as file:

@@ -6,7 +6,7 @@ import torch
 
 from dataprep.notes import note
 from vicregl_fast.evaluation.held_out import HeldOut, best_rate
-from vicregl_fast.evaluation.paper import Published, Task
+from vicregl_fast.evaluation.paper import PaperColumn, Task
 from vicregl_fast.evaluation.report import Judgement
 from vicregl_fast.evaluation.segmentation.augmentation import SegmentationAugmentation
 from vicregl_fast.evaluation.segmentation.config import DatasetName, SegmentationConfig
@@ -52,14 +52,14 @@ class SegmentationJudge(PixelJudge):
         super().__init__(train, val, config.workers, base_size)
 
     @property
-    def published(self) -> Published | None:
+    def published(self) -> PaperColumn | None:
         """By the name of the data set; the protocol is the same if no setting differs from it."""
         task = task_of(self._dataset, self._finetune)
-        same = SegmentationConfig("published")
-        return task and Published(
+        paper_settings = SegmentationConfig("published")
+        return task and PaperColumn(
             task,
             all(
-                self._protocol(name) == protocol_of(same, name, self._dataset, self._finetune)
+                self._protocol(name) == protocol_of(paper_settings, name, self._dataset, self._finetune)
                 for name in ("resnet50", "convnext_small")
             ),
         )

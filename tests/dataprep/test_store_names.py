@@ -1,0 +1,87 @@
+"""A store knows what its images are called, also far from the folder that it was made from."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from dataprep.errors import UserError
+from dataprep.ffcv_store import write_store
+from dataprep.manifest import manifest_path, read_manifest
+from dataprep.sources import list_images
+from dataprep.store_names import names_path, read_names
+from dataprep.verify import verify_store
+from dataprep.webdataset_store import write_shards
+
+ODD = ("a/1.png", "a/two words.png", "b/lines\nof.png", 'b/ünï "x".png', os.fsdecode(b"b/\xff.png"))
+WRITERS = {"s.beton": write_store, "shards": write_shards}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Images with odd names, and one that is none."""
+    for number, name in enumerate(ODD):
+        path = tmp_path / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 16), (40 * number, 0, 0)).save(path)
+    (tmp_path / "images" / "a" / "broken.png").write_bytes(b"no image")
+    return tmp_path / "images"
+
+
+@pytest.fixture(params=list(WRITERS))
+def store(request: pytest.FixtureRequest, folder: Path) -> Path:
+    """Made of them, without the broken one."""
+    return written(request.param, folder)
+
+
+def written(name: str, folder: Path) -> Path:
+    write: Callable = WRITERS[name]
+    write(list_images(folder), folder.parent / name, on_error="skip", workers=1)
+    return folder.parent / name
+
+
+def test_names_stay_when_the_folder_goes(store: Path, folder: Path) -> None:
+    verify_store(store, sample=5, workers=1)
+    expected = [file for file in list_images(folder).files if file in ODD]
+    shutil.rmtree(folder)
+    assert list(read_names(store)) == expected and sorted(expected) == sorted(ODD)
+
+
+def test_a_store_without_them_has_those_of_its_folder(folder: Path) -> None:
+    """As one of an earlier version."""
+    store = written("s.beton", folder)
+    names = read_names(store)
+    names_path(store).unlink()
+    replace(read_manifest(store), names_sha256="").write(manifest_path(store))
+    assert read_names(store) == names
+    Image.new("RGB", (20, 16)).save(folder / "a" / "new.png")
+    with pytest.raises(UserError, match=r"images has 6 images where the store .*s\.beton has 5, so that nothing says"):
+        read_names(store)
+    shutil.rmtree(folder)
+    with pytest.raises(UserError, match=r"neither .*s\.beton\.names\.jsonl nor the folder .*images, is there"):
+        read_names(store)
+    replace(read_manifest(store), source="").write(manifest_path(store))
+    with pytest.raises(UserError, match=r"nothing says what the images of .*s\.beton are called, since it was adopted"):
+        read_names(store)
+
+
+def test_names_of_another_store_are_not_taken(folder: Path, tmp_path: Path) -> None:
+    store = written("s.beton", folder)
+    write_store(list_images(folder / "a"), tmp_path / "other.beton", on_error="skip", workers=1)
+    shutil.copy(names_path(tmp_path / "other.beton"), names_path(store))
+    with pytest.raises(UserError, match=r"s\.beton\.names\.jsonl is not of the store .*s\.beton"):
+        read_names(store)
+
+
+def test_a_store_that_is_replaced_has_its_own(folder: Path) -> None:
+    store = written("s.beton", folder)
+    (folder / "a" / "1.png").unlink()
+    write_store(list_images(folder), store, on_error="skip", workers=1, overwrite=True)
+    assert len(read_names(store)) == 4 and "a/1.png" not in read_names(store)
+    assert sorted(path.name for path in store.parent.glob("*s.beton*")) == [
+        "s.beton", "s.beton.json", "s.beton.names.jsonl",
+    ]  # fmt: skip

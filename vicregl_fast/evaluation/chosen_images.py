@@ -1,0 +1,70 @@
+"""The images that a command judges with: those of a store or a folder, all of them or those that a list names."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dataprep.image_lists import read_list
+from dataprep.labels import AUTO
+from dataprep.manifest import read_manifest
+from dataprep.store_names import read_names
+from vicregl_fast.data.config import EngineChoice
+from vicregl_fast.data.engine_table import OpenedStore, open_store
+from vicregl_fast.data.source import Source, is_store
+from vicregl_fast.data.store import Store
+
+
+@dataclass(frozen=True)
+class ChosenImages:
+    """Some images of a store.
+
+    Attributes:
+        opened: the store.
+        indices: its samples that are chosen, int64 [n].
+    """
+
+    opened: OpenedStore
+    indices: np.ndarray
+
+    @classmethod
+    def all_of(cls, opened: OpenedStore) -> "ChosenImages":
+        """All images of a store."""
+        return cls(opened, np.arange(len(opened.store)))
+
+    @property
+    def store(self) -> Store:
+        """The store, with all its images."""
+        return self.opened.store
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def open_chosen(
+    path: Path, list_file: Path | None, labels: str = AUTO, like: ChosenImages | None = None
+) -> ChosenImages:
+    """Opens a store, or a folder of images, which is read as it is.
+
+    Args:
+        path: of the store or the folder.
+        list_file: names the images to use (``image_lists.read_list``), and their order; None uses all.
+        labels: where a folder's labels come from.
+        like: images whose range of values is taken for those of more than eight bits, too.
+
+    Raises:
+        UserError: nothing is there, it cannot be read, or the list names other images.
+    """
+    known = None if like is None else like.store
+    if not is_store(path):
+        return ChosenImages.all_of(open_store(Source(path, path.parent, list_file, labels), "torchvision", like=known))
+    engine: EngineChoice = "auto"
+    opened = open_store(Source(path, path.parent, None, labels), engine, like=known)
+    return ChosenImages.all_of(opened) if list_file is None else ChosenImages(opened, _listed(path, list_file))
+
+
+def _listed(store: Path, list_file: Path) -> np.ndarray:
+    names = read_names(store)
+    numbers = {name: number for number, name in enumerate(names)}
+    chosen = read_list(list_file, Path(read_manifest(store).source or store), names)
+    return np.array([numbers[name] for name in chosen], np.int64)
