@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from evidence_tables import SETTINGS, Figures, format_tables, plot_trade_off
@@ -49,14 +50,23 @@ class Study:
             self._run("dataprep", "ffcv", images / "train", self.out / "train.beton")
 
     def judge_all(self, runs: list[tuple[str, int]]) -> Iterator[None]:
-        """Trains and judges settings and seeds, and yields after each; the first failure ends the program."""
-        with ThreadPoolExecutor(self.jobs) as pool:
-            waiting = [pool.submit(self.judge, *each) for each in runs]
+        """Trains and judges settings and seeds, and yields after each.
+
+        After a failure no other begins, and the program ends when those at work have.
+        """
+        failed = Event()
+
+        def judge(name: str, seed: int) -> None:
             try:
-                for done in as_completed(waiting):
-                    yield done.result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+                if not failed.is_set():
+                    self.judge(name, seed)
+            except BaseException:
+                failed.set()
+                raise
+
+        with ThreadPoolExecutor(self.jobs) as pool:
+            for done in as_completed([pool.submit(judge, *each) for each in runs]):
+                yield done.result()
 
     def judge(self, name: str, seed: int) -> None:
         """Trains the network of a setting and judges it, and with that of ``RANDOM_BESIDE`` an untrained one."""

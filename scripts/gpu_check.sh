@@ -3,7 +3,8 @@
 # OUT/PART.log and, if it measures, OUT/PART.json. A part that fails, or whose packages are missing, does not stop the
 # others.
 #   bash scripts/gpu_check.sh OUT [--images FOLDER] [--only PART,...] [--device cpu]
-# --images: what the training loop and the loaders are measured with, instead of drawn pictures; 64 or more.
+# --images: what the training loop and the loaders are measured with, instead of drawn pictures; 64 to some thousand.
+# --only: these parts; projection takes what steps and loop have left in OUT.
 # --device cpu: parts at tiny sizes, to try the script itself, in 2 minutes; on a busy machine it may take four times
 #   its limits.
 # Uses the interpreter $PYTHON, else that of .venv, else python3. Exit code: 3 without a GPU, 1 if a part failed, 2 if
@@ -32,12 +33,16 @@ if [ $device = cuda ] && ! "$python" -c 'import sys, torch; sys.exit(not torch.c
     say "torch sees no GPU here (--device cpu tries the script itself, at tiny sizes)"
     exit 3
 fi
+parts=$(sed -nE 's/^ .*(part|gpu_tests) ([a-z]+) [0-9]+ .*/\2/p' "${BASH_SOURCE[0]}" | sort -u)
+for name in ${only//,/ }; do
+    grep -qx "$name" <<< "$parts" || { say "there is no part $name; the parts are" $parts; exit 2; }
+done
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
 cd "$(dirname "$0")/.." || exit 2
 
 slack=1  # a busy CPU may take four times as long
 [ $device = cuda ] || slack=4
-planned=0
+planned=  # seconds until the end of the part, from the start of the script
 failed=0
 results=()
 rm -f "$out/parts.txt"
@@ -51,7 +56,7 @@ note() { printf '%-10s %s\n' "$1" "$2" | tee -a "$out/parts.txt"; }
 part() {
     local name=$1 modules=$3 started=$SECONDS code=0 seconds module
     [[ -z $only || ,$only, = *,$name,* ]] || return 0
-    planned=$((planned + $2 * slack))
+    planned=$((${planned:-$SECONDS} + $2 * slack))
     seconds=$((planned - SECONDS))
     shift 3
     rm -f "$out/$name.json" "$out/$name.log"
@@ -71,13 +76,21 @@ part() {
 
 bench() { "$python" -m vicregl_fast.bench "${@:2}" --device "$device" --json "$out/$1.json"; }
 
-convert() { "$python" -m dataprep ffcv "$images" "$store"; }
+drawn() {  # makes a store of drawn pictures, unless it is there
+    [ -e "$work/drawn.beton" ] || {
+        "$python" -m dataprep demo "$work/pictures" --images $pictures &&
+            "$python" -m dataprep ffcv "$work/pictures/train" "$work/drawn.beton"
+    }
+}
 
-train() {  # IMAGES EPOCHS OPTIONS...: draws images, converts them, trains on them, and measures the run
-    "$python" -m dataprep demo "$work/images" --images "$1" &&
-        "$python" -m dataprep ffcv "$work/images/train" "$work/train.beton" &&
-        "$python" -m vicregl_fast.train --config configs/demo.yaml --train.device "$device" --epochs "$2" \
-            --data.path "$work/train.beton" --run_dir "$work/run" --train.log_every 1 "${@:3}" &&
+store() {  # makes $store, unless it is there
+    if [ -z "$images" ]; then drawn; else [ -e "$store" ] || "$python" -m dataprep ffcv "$images" "$store"; fi
+}
+
+train() {  # EPOCHS OPTIONS...: trains on drawn pictures, and measures the run
+    drawn &&
+        "$python" -m vicregl_fast.train --config configs/demo.yaml --train.device "$device" --epochs "$1" \
+            --data.path "$work/drawn.beton" --run_dir "$work/run" --train.log_every 1 "${@:2}" &&
         bench train run "$work/run"
 }
 
@@ -86,10 +99,12 @@ project() {  # OPTIONS...: projects from the parts that are there
     [ ! -e "$out/loop.json" ] || measured+=("$out/loop.json")
     "$python" -m vicregl_fast.bench projection --json "$out/projection.json" --measured "${measured[@]}" "$@"
 }
-store=$work/train.beton
+pictures=1200
+[ $device = cuda ] || pictures=48
+store=$work/drawn.beton
 [ -z "$images" ] || store=$work/images.beton
-export -f bench convert train project
-export python device out work images store
+export -f bench drawn store train project
+export python device out work images store pictures
 
 base="timm numba tqdm cv2"
 whole="$base ffcv jsonargparse tensorboard safetensors matplotlib"
@@ -101,31 +116,31 @@ gpu_tests() {  # NAME SECONDS FILES...
         "$python" -m pytest -p no:cacheprovider -v --durations 5 -m gpu "${@:3}"
 }
 
-# The cheapest and most informative parts come first. Their seconds add up to the 10 minutes.
+# The most informative parts come first. With what starts and ends the script, their seconds add up to 10 minutes.
 if [ $device = cuda ]; then
     formats="bf16 fp16 fp32"
     "$python" -c 'import sys, torch; sys.exit(torch.cuda.get_device_capability() < (8, 0))' || formats="fp16 fp32"
     gpus=$("$python" -c 'import torch; print(torch.cuda.device_count())')
-    gpu_tests kernels 85 "${kernel_tests[@]}"
+    gpu_tests kernels 75 "${kernel_tests[@]}"
     part copy 12 "" bash -c 'bench copy copy'
-    part steps 80 "$base" bash -c "bench steps step --batch 128 --repeats 5 --precisions ${formats%% *}"
+    part steps 70 "$base" bash -c "bench steps step --batch 128 --repeats 5 --precisions ${formats%% *}"
     part augment 30 "$base numba_cuda" bash -c 'bench augment augment --batch 256 --repeats 5'
     part loss 30 "timm numba" bash -c "bench loss loss --batch 256 --repeats 5"
     part optimizer 15 "timm" bash -c "bench optimizer optimizer"
     part convnext 45 "$base" bash -c \
         "bench convnext step --config configs/convnext_s.yaml --batch 48 --repeats 3 --precisions ${formats%% *}"
-    part train 45 "$whole" bash -c 'train 1200 6 --model.backbone resnet50 --batch_size 256'
-    [ -z "$images" ] || part convert 8 "$base ffcv" bash -c convert
-    part loop 60 "$whole" bash -c 'bench loop train --path "$store" --batch 64 --steps 48 --repeats 1'
+    part train 45 "$whole" bash -c 'train 6 --model.backbone resnet50 --batch_size 256'
+    part loop 60 "$whole" bash -c 'store && bench loop train --path "$store" --batch 64 --steps 48 --repeats 1'
     part projection 10 "$base" bash -c project
-    part loader 50 "$base ffcv" bash -c 'bench loader loader --path "$store" --batch 64 --repeats 5 --peers all'
+    part loader 45 "$base ffcv" bash -c 'store && bench loader loader --path "$store" --batch 64 --repeats 5 --peers all'
     if [ "$gpus" -gt 1 ]; then
         part scaling 30 "$base" bash -c "bench scaling scaling --processes 1 $gpus --batch 128 --repeats 2"
     else
         [ -n "$only" ] || note scaling "skipped: there is one GPU"
     fi
     part multicrop 20 "$base numba_cuda" bash -c 'bench multicrop augment --batch 256 --views multicrop --repeats 3'
-    part compiled 40 "$base" bash -c "bench compiled step --batch 128 --repeats 5 --precisions ${formats%% *} --compile only"
+    part compiled 35 "$base" bash -c "bench compiled step --batch 128 --repeats 5 --precisions ${formats%% *} --compile only"
+    part small 20 "$base" bash -c "bench small step --batch 16 --repeats 3 --precisions ${formats%% *}"  # the host's work
     part formats 20 "$base" bash -c "bench formats step --batch 128 --repeats 3 --precisions ${formats#* }"
     gpu_tests training 20 "${training_tests[@]}"
 else
@@ -139,11 +154,10 @@ else
     part optimizer 30 "timm" bash -c "bench optimizer optimizer --backbone test_resnet $heads"
     tiny='--config "$work/tiny.yaml" --batch 4 --repeats 1'
     part steps 45 "$base" bash -c "bench steps step $tiny --precisions fp32"
-    part train 75 "$whole" bash -c 'train 48 1 --model.backbone test_resnet --batch_size 8'
-    [ -z "$images" ] || part convert 20 "$base ffcv" bash -c convert
-    part loop 45 "$whole" bash -c "bench loop train $tiny --path \"\$store\" --steps 2 --workers 1"
+    part train 75 "$whole" bash -c 'train 1 --model.backbone test_resnet --batch_size 8'
+    part loop 60 "$whole" bash -c "store && bench loop train $tiny --path \"\$store\" --steps 2 --workers 1"
     part projection 15 "$base" bash -c 'project --config "$work/tiny.yaml"'
-    part loader 40 "$base ffcv" bash -c 'bench loader loader --path "$store" --batch 8 --repeats 1'
+    part loader 50 "$base ffcv" bash -c 'store && bench loader loader --path "$store" --batch 8 --repeats 1'
     part scaling 45 "$base" bash -c "bench scaling scaling $tiny --processes 1 2 --steps 1"
     part compiled 35 "$base" bash -c "bench compiled step $tiny --precisions fp32 --compile only"
     gpu_tests training 30 "${training_tests[@]}"

@@ -163,7 +163,7 @@ def test_a_package_that_is_missing_or_broken_is_named_with_its_remedy(monkeypatc
 
     for name, stand_in, reason in (
         ("find_spec", lambda name: None, "is not installed"),
-        ("import_module", broken, r"cannot be imported \(module 'numpy' has no attribute 'in1d'\)"),
+        ("import_module", broken, r"cannot compile kernels \(module 'numpy' has no attribute 'in1d'\)"),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(installed, name, stand_in)
@@ -174,7 +174,21 @@ def test_a_package_that_is_missing_or_broken_is_named_with_its_remedy(monkeypatc
             assert backends.choose_backend("auto", gpu) == "torch"
             assert re.search(f"note: .* since numba-cuda {reason}", capsys.readouterr().err)
         installed.why_unusable.cache_clear()
-    assert backends.choose_backend("auto", gpu) == "cuda" and not capsys.readouterr().err
+
+
+def test_a_package_that_compiles_is_taken_and_one_that_breaks_at_its_first_kernel_is_not():
+    """What it imports for its first kernel alone is missing, as names of NumPy's are that it overloads there."""
+    if not _supported():
+        pytest.skip("no compiler for it here; numba-cuda's extras bring one")
+    code = (
+        "import sys, torch\nfrom vicregl_fast.augment.backends import choose_backend\n"
+        "if sys.argv[1:]:\n    import vicregl_fast, numba.cuda\n    sys.modules[sys.argv[1]] = None\n"
+        "print(choose_backend('auto', torch.device('cuda', 0)))"
+    )
+    for broken, backend in (((), "cuda"), (("numba.cuda.np.arraymath",), "torch")):
+        done = subprocess.run([sys.executable, "-c", code, *broken], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == backend, done.stderr
+        assert ("numba-cuda cannot compile kernels" in done.stderr) == bool(broken)
 
 
 def test_a_name_that_numpy_has_removed_is_there_for_numba_cuda(monkeypatch):

@@ -1,6 +1,7 @@
 """The study of the paper's claims: its tables and plot from figures known by hand, and one tiny study run for real."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -46,6 +47,25 @@ def test_tables_hold_mean_and_spread_beside_the_published_figures(evidence: Modu
     pixels = np.asarray(Image.open(tmp_path / "trade_off.png").convert("RGB")).reshape(-1, 3)
     blue = (pixels == (31, 119, 180)).all(1).sum()  # of the first setting, which is in both plots and both legends
     assert blue > 100
+
+
+def test_programs_side_by_side_share_the_cores(
+    evidence: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    def run(command: list[str], env: dict[str, str], **options: object) -> subprocess.CompletedProcess:
+        seen.append((command[command.index("--seed") + 1], env.get("NUMBA_NUM_THREADS")))
+        return subprocess.CompletedProcess(command, 3 if len(seen) == 4 else 0)
+
+    monkeypatch.setattr(evidence.subprocess, "run", run)
+    monkeypatch.setattr(evidence.os, "sched_getaffinity", lambda process: range(16))
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    assert len(list(evidence.Study(tmp_path, jobs=5).judge_all([("alpha_1", 7)]))) == 1
+    assert seen == [("7", "3")] * 3
+    with pytest.raises(SystemExit, match="3"):  # the exit code of the program that failed
+        list(evidence.Study(tmp_path).judge_all([("alpha_1", 8), ("alpha_0.9", 8)]))
+    assert seen[3:] == [("8", None)]
 
 
 @pytest.mark.slow

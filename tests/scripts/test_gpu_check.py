@@ -70,7 +70,24 @@ def test_the_parts_share_the_time_that_there_is(device: str) -> None:
     text = SCRIPT.read_text()
     on_gpu, on_cpu = text.split("\nif [ $device = cuda ]; then\n")[-1].split("\nelse\n")
     seconds = re.findall(r"^ +.*\b(?:part|gpu_tests) \w+ (\d+) ", on_gpu if device == "cuda" else on_cpu, re.MULTILINE)
-    assert len(seconds) >= 10 and sum(map(int, seconds)) <= 600
+    assert len(seconds) >= 10 and sum(map(int, seconds)) <= 585
+
+
+def test_chosen_parts_run_alone(tmp_path: Path) -> None:
+    done = check(str(tmp_path), "--device", "cpu", "--only", "copy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "parts.txt").read_text().startswith("copy ") and "copy.device" in done.stdout
+    assert len((tmp_path / "parts.txt").read_text().splitlines()) == 1
+    wrong = check(str(tmp_path / "other"), "--device", "cpu", "--only", "copy,loops")
+    assert wrong.returncode == 2 and not (tmp_path / "other").exists()
+    assert re.search(r"there is no part loops; the parts are .*copy.* loop .*training", wrong.stderr)
+
+
+@pytest.mark.slow
+def test_given_images_are_loaded_by_a_part_alone(image_folder: Path, tmp_path: Path) -> None:
+    done = check(str(tmp_path), "--device", "cpu", "--images", str(image_folder), "--only", "loader")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "48 images" in (tmp_path / "loader.log").read_text() and "loader.ffcv.views" in done.stdout
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -79,7 +96,9 @@ def test_without_a_gpu_it_says_so(tmp_path: Path) -> None:
     assert done.returncode == 3 and "no GPU" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [(), ("--device",), ("x", "--device", "tpu"), ("x", "--wrong")])
+@pytest.mark.parametrize(
+    "arguments", [(), ("--device",), ("x", "--device", "tpu"), ("x", "--wrong"), ("x", "--images"), ("x", "y")]
+)
 def test_bad_options_say_how(arguments: tuple[str, ...], tmp_path: Path) -> None:
     done = check(*(str(tmp_path / a) if a == "x" else a for a in arguments))
     assert done.returncode == 2 and "usage: " in done.stderr

@@ -3,7 +3,7 @@
 Shape letters: n samples, y rows, j values of a row, 3 * column + channel.
 """
 
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 from numba import cuda
@@ -19,7 +19,7 @@ from vicregl_fast.augment.decoded_batch import DecodedBatch
 from vicregl_fast.augment.parameters import ViewParameters
 from vicregl_fast.augment.recipe import ViewRecipe
 
-keep_row_stack()
+keep_row_stack()  # here, too, for callers that have not asked ``why_unusable``
 
 
 @cuda.jit(device=True, inline="always")
@@ -49,7 +49,7 @@ def make_views(recipe: ViewRecipe, parameters: ViewParameters, batch: DecodedBat
             recipe.solarise_threshold,
             cuda.as_cuda_array(views_nyj.view(torch.int16) if dtype == torch.bfloat16 else views_nyj),
             partial(_empty, device),
-            cuda.external_stream(torch.cuda.current_stream().cuda_stream),
+            _stream(device, torch.cuda.current_stream().cuda_stream),
         )
     return views_nyj.view(len(parameters), recipe.size, recipe.size, 3).permute(0, 3, 1, 2)
 
@@ -59,6 +59,12 @@ def _samples_on(device: torch.device, parameters: ViewParameters, batch: Decoded
     samples = torch.empty(len(parameters) * SAMPLE.itemsize, dtype=torch.uint8, pin_memory=True)
     fill_samples(samples.numpy().view(SAMPLE), parameters, batch)
     return samples.to(device, non_blocking=True)
+
+
+@lru_cache
+def _stream(device: torch.device, handle: int):
+    """Numba's object for torch's stream, the same each time: Numba keeps configured kernels by it."""
+    return cuda.external_stream(handle)
 
 
 def _empty(device: torch.device, shape: tuple[int, ...], name: str):

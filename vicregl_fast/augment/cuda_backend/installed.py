@@ -8,21 +8,25 @@ import numpy as np
 
 from dataprep.errors import reason_of
 
+EVERY_CUDA_KNOWS = (8, 0)
+"""An architecture for which both CUDA 12 and CUDA 13 compile."""
+
 
 @cache
 def why_unusable() -> str | None:
-    """Why no kernels can be compiled, to follow ``numba-cuda``; None where they can.
-
-    It imports what numba-cuda imports before it compiles its first kernel, but asks for no GPU.
-    """
+    """Why it compiles no kernels here, to follow ``numba-cuda``; None where it does. An empty kernel is compiled."""
     if find_spec("numba_cuda") is None:
         return "is not installed"
     keep_row_stack()
     try:
-        import_module("numba.cuda.cudaimpl")
-    except Exception as error:  # it fails in many ways beside a NumPy or Numba that it was not made for
-        return f"cannot be imported ({reason_of(error)})"
+        import_module("numba.cuda").compile_ptx(_nothing, (), cc=EVERY_CUDA_KNOWS)
+    except Exception as error:  # beside a NumPy or Numba that it was not made for, or without CUDA's compiler
+        return f"cannot compile kernels ({reason_of(error)})"
     return None
+
+
+def _nothing() -> None:
+    pass
 
 
 def keep_row_stack() -> None:
