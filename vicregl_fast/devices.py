@@ -7,11 +7,10 @@ then say that a tensor has to be copied to the GPU on which it already lies.
 import os
 from functools import cache
 from pathlib import Path
-from textwrap import shorten
 
 import torch
 
-from dataprep.errors import UserError
+from dataprep.errors import UserError, reason_of
 from dataprep.notes import note
 from vicregl_fast.choices import DeviceChoice
 
@@ -54,7 +53,7 @@ def _note_unusable_gpu() -> None:
         torch.cuda.init()
         reason = "it finds no device"
     except (RuntimeError, AssertionError) as error:
-        reason = shorten(str(error), 200)
+        reason = reason_of(error)
     note(f"an NVIDIA GPU is here, but torch {torch.__version__} cannot use it, so that the CPU computes: {reason}")
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from dataprep.free_space import GIB
+
 PACKAGES = (
     "vicregl_fast", "torch", "torchvision", "timm", "triton", "numpy", "numba", "numba-cuda", "ffcv", "pillow",
     "torchmetrics", "nvidia-dali-cuda130", "nvidia-dali-cuda120",
@@ -37,7 +39,7 @@ def describe_environment(device: torch.device, program: str, arguments: Sequence
         properties = torch.cuda.get_device_properties(device)
         described["device"] = properties.name
         described["capability"] = f"{properties.major}.{properties.minor}"
-        described["device_memory_gib"] = round(properties.total_memory / 2**30, 1)
+        described["device_memory_gib"] = round(properties.total_memory / GIB, 1)
         described["cuda"], described["cudnn"] = torch.version.cuda, torch.backends.cudnn.version()
     return described
 

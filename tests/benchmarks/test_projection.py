@@ -9,7 +9,7 @@ import torch
 from vicregl_fast.bench import main
 from vicregl_fast.benchmarks.measurements import Measurement, read_measurements, write_measurements
 from vicregl_fast.benchmarks.projection import Cluster, Parts, Run, measured_parts, project
-from vicregl_fast.benchmarks.scaling_bytes import RecipeBytes, gradient_bytes
+from vicregl_fast.benchmarks.scaling_bytes import RecipeBytes, bytes_of_gradients
 from vicregl_fast.config import RunConfig, parse_config
 from vicregl_fast.environment import describe_environment
 from vicregl_fast.training.learner import build_learner
@@ -91,7 +91,7 @@ def test_gradients_are_of_what_training_learns(backbone: str) -> None:
     sent = RecipeBytes.of(config)
     network = build_learner(config, 0, Processes(0, 1, torch.device("cpu"))).network
     assert sent.parameters == sum(parameter.numel() for parameter in network.parameters())
-    assert sent.gradients == gradient_bytes(network, "fp32") == 2 * gradient_bytes(network, "bf16")
+    assert sent.gradients == bytes_of_gradients(network, "fp32") == 2 * bytes_of_gradients(network, "bf16")
     assert (sent.gradients < 4 * sent.parameters) == (backbone != "test_resnet")
 
 

@@ -14,7 +14,7 @@ import torch
 
 from dataprep.errors import UserError
 from dataprep.sources import list_images
-from tests.data.children import has_ended
+from tests.data.children import has_ended, processes_of
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.ffcv_engine.beton import open_beton
@@ -84,10 +84,10 @@ def by_sample(feed: TorchvisionFeed, order: GlobalBatches, epoch: int) -> dict[i
 def test_a_sample_s_views_are_its_own_in_every_epoch(image_folder: Path) -> None:
     feed = feed_of(image_folder)
     first = by_sample(feed, GlobalBatches(48, 12, seed=5), 0)
-    processes = feed.pool.processes()
+    processes = processes_of(feed.pool)
     second = by_sample(feed, GlobalBatches(48, 12, seed=5), 1)
     assert len(processes) == 2 and not any(map(has_ended, processes))
-    assert feed.pool.processes() == processes  # the same from one epoch to the next
+    assert processes_of(feed.pool) == processes  # the same from one epoch to the next
     again = by_sample(feed_of(image_folder, workers=1), GlobalBatches(48, 8, seed=2), 0)
     for index, views in first.items():
         assert all(torch.equal(view, other) for view, other in zip(views, again[index], strict=True))
@@ -104,7 +104,7 @@ def test_loading_draws_nothing_from_torch_s_generator(image_folder: Path) -> Non
 def test_without_processes_the_views_are_the_same(image_folder: Path) -> None:
     alone, feed, order = feed_of(image_folder, workers=0), feed_of(image_folder), GlobalBatches(48, 12, seed=5)
     alone_views, views = by_sample(alone, order, 2), by_sample(feed, order, 2)
-    assert alone_views.keys() == views.keys() and not alone.pool.processes()
+    assert alone_views.keys() == views.keys() and not processes_of(alone.pool)
     for index, right in views.items():
         assert all(torch.equal(view, other) for view, other in zip(alone_views[index], right, strict=True))
 
@@ -134,7 +134,7 @@ def test_a_dead_worker_is_an_error_that_says_where_it_was(image_folder: Path) ->
         feed.loader(order.epoch(0), 0) as loader,
     ):
         for _ in loader:
-            (process,) = feed.pool.processes()
+            (process,) = processes_of(feed.pool)
             os.kill(process, signal.SIGKILL)
     assert len(list(_batches(feed, order))) == 12
 
@@ -151,9 +151,9 @@ def test_an_abandoned_loader_leaves_no_process(image_folder: Path) -> None:
         with feed.loader(order.epoch(0), 0) as loader:
             batches = iter(loader)  # still held when the loader is left
             next(batches)
-            processes = feed.pool.processes()
+            processes = processes_of(feed.pool)
             assert len(processes) == 2 and not any(map(has_ended, processes))
-        assert all(map(has_ended, processes)) and not feed.pool.processes()
+        assert all(map(has_ended, processes)) and not processes_of(feed.pool)
 
 
 def test_a_loader_is_left_at_once_though_its_processes_hang(image_folder: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_loader_is_left_at_once_though_its_processes_hang(image_folder: Path) 
     feed = feed_of(image_folder)
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt), feed.loader(GlobalBatches(48, 4, seed=0).epoch(0), 0) as loader:
-        processes = feed.pool.processes()
+        processes = processes_of(feed.pool)
         for _ in loader:
             for process in processes:
                 os.kill(process, signal.SIGSTOP)
@@ -172,7 +172,7 @@ def test_a_loader_is_left_at_once_though_its_processes_hang(image_folder: Path) 
 def test_a_forgotten_feed_leaves_no_process(image_folder: Path) -> None:
     feed = feed_of(image_folder)
     _batches(feed, GlobalBatches(48, 12, seed=0))
-    processes = feed.pool.processes()
+    processes = processes_of(feed.pool)
     assert len(processes) == 2 and not any(map(has_ended, processes))
     del feed
     deadline = time.monotonic() + 20

@@ -17,7 +17,7 @@ import torch
 
 from dataprep.errors import UserError
 from dataprep.stopping import SIGNALS
-from tests.data.children import has_ended
+from tests.data.children import has_ended, processes_of
 from vicregl_fast.data.worker_pool import WorkerPool
 
 pytestmark = pytest.mark.timeout(120)
@@ -173,7 +173,7 @@ def test_signals_to_stop_are_the_program_s_affair() -> None:
 def test_closing_ends_processes_at_work() -> None:
     with closing(pool_of(endless)) as pool:
         pool.start()
-        processes = pool.processes()
+        processes = processes_of(pool)
         assert len(processes) == 2 and not any(map(has_ended, processes))
     assert all(map(has_ended, processes))
 

@@ -32,6 +32,7 @@ from vicregl_fast.training.precision import Precision
 from vicregl_fast.training.step import TrainingStep
 
 META = torch.device("meta")
+LOSS = LossConfig(gamma_large=1)
 UNKNOWN = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
 
@@ -57,11 +58,14 @@ class Device(TorchDispatchMode):
         copied = name in ("copy_", "lift_fresh", "_foreach_copy_") and 0 < len(on_host) < len(tensors)
         if self.strict and (moves or copied or (name == "lift_fresh" and tensors[0].device == META)):
             raise AssertionError(f"{name} copies to the device")
+        if self.strict and name == "index_put_" and arguments[2].ndim == 0:  # a number, which torch keeps on the host
+            raise AssertionError("a number is assigned at places that tensors give")
         return operation(*arguments, **options)
 
 
 def test_the_scan_sees_what_waits() -> None:
     x, host = torch.ones(4, device=META), torch.ones(4)
+    square, places = torch.ones(4, 4, device=META), torch.empty(2, dtype=torch.int64, device=META)
     waits: list[Callable[[], object]] = [
         lambda: x.sum().item(),
         lambda: bool((x > 0).all()),
@@ -70,6 +74,7 @@ def test_the_scan_sees_what_waits() -> None:
         lambda: host.to(META),
         lambda: x.copy_(host),
         lambda: torch.tensor([1.0], device=META),
+        lambda: square.__setitem__((places, places), 1.0),
     ]
     for each in waits:
         with pytest.raises((AssertionError, RuntimeError, NotImplementedError)), Device(strict=True):
@@ -111,9 +116,10 @@ def prepared(
     device: torch.device,
     monkeypatch: pytest.MonkeyPatch,
     chunk: int | None = None,
+    loss: LossConfig = LOSS,
 ) -> tuple[TrainingStep, ViewBatch]:
     network = VICRegLNetwork(ModelConfig(backbone, expander=16, projector=8), True, True, classes=3).to(device)
-    criterion = VICRegLLoss(LossConfig(gamma_large=1), len(sizes))
+    criterion = VICRegLLoss(loss, len(sizes))
     optimiser = optimizer_on_device(optimizer, network, monkeypatch)
     precise = Precision(precision, "cpu")
     step = TrainingStep(network, criterion, optimiser, precise, 1.0, network.classifier, chunk)
@@ -141,6 +147,17 @@ def test_a_step_does_not_wait(
             bank.add(result.pooled, batch.labels)
     assert result.loss.device == result.finite.device == META
     assert (result.scale is not None) == (precision == "fp16")
+
+
+@pytest.mark.parametrize("options", [{"criterion": "simclr"}, {"preset": "official"}, {"alpha": 1.0}])
+def test_a_step_of_another_loss_does_not_wait(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.autocast", lambda *given, **kinds: nullcontext())
+    loss = LossConfig(gamma_large=1, **options)
+    step, batch = prepared("resnet18", (64, 64), "lars", "fp32", META, monkeypatch, loss=loss)
+    with Device(strict=False):
+        step(batch, 0.1)  # constants are made once
+    with Device(strict=True):
+        assert step(batch, 0.1).loss.device == META
 
 
 @pytest.mark.parametrize("chunk", [None, 2])

@@ -7,6 +7,7 @@ from types import TracebackType
 
 import torch
 
+from dataprep.free_space import GIB
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.devices import synchronize
 
@@ -61,7 +62,7 @@ def memory_rows(name: str, device: int | None, host: int | None) -> Iterator[Mea
     """``NAME.peak_memory`` of a GPU and ``NAME.peak_host_memory``, in GiB, of bytes; what is not known is left out."""
     for suffix, peak in (("peak_memory", device), ("peak_host_memory", host)):
         if peak is not None:
-            yield Measurement.of(f"{name}.{suffix}", [peak / 2**30], "GiB")
+            yield Measurement.of(f"{name}.{suffix}", [peak / GIB], "GiB")
 
 
 def peak_bytes(call: Callable[[], object], device: torch.device) -> int | None:

@@ -16,7 +16,7 @@ from vicregl_fast.models.unreached import freeze_unreached
 BYTES_OF_A_GRADIENT = {"fp32": 4, "bf16": 2}
 
 
-def gradient_bytes(network: nn.Module, allreduce: str) -> int:
+def bytes_of_gradients(network: nn.Module, allreduce: str) -> int:
     """Bytes of all gradients, in the number format in which they are added up."""
     learning = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     return learning * BYTES_OF_A_GRADIENT[allreduce]
@@ -65,7 +65,7 @@ class RecipeBytes:
         views = len(recipes) if plan.pairs else 0
         parameters = sum(each.numel() for each in network.parameters())
         freeze_unreached(network, recipes[0].size)
-        gradients = gradient_bytes(network, config.train.allreduce)
+        gradients = bytes_of_gradients(network, config.train.allreduce)
         return cls(config, parameters, _slots(plan, cells), views, gradients)
 
     def loss(self, world: int) -> float:

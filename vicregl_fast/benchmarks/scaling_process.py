@@ -8,7 +8,7 @@ from pathlib import Path
 from dataprep.errors import exit_on_user_error
 from vicregl_fast.benchmarks.memory import PeakMemory
 from vicregl_fast.benchmarks.prepared_step import RATE, drawn_view_batch, settle
-from vicregl_fast.benchmarks.scaling_bytes import gradient_bytes, sent_around_a_ring
+from vicregl_fast.benchmarks.scaling_bytes import bytes_of_gradients, sent_around_a_ring
 from vicregl_fast.benchmarks.timing import time_calls
 from vicregl_fast.choices import DEVICE_CHOICES
 from vicregl_fast.config import RunConfig, load_config
@@ -64,7 +64,7 @@ def measure(config: RunConfig, processes: Processes, steps: int, repeats: int) -
         "peak_memory": peaks.device,
         "peak_host_memory": peaks.host,
         "gradient_bytes": round(
-            sent_around_a_ring(gradient_bytes(learner.network, config.train.allreduce), processes.world)
+            sent_around_a_ring(bytes_of_gradients(learner.network, config.train.allreduce), processes.world)
         ),
         "loss_bytes": loss_bytes(learner, batch),
     }

@@ -89,10 +89,6 @@ class WorkerPool(Generic[Task, Result]):
                 raise result
             yield result
 
-    def processes(self) -> list[int]:
-        """Ids of the worker processes that have been forked and not been closed."""
-        return [worker.process for worker in self._workers]
-
     def kill(self) -> None:
         """Ends the processes at once, whatever thread waits for them, which gets an error; ``close`` must follow."""
         for worker in self._workers:

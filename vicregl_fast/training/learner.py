@@ -2,7 +2,6 @@
 
 import warnings
 from dataclasses import dataclass
-from textwrap import shorten
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
 from torch.nn.parallel import DistributedDataParallel
 
-from dataprep.errors import UserError
+from dataprep.errors import UserError, reason_of
 from dataprep.notes import note
 from vicregl_fast.augment.recipe import ViewRecipe, view_recipes
 from vicregl_fast.config import RunConfig, TrainingConfig
@@ -63,7 +62,7 @@ class Learner:
             self.network.load_state_dict(state["network"])
         except RuntimeError as error:
             raise UserError(
-                f"the checkpoint is of another network ({shorten(str(error), 200)}): take the settings and classes "
+                f"the checkpoint is of another network ({reason_of(error)}): take the settings and classes "
                 "that the run began with, or choose another --run_dir"
             ) from error
         self.step.optimizer.load_state_dict(state["optimizer"])

@@ -38,7 +38,8 @@ class MetricsLog:
         self._folder = metrics.parent
         with full_disk_said(self._folder):
             self._file = open(metrics, "a", buffering=1)  # noqa: SIM115
-            self._events = SummaryWriter(str(tensorboard), purge_step=resumed_step + 1)
+            # Rows go through a queue, which by default is shorter than one of them, so that training would wait.
+            self._events = SummaryWriter(str(tensorboard), max_queue=1000, purge_step=resumed_step + 1)
 
     def __enter__(self) -> "MetricsLog":
         return self

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from textwrap import shorten
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from dataprep.errors import ToldElsewhere, UserError
+from dataprep.errors import ToldElsewhere, UserError, reason_of
 from dataprep.notes import mute_notes
 from dataprep.process_identity import this_hardware
 from vicregl_fast.choices import DeviceChoice
@@ -222,7 +221,7 @@ def _join(place: Place, device: torch.device) -> dist.ProcessGroup:
     except (dist.DistError, RuntimeError, ValueError) as error:
         raise UserError(
             f"the processes of this run do not find each other at {place.host}:{place.port} (MASTER_ADDR, "
-            f"MASTER_PORT): {shorten(str(error), 200)}; see whether all were started, and whether rank 0 runs there"
+            f"MASTER_PORT): {reason_of(error)}; see whether all were started, and whether rank 0 runs there"
         ) from error
     group = dist.new_group(backend="gloo", timeout=PATIENCE)
     assert not isinstance(group, int)  # new_group returns one only to processes outside the group

@@ -110,9 +110,10 @@ class TrainingStep:
             norm = norm / scale
         loss = losses.terms.total.detach()
         # All ranks decide the same: the loss is that of the global batch, and gradients are averaged over ranks.
-        finite = torch.isfinite(loss + norm)
+        total = loss + norm
         if self._online:
-            finite &= torch.isfinite(_gradient_norm(self._online))
+            total = total + _gradient_norm(self._online)
+        finite = torch.isfinite(total)
         if self.clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self._learning, self.clip_norm, norm)
         found_inf = 1 - finite.float()  # 1 keeps everything as it is

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from vicregl_fast.training.arithmetic import Arithmetic
@@ -12,6 +14,15 @@ from vicregl_fast.training.step import StepResult
 from vicregl_fast.training.stopwatch import Clock
 from vicregl_fast.training.throughput import Throughput
 from vicregl_fast.training.trackers import Trackers
+
+
+def numbers(figures: Mapping[str, Tensor]) -> dict[str, float]:
+    """The values of scalars, which are brought to the host together, since every copy waits for the device."""
+    values: dict[str, float] = dict.fromkeys(figures, 0.0)  # in this order
+    for dtype in {value.dtype for value in figures.values()}:
+        alike = {name: value for name, value in figures.items() if value.dtype == dtype}
+        values.update(zip(alike, torch.stack(list(alike.values())).tolist(), strict=True))
+    return values
 
 
 class StepLog:
@@ -51,8 +62,9 @@ class StepLog:
             progress: the bar that counts it.
             more: figures besides.
         """
-        figures = result.figures | result.details()  # on every process, since some are computed over the global batch
-        loss, rates = result.loss.item(), throughput.rates()
+        # Details on every process, since some are computed over the global batch.
+        figures = numbers({"loss": result.loss, **result.figures, **result.details()})
+        loss, rates = figures["loss"], throughput.rates()
         progress.set_postfix_str(
             f"loss {loss:.3f}, {rates['images_per_second']:.0f} images/s, "
             f"{rates['data_wait_share']:.0%} waiting for data"
@@ -60,8 +72,7 @@ class StepLog:
         if self._log is None:
             return
         row = {
-            "loss": loss,
-            **{name: value.item() for name, value in figures.items()},
+            **figures,
             **rates,
             **self._arithmetic.used(rates["images_per_second"] / self._world),
             "seconds_data": throughput.last_wait,
