@@ -43,11 +43,6 @@ class Record:
     skipped: list[SkippedImage] = field(default_factory=list)
     first_of_more: list[str] = field(default_factory=list)
 
-    def stored(self, source: ImageSource) -> list[str]:
-        """The paths of the images that are in the store, in their order."""
-        left_out = {image.path for image in self.skipped}
-        return [file for file in source.files if file not in left_out]
-
 
 def check_options(options: StoreOptions, workers: int) -> None:
     """Raises UserError for values that no conversion can use."""

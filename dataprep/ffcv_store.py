@@ -10,7 +10,7 @@ from dataprep.errors import OnError, UserError
 from dataprep.formats import MAX_PIXELS
 from dataprep.manifest import Manifest, StoreOptions, manifest_path, read_manifest, sha256_of
 from dataprep.sources import ImageSource
-from dataprep.store_names import names_path, names_text
+from dataprep.store_names import names_path, write_names
 from dataprep.value_range import ValueRange, parse_range
 from dataprep.workers import available_cores
 
@@ -72,14 +72,12 @@ def write_store(
         write = partial(write_beton, partial_store, capacity=len(source), page_size=page_size)
         record = write_converted(write, source, options, workers, largest=page_size)
         size, digest = partial_store.stat().st_size, sha256_of(partial_store)
-        partial_names.write_text(names_text(record.stored(source)), encoding="utf-8")
-        manifest = describe(
-            source, options, record, kind="ffcv", size_bytes=size, sha256=digest, names_sha256=sha256_of(partial_names)
-        )
+        manifest = describe(source, options, record, kind="ffcv", size_bytes=size, sha256=digest)
+        manifest = write_names(partial_names, manifest, source)
         partial_manifest.write_text(manifest.text(), encoding="utf-8")
         # The store comes last, so that none is ever without a manifest. An interruption in between leaves the manifest
         # alone, or with ``overwrite`` beside the old store, which then fails the manifest's check.
-        put_all_in_place({beside[1]: partial_names, beside[0]: partial_manifest, out: partial_store})
+        put_all_in_place({beside[0]: partial_manifest, beside[1]: partial_names, out: partial_store})
     return manifest
 
 

@@ -93,8 +93,7 @@ class Manifest:
         labels: where labels came from: ``auto``, ``folders``, ``none``, or the absolute path of a file of labels.
         files: of a store that is a folder; empty for one file.
         image_field, label_field: names of the fields of a ``.beton`` store; the second None for no labels.
-        names_sha256: hexadecimal digest of the file beside one file that says what its images are called
-            (``store_names``); empty where there is none.
+        names_sha256: hexadecimal digest of what says what its images are called (``store_names``); empty without that.
         format_version: of the manifest.
     """
 
@@ -123,6 +122,11 @@ class Manifest:
             _check_file(store, store, self.size_bytes, self.sha256 if digest else None)
         for file in self.files:
             _check_file(store, store / file.name, file.size_bytes, file.sha256 if digest else None)
+
+    def places(self, files: Sequence[str]) -> list[int]:
+        """Places of the store's images, in their order, among the ``files`` of its source."""
+        left_out = {image.path for image in self.skipped}
+        return [place for place, file in enumerate(files) if file not in left_out]
 
     def write(self, path: Path) -> None:
         """Writes the record as JSON; the file appears once it is complete."""

@@ -1,16 +1,19 @@
 """What the images of a store are called: their paths in the folder that it was made from.
 
-They lie beside the store, or among its shards, one JSON string a line, so that any name of a file can be told.
+They lie beside the store, or among its shards, one JSON string a line, so that any name of a file can be told. A store
+can be read without them.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dataprep.errors import UserError
 from dataprep.manifest import Manifest, read_manifest
-from dataprep.sources import list_images
+from dataprep.notes import note
+from dataprep.same_images import holds
+from dataprep.sources import ImageSource, list_images
 
 NAMES = "names.jsonl"
 
@@ -20,31 +23,55 @@ def names_path(store: Path) -> Path:
     return store / NAMES if store.is_dir() else store.with_name(f"{store.name}.{NAMES}")
 
 
-def names_text(names: Sequence[str]) -> str:
-    """What such a file holds."""
-    return "".join(f"{json.dumps(name)}\n" for name in names)
+def write_names(path: Path, manifest: Manifest, source: ImageSource) -> Manifest:
+    """Writes what the images of a store of ``source`` are called; returns its manifest with the digest of that."""
+    lines = [f"{json.dumps(source.files[place])}\n" for place in manifest.places(source.files)]
+    content = "".join(lines).encode()
+    path.write_bytes(content)
+    return replace(manifest, names_sha256=hashlib.sha256(content).hexdigest())
 
 
 def read_names(store: Path) -> tuple[str, ...]:
     """The paths of the images of a store, in their order.
 
-    Where they are not beside it, as with a store of an earlier version, they are those of its folder, if that is there.
+    Where they are not beside it, as with a store of an earlier version, they are those of its folder, if that still has
+    the store's images.
 
     Raises:
         UserError: nothing says what its images are called, or what says it is not of this store.
     """
-    manifest, path = read_manifest(store), names_path(store)
-    try:
-        content = path.read_bytes()
-    except OSError:
+    manifest = read_manifest(store)
+    content = _beside(store, manifest)
+    if content is None:
         return _names_of_source(store, manifest)
-    if hashlib.sha256(content).hexdigest() != _digest(manifest):
-        raise UserError(f"{path} is not of the store {store}: bring back its own, or convert the images again")
     return tuple(json.loads(line) for line in content.splitlines())
 
 
-def _digest(manifest: Manifest) -> str:
-    return next((file.sha256 for file in manifest.files if file.name == NAMES), manifest.names_sha256)
+def check_names(store: Path) -> None:
+    """Says where a store has lost the names of its images.
+
+    Raises:
+        UserError: those that are beside it are another store's.
+    """
+    manifest = read_manifest(store)
+    if manifest.names_sha256 and _beside(store, manifest) is None:
+        note(f"{names_path(store)} is gone: lists can choose images of {store} only while {manifest.source} is there")
+
+
+def _beside(store: Path, manifest: Manifest) -> bytes | None:
+    """The file of names; None where there is none of this store."""
+    path = names_path(store)
+    if not manifest.names_sha256:
+        return None
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); make it readable") from error
+    if hashlib.sha256(content).hexdigest() != manifest.names_sha256:
+        raise UserError(f"{path} is not of the store {store}: bring back its own, or convert the images again")
+    return content
 
 
 def _names_of_source(store: Path, manifest: Manifest) -> tuple[str, ...]:
@@ -55,14 +82,11 @@ def _names_of_source(store: Path, manifest: Manifest) -> tuple[str, ...]:
             f"nothing says what the images of {store} are called: neither {names_path(store)} nor the folder that it "
             f"was made from, {manifest.source}, is there"
         )
-    left_out = {image.path for image in manifest.skipped}
-    listed = list_images(
-        Path(manifest.source), None if manifest.list_file is None else Path(manifest.list_file), manifest.labels
-    )
-    names = tuple(file for file in listed.files if file not in left_out)
-    if len(names) != manifest.count:
+    list_file = None if manifest.list_file is None else Path(manifest.list_file)
+    source = list_images(Path(manifest.source), list_file, manifest.labels)
+    if not holds(store, source):
         raise UserError(
-            f"{manifest.source} has {len(names)} images where the store {store} has {manifest.count}, so that nothing "
-            "says what these are called: convert the images again"
+            f"nothing says what the images of {store} are called, since {manifest.source} has others than it was made "
+            "from: convert the images again"
         )
-    return names
+    return tuple(source.files[place] for place in manifest.places(source.files))

@@ -10,11 +10,13 @@ import numpy as np
 
 from dataprep.errors import UnreadableImage, UserError
 from dataprep.images import convert
-from dataprep.manifest import UNLABELLED, Manifest, StoreOptions, manifest_path, read_manifest
+from dataprep.manifest import Manifest, StoreOptions, manifest_path, read_manifest
 from dataprep.notes import note
 from dataprep.progress import progress_bar
+from dataprep.same_images import labels_at
 from dataprep.shard_index import INDEX_NAME
-from dataprep.sources import ImageSource, list_images, list_shards
+from dataprep.sources import list_images, list_shards
+from dataprep.store_names import check_names
 from dataprep.stored_jpeg import upright_size
 from dataprep.stored_samples import StoredSamples, list_samples, read_bytes
 from dataprep.workers import available_cores, ordered_map
@@ -55,6 +57,7 @@ def verify_store(store: Path, source: Path | None = None, sample: int = 64, work
     _check_all(partial(decode_fault, files=samples.files), samples.table, samples, workers, "decoding")
     # Before the comparison, so that a difference from the source cannot be due to a damaged store.
     manifest.check(store, digest=True)
+    check_names(store)
     compared = min(sample, manifest.count)
     if manifest.options is None:
         note(f"{store} was adopted: its manifest names no source, so that none of its images is compared with one")
@@ -174,8 +177,8 @@ def _check_source(
             f"the source {folder} is not there; say with --source where it is, or compare no images with --sample 0"
         )
     source = list_images(folder, Path(manifest.list_file) if manifest.list_file else None, manifest.labels)
-    places = _stored_places(source, manifest)
-    if len(places) != manifest.count or _labels(source, places) != samples.table["label"].tolist():
+    places = manifest.places(source.files)
+    if len(places) != manifest.count or labels_at(source, places) != samples.table["label"].tolist():
         raise UserError(
             f"{folder} lists other images or classes than were converted: it has changed since; "
             "convert the images again, or compare none with --sample 0"
@@ -184,12 +187,3 @@ def _check_source(
     pairs = [(samples.table[number], (places[number], source.files[places[number]])) for number in drawn]
     compare = partial(source_fault, files=samples.files, root=folder, options=options)
     _check_all(compare, pairs, samples, workers, "comparing")
-
-
-def _stored_places(source: ImageSource, manifest: Manifest) -> list[int]:
-    skipped = {image.path for image in manifest.skipped}
-    return [place for place, file in enumerate(source.files) if file not in skipped]
-
-
-def _labels(source: ImageSource, places: list[int]) -> list[int]:
-    return [UNLABELLED if source.labels is None else source.labels[place] for place in places]

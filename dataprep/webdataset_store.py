@@ -12,7 +12,7 @@ from dataprep.manifest import Manifest, StoreFile, StoreOptions, digest_of, mani
 from dataprep.shard_index import INDEX_NAME
 from dataprep.shards import ShardWriter
 from dataprep.sources import ImageSource
-from dataprep.store_names import NAMES, names_text
+from dataprep.store_names import names_path, write_names
 from dataprep.value_range import ValueRange, parse_range
 from dataprep.workers import available_cores
 
@@ -89,14 +89,16 @@ def _write_files(source: ImageSource, folder: Path, options: StoreOptions, shard
     with ShardWriter(folder, shard_bytes) as shards:
         record = write_converted(shards.write, source, options, workers, LARGEST_MEMBER)
     np.save(folder / INDEX_NAME, shards.index())
-    (folder / NAMES).write_text(names_text(record.stored(source)), encoding="utf-8")
     return record
 
 
 def _describe(source: ImageSource, folder: Path, options: StoreOptions, record: Record) -> Manifest:
     files = tuple(_file(path) for path in sorted(folder.iterdir()))
     size = sum(file.size_bytes for file in files)
-    return describe(source, options, record, kind="webdataset", size_bytes=size, sha256=digest_of(files), files=files)
+    manifest = describe(
+        source, options, record, kind="webdataset", size_bytes=size, sha256=digest_of(files), files=files
+    )
+    return write_names(names_path(folder), manifest, source)
 
 
 def _file(path: Path) -> StoreFile:

@@ -65,8 +65,11 @@ class Study:
                 raise
 
         with ThreadPoolExecutor(self.jobs) as pool:
-            for done in as_completed([pool.submit(judge, *each) for each in runs]):
-                yield done.result()
+            try:
+                for done in as_completed([pool.submit(judge, *each) for each in runs]):
+                    yield done.result()
+            finally:
+                failed.set()
 
     def judge(self, name: str, seed: int) -> None:
         """Trains the network of a setting and judges it, and with that of ``RANDOM_BESIDE`` an untrained one."""

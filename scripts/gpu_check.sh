@@ -77,10 +77,8 @@ part() {
 bench() { "$python" -m vicregl_fast.bench "${@:2}" --device "$device" --json "$out/$1.json"; }
 
 drawn() {  # makes a store of drawn pictures, unless it is there
-    [ -e "$work/drawn.beton" ] || {
-        "$python" -m dataprep demo "$work/pictures" --images $pictures &&
-            "$python" -m dataprep ffcv "$work/pictures/train" "$work/drawn.beton"
-    }
+    [ -e "$work/pictures" ] || "$python" -m dataprep demo "$work/pictures" --images $pictures || return
+    [ -e "$work/drawn.beton" ] || "$python" -m dataprep ffcv "$work/pictures/train" "$work/drawn.beton"
 }
 
 store() {  # makes $store, unless it is there
@@ -136,7 +134,7 @@ if [ $device = cuda ]; then
     if [ "$gpus" -gt 1 ]; then
         part scaling 30 "$base" bash -c "bench scaling scaling --processes 1 $gpus --batch 128 --repeats 2"
     else
-        [ -n "$only" ] || note scaling "skipped: there is one GPU"
+        [[ ,${only:-scaling}, != *,scaling,* ]] || note scaling "skipped: there is one GPU"
     fi
     part multicrop 20 "$base numba_cuda" bash -c 'bench multicrop augment --batch 256 --views multicrop --repeats 3'
     part compiled 35 "$base" bash -c "bench compiled step --batch 128 --repeats 5 --precisions ${formats%% *} --compile only"
@@ -163,6 +161,7 @@ else
     gpu_tests training 30 "${training_tests[@]}"
 fi
 
+[ -e "$out/parts.txt" ] || { say "on the device $device there is none of these parts: $only"; exit 2; }
 echo
 if [ ${#results[@]} -gt 0 ]; then
     { cat "$out/parts.txt"; echo; "$python" -m vicregl_fast.bench show "${results[@]}"; } > "$out/summary.txt"

@@ -38,8 +38,8 @@ class TrainingConfig:
         sync_batchnorm: with several processes, let BatchNorm take its statistics over all of them.
         allreduce: number format in which processes add up gradients: fp32, or bf16, which halves what they send.
         deterministic: use only kernels whose results are repeatable, at some cost of speed.
-        log_every: steps between rows in metrics.jsonl; the last step of an epoch is always logged. The device waits for
-            a row to be formed, which takes about as long as a step.
+        log_every: steps between rows in metrics.jsonl; the last step of an epoch is always logged. A GPU has
+            nothing to do while a row is formed.
         checkpoint_every: steps between checkpoints; there is also one at the end of every epoch.
         keep_every: epochs between checkpoints that are kept for good; null keeps the two newest only.
         val_every: epochs between validation passes; the last epoch always has one.

@@ -1,6 +1,7 @@
 """A store knows what its images are called, also far from the folder that it was made from."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from dataprep.sources import list_images
 from dataprep.store_names import names_path, read_names
 from dataprep.verify import verify_store
 from dataprep.webdataset_store import write_shards
+from vicregl_fast.data.stored_images import open_stored
 
 ODD = ("a/1.png", "a/two words.png", "b/lines\nof.png", 'b/ünï "x".png', os.fsdecode(b"b/\xff.png"))
 WRITERS = {"s.beton": write_store, "shards": write_shards}
@@ -44,37 +46,48 @@ def written(name: str, folder: Path) -> Path:
     return folder.parent / name
 
 
-def test_names_stay_when_the_folder_goes(store: Path, folder: Path) -> None:
+def test_names_stay_when_the_folder_goes(store: Path, folder: Path, capsys: pytest.CaptureFixture) -> None:
     verify_store(store, sample=5, workers=1)
+    assert "is gone" not in capsys.readouterr().err
     expected = [file for file in list_images(folder).files if file in ODD]
     shutil.rmtree(folder)
     assert list(read_names(store)) == expected and sorted(expected) == sorted(ODD)
 
 
-def test_a_store_without_them_has_those_of_its_folder(folder: Path) -> None:
-    """As one of an earlier version."""
-    store = written("s.beton", folder)
+def test_a_store_without_them_is_whole_and_has_those_of_its_folder(
+    store: Path, folder: Path, capsys: pytest.CaptureFixture
+) -> None:
     names = read_names(store)
     names_path(store).unlink()
-    replace(read_manifest(store), names_sha256="").write(manifest_path(store))
+    open_stored(store)
+    verify_store(store, sample=0, workers=1)
+    assert re.search(r"names\.jsonl is gone: lists can choose images of .* only while .*images is there", noted(capsys))
     assert read_names(store) == names
-    Image.new("RGB", (20, 16)).save(folder / "a" / "new.png")
-    with pytest.raises(UserError, match=r"images has 6 images where the store .*s\.beton has 5, so that nothing says"):
+    replace(read_manifest(store), names_sha256="").write(manifest_path(store))  # as one of an earlier version
+    verify_store(store, sample=0, workers=1)
+    assert not noted(capsys) and read_names(store) == names
+    (folder / "a" / "1.png").rename(folder / "a" / "z.png")  # as many, with the same labels, in another order
+    with pytest.raises(UserError, match=r"since .*images has others than it was made from"):
         read_names(store)
     shutil.rmtree(folder)
-    with pytest.raises(UserError, match=r"neither .*s\.beton\.names\.jsonl nor the folder .*images, is there"):
+    with pytest.raises(UserError, match=r"neither .*names\.jsonl nor the folder .*images, is there"):
         read_names(store)
     replace(read_manifest(store), source="").write(manifest_path(store))
-    with pytest.raises(UserError, match=r"nothing says what the images of .*s\.beton are called, since it was adopted"):
+    with pytest.raises(UserError, match=r"nothing says what the images of .* are called, since it was adopted"):
         read_names(store)
 
 
-def test_names_of_another_store_are_not_taken(folder: Path, tmp_path: Path) -> None:
-    store = written("s.beton", folder)
+def noted(capsys: pytest.CaptureFixture) -> str:
+    return "".join(line for line in capsys.readouterr().err.splitlines() if line.startswith("note: "))
+
+
+def test_names_of_another_store_are_not_taken(store: Path, folder: Path, tmp_path: Path) -> None:
     write_store(list_images(folder / "a"), tmp_path / "other.beton", on_error="skip", workers=1)
     shutil.copy(names_path(tmp_path / "other.beton"), names_path(store))
-    with pytest.raises(UserError, match=r"s\.beton\.names\.jsonl is not of the store .*s\.beton"):
+    with pytest.raises(UserError, match=r"names\.jsonl is not of the store "):
         read_names(store)
+    with pytest.raises(UserError, match=r"names\.jsonl is not of the store "):
+        verify_store(store, sample=0, workers=1)
 
 
 def test_a_store_that_is_replaced_has_its_own(folder: Path) -> None:

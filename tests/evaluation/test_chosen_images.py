@@ -1,5 +1,6 @@
 """A list chooses images of a store as it does those of the store's folder."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +82,23 @@ def test_only_what_is_listed_is_learned_from_and_tested(
     assert compare([Candidate("trained", mean_colour)], one)[0] == Row("trained", {"accuracy": [100.0]})
     matched = matched_labels(train, test)
     assert sorted(matched.batchnorm_sample(0).tolist()) == sorted(train.indices.tolist())
+
+
+def test_classes_are_those_of_the_chosen_images(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Of the training images blue is not on the list; of the test images red alone is, or two that nothing knows."""
+    other = write_class_folders(tmp_path / "other", {"blue": 2, "red": 2, "yellow": 3})
+    (tmp_path / "known.txt").write_text("red/0.jpg\nblue/1.jpg\nyellow/0.jpg\nyellow/2.jpg\n")
+    (tmp_path / "unknown.txt").write_text("yellow/0.jpg\nyellow/2.jpg\n")
+    write_store(list_images(other), tmp_path / "other.beton", workers=1)
+    train = open_chosen(images, tmp_path / "list.txt")
+    for path in (other, tmp_path / "other.beton"):
+        matched = matched_labels(train, open_chosen(path, tmp_path / "known.txt"))
+        assert matched.test_t.tolist() == [2, 0] and matched.train_n.tolist() == [2, 1, 2, 1] and matched.classes == 3
+        told = capsys.readouterr().err
+        assert f"{path} has 2 of the 3 classes" in told
+        assert re.search(rf"{path} has 2 images of 1 classes that .* lacks, which are left out: yellow\n", told)
+        with pytest.raises(UserError, match=r"no class in common: those of the test images are yellow, those of .*red"):
+            matched_labels(train, open_chosen(path, tmp_path / "unknown.txt"))
 
 
 def test_a_list_of_other_images_is_refused(images: Path, tmp_path: Path) -> None:

@@ -66,6 +66,10 @@ def test_programs_side_by_side_share_the_cores(
     with pytest.raises(SystemExit, match="3"):  # the exit code of the program that failed
         list(evidence.Study(tmp_path).judge_all([("alpha_1", 8), ("alpha_0.9", 8)]))
     assert seen[3:] == [("8", None)]
+    left = evidence.Study(tmp_path).judge_all([("alpha_1", 9), ("alpha_0.9", 9), ("alpha_0.5", 9), ("alpha_0.75", 9)])
+    next(left)
+    left.close()  # as where telling the figures fails
+    assert len(seen) < 4 + 4 * 3
 
 
 @pytest.mark.slow

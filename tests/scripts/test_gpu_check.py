@@ -80,6 +80,8 @@ def test_chosen_parts_run_alone(tmp_path: Path) -> None:
     assert len((tmp_path / "parts.txt").read_text().splitlines()) == 1
     wrong = check(str(tmp_path / "other"), "--device", "cpu", "--only", "copy,loops")
     assert wrong.returncode == 2 and not (tmp_path / "other").exists()
+    other = check(str(tmp_path / "other"), "--device", "cpu", "--only", "convnext")
+    assert other.returncode == 2 and "on the device cpu there is none of these parts: convnext" in other.stderr
     assert re.search(r"there is no part loops; the parts are .*copy.* loop .*training", wrong.stderr)
 
 

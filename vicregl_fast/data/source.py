@@ -6,24 +6,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from dataprep.bit_depth import find_range
 from dataprep.errors import OnError, UserError
 from dataprep.ffcv_store import write_store
-from dataprep.images import convert
 from dataprep.labels import AUTO
 from dataprep.manifest import manifest_path, read_manifest
 from dataprep.notes import note
+from dataprep.same_images import holds
 from dataprep.shard_index import INDEX_NAME
 from dataprep.sources import ImageSource, list_images
-from dataprep.stored_samples import list_samples, read_bytes
 from dataprep.value_range import ValueRange
 from vicregl_fast.data.shared_range import range_like, range_of
 from vicregl_fast.data.store import Store
-
-COMPARED = 16
-"""Images by which a folder is told from another of the same names and sizes."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +87,7 @@ class Source:
             try:
                 root = Path(read_manifest(other).source)
                 names = [_digest(root, self._content, taken) for taken in {imposed, None}]
-                if other.stem.rpartition("-")[2] in names and _holds(other, self.listed, imposed):
+                if other.stem.rpartition("-")[2] in names and holds(other, self.listed, imposed):
                     return other
             except UserError:
                 continue  # it is damaged
@@ -195,26 +189,6 @@ def _sizes(source: ImageSource) -> bytes:
     if source.choice == AUTO:
         return lines
     return lines + repr((source.classes, source.labels)).encode(errors="surrogateescape")
-
-
-def _holds(store: Path, source: ImageSource, imposed: ValueRange | None) -> bool:
-    """Whether a store converted from files of the same names and sizes holds these images, by some of them.
-
-    Where a range is imposed, it must be that of the store.
-    """
-    manifest = read_manifest(store)
-    samples = list_samples(store, manifest)
-    left_out = {image.path for image in manifest.skipped}
-    kept = [(place, file) for place, file in enumerate(source.files) if file not in left_out]
-    if manifest.options is None or len(kept) != len(samples.table) or manifest.classes != source.classes:
-        return False
-    if imposed is not None and manifest.options.range != imposed:
-        return False
-    for number in np.unique(np.linspace(0, len(kept) - 1, COMPARED).astype(int)):
-        again = convert(kept[number], source.root, manifest.options)
-        if getattr(again, "data", None) != read_bytes(samples.table[number], samples.files):
-            return False
-    return True
 
 
 def _size(path: Path) -> int | None:

@@ -9,7 +9,6 @@ from dataprep.image_lists import read_list
 from dataprep.labels import AUTO
 from dataprep.manifest import read_manifest
 from dataprep.store_names import read_names
-from vicregl_fast.data.config import EngineChoice
 from vicregl_fast.data.engine_table import OpenedStore, open_store
 from vicregl_fast.data.source import Source, is_store
 from vicregl_fast.data.store import Store
@@ -58,8 +57,7 @@ def open_chosen(
     known = None if like is None else like.store
     if not is_store(path):
         return ChosenImages.all_of(open_store(Source(path, path.parent, list_file, labels), "torchvision", like=known))
-    engine: EngineChoice = "auto"
-    opened = open_store(Source(path, path.parent, None, labels), engine, like=known)
+    opened = open_store(Source(path, path.parent, None, labels), like=known)
     return ChosenImages.all_of(opened) if list_file is None else ChosenImages(opened, _listed(path, list_file))
 
 

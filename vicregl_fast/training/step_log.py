@@ -16,7 +16,7 @@ from vicregl_fast.training.throughput import Throughput
 from vicregl_fast.training.trackers import Trackers
 
 
-def numbers(figures: Mapping[str, Tensor]) -> dict[str, float]:
+def values_of(figures: Mapping[str, Tensor]) -> dict[str, float]:
     """The values of scalars, which are brought to the host together, since every copy waits for the device."""
     values: dict[str, float] = dict.fromkeys(figures, 0.0)  # in this order
     for dtype in {value.dtype for value in figures.values()}:
@@ -63,7 +63,7 @@ class StepLog:
             more: figures besides.
         """
         # Details on every process, since some are computed over the global batch.
-        figures = numbers({"loss": result.loss, **result.figures, **result.details()})
+        figures = values_of({"loss": result.loss, **result.figures, **result.details()})
         loss, rates = figures["loss"], throughput.rates()
         progress.set_postfix_str(
             f"loss {loss:.3f}, {rates['images_per_second']:.0f} images/s, "

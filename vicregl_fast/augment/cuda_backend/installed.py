@@ -8,18 +8,18 @@ import numpy as np
 
 from dataprep.errors import reason_of
 
-EVERY_CUDA_KNOWS = (8, 0)
-"""An architecture for which both CUDA 12 and CUDA 13 compile."""
+PROBED_CAPABILITY = (8, 0)
+"""For which both CUDA 12 and CUDA 13 compile."""
 
 
 @cache
 def why_unusable() -> str | None:
-    """Why it compiles no kernels here, to follow ``numba-cuda``; None where it does. An empty kernel is compiled."""
+    """Why it compiles no kernels here, to follow ``numba-cuda``; None where it brings an empty one to PTX."""
     if find_spec("numba_cuda") is None:
         return "is not installed"
     keep_row_stack()
     try:
-        import_module("numba.cuda").compile_ptx(_nothing, (), cc=EVERY_CUDA_KNOWS)
+        import_module("numba.cuda").compile_ptx(_nothing, (), cc=PROBED_CAPABILITY)
     except Exception as error:  # beside a NumPy or Numba that it was not made for, or without CUDA's compiler
         return f"cannot compile kernels ({reason_of(error)})"
     return None

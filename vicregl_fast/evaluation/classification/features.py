@@ -30,8 +30,9 @@ def pooled_features(backbone: Backbone, crops: CentreCropFeed, chosen: np.ndarra
     features_nc = torch.empty(len(chosen), backbone.channels, device=device)
     filled, total = 0, -(-len(chosen) // crops.batch_size)
     for indices, images in progress_bar(crops.batches(chosen), desc="features", total=total, leave=False):
-        features_nc[filled : filled + len(indices)] = pooled_of(backbone, images).to(device)
-        filled += len(indices)
+        rows = slice(filled, filled := filled + len(indices))
+        assert np.array_equal(indices, chosen[rows])
+        features_nc[rows] = pooled_of(backbone, images).to(device)
     return features_nc
 
 

@@ -64,8 +64,8 @@ class KnnJudge:
         """The accuracies on the test images in percent."""
         place = self._place(backbone.channels)
         labels = self._labels
-        train_nc = pooled_features(backbone, self._train, labels.learned, place)
-        test_tc = pooled_features(backbone, self._test, labels.tested, place)
+        train_nc = pooled_features(backbone, self._train, labels.train_indices, place)
+        test_tc = pooled_features(backbone, self._test, labels.test_indices, place)
         standardise = Standardisation.of(train_nc)
         train_nc, labels_n = standardise(train_nc), labels.train_n.to(place)
         answers = [each.cpu() for each in knn_answers(train_nc, labels_n, standardise(test_tc), self._votes)]
@@ -77,7 +77,7 @@ class KnnJudge:
 
     def _place(self, channels: int) -> torch.device:
         """Where features are compared: where they are computed, if they fit there, else on the CPU."""
-        needed = 4 * channels * (COPIES * len(self._labels.learned) + 2 * len(self._labels.tested))
+        needed = 4 * channels * (COPIES * len(self._labels.train_indices) + 2 * len(self._labels.test_indices))
         return self._device if needed < free_memory(self._device) else choose_device("cpu")
 
     def _named(self, accuracies: list[float]) -> dict[str, float]:

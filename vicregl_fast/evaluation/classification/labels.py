@@ -1,9 +1,9 @@
 """The classes of training and test images, brought together by their names.
 
-Shape letters: n training images that are chosen, t test images that count; without a letter, all samples of a store.
+Shape letters: n training images, t test images; without a letter, all samples of a store.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from textwrap import shorten
@@ -34,31 +34,27 @@ class MatchedLabels:
     """Labels of training and test images in the numbering of the training images.
 
     Attributes:
-        train: of all samples of the training images' store, int64.
-        test: of all samples of the test images' store, int64, ``UNKNOWN`` where a class is.
-        learned: the training images, int64 [n].
-        tested: the test images that count, int64 [t]: those whose class is known.
+        train, test: of all samples of the two stores, int64; ``UNKNOWN`` for a class that the training images lack.
+        train_indices: the samples to learn from, int64 [n].
+        test_indices: the samples to test with, int64 [t]: those that were chosen and whose class is known.
+        classes: how many classes there are.
     """
 
     train: Tensor
     test: Tensor
-    learned: np.ndarray
-    tested: np.ndarray
+    train_indices: np.ndarray
+    test_indices: np.ndarray
+    classes: int
 
     @cached_property
     def train_n(self) -> Tensor:
         """Labels of the training images, int64 [n]."""
-        return self.train[from_numpy(self.learned)]
+        return self.train[from_numpy(self.train_indices)]
 
     @cached_property
     def test_t(self) -> Tensor:
-        """Labels of the test images that count, int64 [t]."""
-        return self.test[from_numpy(self.tested)]
-
-    @property
-    def classes(self) -> int:
-        """How many classes the training images' store has."""
-        return int(self.train.max()) + 1
+        """Labels of the test images, int64 [t]."""
+        return self.test[from_numpy(self.test_indices)]
 
     def majority_accuracy(self) -> float:
         """The accuracy in percent of always answering the commonest training class."""
@@ -66,7 +62,7 @@ class MatchedLabels:
 
     def batchnorm_sample(self, seed: int) -> np.ndarray:
         """The training images on which BatchNorm statistics are re-estimated: int64, ``BATCHNORM_IMAGES`` at most."""
-        return self.learned[permutation(seed, 0, len(self.learned))[:BATCHNORM_IMAGES]]
+        return self.train_indices[permutation(seed, 0, len(self.train_indices))[:BATCHNORM_IMAGES]]
 
 
 def matched_labels(train: ChosenImages, test: ChosenImages) -> MatchedLabels:
@@ -82,10 +78,22 @@ def matched_labels(train: ChosenImages, test: ChosenImages) -> MatchedLabels:
     if train.store.classes is None or test.store.classes is None:
         _check_numbers(train.store, test.store)
     elif train.store.classes != test.store.classes:
+        _say_what_matches(train, test)
         test_labels = _by_name(train.store.classes, test.store.classes)[test_labels]
-        _say_what_matches(train.store, test, test_labels)
+    _say_what_is_not_learned(train)
     tested = test.indices[test_labels[test.indices] != UNKNOWN]
-    return MatchedLabels(from_numpy(train_labels), from_numpy(test_labels), train.indices, tested)
+    classes = int(train_labels.max()) + 1 if train.store.classes is None else len(train.store.classes)
+    return MatchedLabels(from_numpy(train_labels), from_numpy(test_labels), train.indices, tested, classes)
+
+
+def _say_what_is_not_learned(train: ChosenImages) -> None:
+    learned, known = (len(np.unique(labels)) for labels in (_labels(train.store)[train.indices], _labels(train.store)))
+    if learned < known:
+        note(
+            f"{known - learned} of the {known} classes of {train.store.path} have no image on the list of training "
+            "images: their test images count, as wrong answers",
+            once=True,
+        )
 
 
 def _check_numbers(train: Store, test: Store) -> None:
@@ -105,26 +113,32 @@ def _by_name(train: Sequence[str], test: Sequence[str]) -> np.ndarray:
     return np.array([numbers.get(name, UNKNOWN) for name in test], np.int64)
 
 
-def _say_what_matches(train: Store, test: ChosenImages, test_labels: np.ndarray) -> None:
-    assert train.classes is not None and test.store.classes is not None
-    path, left_out = test.store.path, int((test_labels[test.indices] == UNKNOWN).sum())
-    if left_out == len(test):
+def _say_what_matches(train: ChosenImages, test: ChosenImages) -> None:
+    learned, tested = _present(train.store.classes, train), _present(test.store.classes, test)
+    known = set(train.store.classes or ())
+    others = {name: count for name, count in tested.items() if name not in known}
+    path, all_of = test.store.path, len(train.store.classes or ())
+    if len(others) == len(tested):
         raise UserError(
-            f"{path} and {train.path} have no class in common: those of the test images are "
-            f"{_listed(test.store.classes)}, those of the training images {_listed(train.classes)}"
+            f"{path} and {train.store.path} have no class in common: those of the test images are {_listed(tested)}, "
+            f"those of the training images {_listed(learned)}"
         )
-    others = [name for name in test.store.classes if name not in set(train.classes)]
-    common = len(test.store.classes) - len(others)
-    note(f"{path} has {common} of the {len(train.classes)} classes; they are matched by name", once=True)
-    if left_out:
+    note(f"{path} has {len(tested) - len(others)} of the {all_of} classes; they are matched by name", once=True)
+    if others:
         note(
-            f"{path} has {left_out} images of {len(others)} classes that {train.path} lacks, which are left out: "
-            f"{_listed(others)}",
+            f"{path} has {sum(others.values())} images of {len(others)} classes that {train.store.path} lacks, which "
+            f"are left out: {_listed(others)}",
             once=True,
         )
 
 
-def _listed(classes: Sequence[str]) -> str:
+def _present(classes: Sequence[str] | None, chosen: ChosenImages) -> dict[str, int]:
+    """The classes of chosen images, with the number of images of each."""
+    counts = np.bincount(_labels(chosen.store)[chosen.indices], minlength=len(classes or ()))
+    return {name: int(count) for name, count in zip(classes or (), counts, strict=True) if count}
+
+
+def _listed(classes: Iterable[str]) -> str:
     return shorten(", ".join(classes), 100)
 
 

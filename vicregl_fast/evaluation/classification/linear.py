@@ -23,7 +23,7 @@ from vicregl_fast.evaluation.report import Judgement
 from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.philox import permutation
 
-IMAGENET_CLASSES, IMAGENET_IMAGES = 1000, 1_281_167
+IMAGENET_CLASSES, IMAGENET_IMAGES = 1000, (1_281_167, 50_000)
 
 
 class Classifier(Protocol):
@@ -62,7 +62,8 @@ class LinearJudge:
         if self._labels.classes != IMAGENET_CLASSES or self._config.finetune:
             return None
         paper_settings = LinearConfig(computed_epochs=LinearConfig.epochs, workers=self._config.workers)
-        return PaperColumn("imagenet", self._config == paper_settings and len(self._labels.learned) == IMAGENET_IMAGES)
+        images = len(self._labels.train_indices), len(self._labels.test_indices)
+        return PaperColumn("imagenet", self._config == paper_settings and images == IMAGENET_IMAGES)
 
     @property
     def draws(self) -> bool:
@@ -75,12 +76,12 @@ class LinearJudge:
 
     def judge(self, backbone: Backbone, seed: int) -> Judgement:
         """The accuracy on the test images in percent, and the learning rate that was taken."""
-        held_out, learned = (self._labels.learned[places] for places in self._held_out.split(seed))
+        held_out, learned = (self._labels.train_indices[places] for places in self._held_out.split(seed))
         heads = (self._fine_tune if self._config.finetune else self._fit)(backbone, learned, seed)
-        right_l = self._right(backbone, heads, self._test, self._labels.tested, self._labels.test)
+        right_l = self._right(backbone, heads, self._test, self._labels.test_indices, self._labels.test)
         chosen = self._choose(backbone, heads, held_out)
         settings = {"lr": self._config.rates(backbone.name)[chosen], "computed_epochs": self._config.computed}
-        return Judgement({"accuracy": 100 * right_l[chosen].item() / len(self._labels.tested)}, settings)
+        return Judgement({"accuracy": 100 * right_l[chosen].item() / len(self._labels.test_indices)}, settings)
 
     def majority_figures(self) -> dict[str, float]:
         """The accuracy in percent of always answering the commonest training class."""
@@ -118,10 +119,10 @@ class LinearJudge:
 
     @torch.inference_mode()
     def _right(
-        self, backbone: Backbone, heads: Classifier, crops: CentreCropFeed, order: np.ndarray, labels_n: Tensor
+        self, backbone: Backbone, heads: Classifier, crops: CentreCropFeed, order: np.ndarray, labels: Tensor
     ) -> Tensor:
         right = [
-            heads.correct(pooled_of(backbone, images), labels_n[torch.from_numpy(indices)].to(self._device))
+            heads.correct(pooled_of(backbone, images), labels[torch.from_numpy(indices)].to(self._device))
             for indices, images in crops.batches(order)
         ]
         return torch.stack(right).sum(0)

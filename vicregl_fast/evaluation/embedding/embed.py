@@ -75,8 +75,9 @@ def _fill(arrays: dict[str, np.memmap], backbone: Backbone, chosen: ChosenImages
     maps, filled = arrays.get(MAPS), 0
     crops = CropFeeds(config.size, config.batch_size, config.workers, device).centre(chosen.opened)
     with progress_bar(desc="features", total=len(chosen), unit="image", leave=False) as bar:
-        for _, images in crops.batches(chosen.indices):
+        for indices, images in crops.batches(chosen.indices):
             rows = slice(filled, filled := filled + len(images))
+            assert np.array_equal(indices, chosen.indices[rows])
             made = checked_maps(backbone, images, needs_cells=maps is not None)
             arrays[FEATURES][rows] = made.pooled.float().cpu().numpy()
             if maps is not None:
