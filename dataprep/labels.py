@@ -14,7 +14,7 @@ from dataprep.file_names import FileNames, split_label
 from dataprep.formats import IMAGE_EXTENSIONS
 
 CHOICES = AUTO, FOLDERS, NONE = "auto", "folders", "none"
-OPTION = "--labels {}; in training --data.labels {}"
+OPTION = "--labels {0}; in training --data.labels {0}, in evaluations also --train_labels and --test_labels {0}"
 
 _BOXES = re.compile(r"(\S+)(?: \d+ \d+ \d+ \d+)+")  # ImageNet's own list of validation labels has boxes behind them
 
@@ -88,11 +88,11 @@ def _count(files: Sequence[str]) -> str:
 def _obstacle(files: Sequence[str], folder: Path) -> str:
     """Says why folders are not taken as classes; empty if they are."""
     follows = f"the {_count(files)} of {folder} are taken without labels"
-    from_file = f"a file of labels ({OPTION.format('FILE', 'FILE')}) gives them some"
+    from_file = f"a file of labels ({OPTION.format('FILE')}) gives them some"
     flat = [file for file in files if "/" not in file]
     if len(flat) == len(files):
         return f"{folder} has no class folders: {follows}; {from_file}"
-    by_first = f"`folders` as choice of labels ({OPTION.format(FOLDERS, FOLDERS)}) takes the first folder of each path"
+    by_first = f"`folders` as choice of labels ({OPTION.format(FOLDERS)}) takes the first folder of each path"
     if flat:
         return f"{flat[0]} lies in no class folder: {follows}; move it away, or {by_first} and leaves it out"
     if len({_first(file) for file in files}) < 2:

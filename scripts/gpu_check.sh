@@ -16,8 +16,8 @@ out= images= only= device=cuda
 while [ $# -gt 0 ]; do
     case $#,$1,$out in
         1,--*) say "$usage"; exit 2 ;;
-        *,--images,*) images=$(realpath -e "$2") || { say "there is no folder $2"; exit 2; }; shift 2 ;;
-        *,--only,*) only=$2; shift 2 ;;
+        *,--images,*) images=$(realpath "$2"); shift 2 ;;
+        *,--only,*) only=${2// /}; [ -n "$only" ] || { say "--only names no part"; exit 2; }; shift 2 ;;
         *,--device,*) device=$2; shift 2 ;;
         *,-*,* | *,*,?*) say "$usage"; exit 2 ;;
         *) out=$1; shift ;;
@@ -33,9 +33,12 @@ if [ $device = cuda ] && ! "$python" -c 'import sys, torch; sys.exit(not torch.c
     say "torch sees no GPU here (--device cpu tries the script itself, at tiny sizes)"
     exit 3
 fi
-parts=$(sed -nE 's/^ .*(part|gpu_tests) ([a-z]+) [0-9]+ .*/\2/p' "${BASH_SOURCE[0]}" | sort -u)
+[ -z "$images" ] || [ -d "$images" ] || { say "there is no folder $images"; exit 2; }
+branch='/^if .*device = cuda.*then$/,/^else$/'
+[ $device = cuda ] || branch='/^else$/,/^fi$/'
+parts=$(sed -nE "$branch s/^ .*(part|gpu_tests) ([a-z]+) [0-9]+ .*/\2/p" "${BASH_SOURCE[0]}" | sort -u)
 for name in ${only//,/ }; do
-    grep -qx "$name" <<< "$parts" || { say "there is no part $name; the parts are" $parts; exit 2; }
+    grep -qx "$name" <<< "$parts" || { say "there is no part $name on the device $device; the parts are" $parts; exit 2; }
 done
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
 cd "$(dirname "$0")/.." || exit 2
@@ -47,7 +50,10 @@ failed=0
 results=()
 rm -f "$out/parts.txt"
 work=$(mktemp -d "$out/work.XXXXXX") || exit 2
-trap 'rm -rf "$work"' EXIT
+running=
+trap '[ -z "$running" ] || kill -- "-$running"; rm -rf "$work"' EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT
 
 note() { printf '%-10s %s\n' "$1" "$2" | tee -a "$out/parts.txt"; }
 
@@ -65,7 +71,10 @@ part() {
             { note "$name" "skipped: $module is not installed"; return; }
     done
     [ "$seconds" -gt 0 ] || { note "$name" "skipped: its time is over"; return; }
-    timeout -k 5 "$seconds" "$@" > "$out/$name.log" 2>&1 || code=$?
+    timeout -k 5 "$seconds" "$@" > "$out/$name.log" 2>&1 &
+    running=$!  # timeout leads a process group, which no signal to this script reaches
+    wait "$running" || code=$?
+    running=
     [ ! -e "$out/$name.json" ] || results+=("$out/$name.json")
     case $code in
         0) note "$name" "ok, $((SECONDS - started)) s" ;;
@@ -161,7 +170,6 @@ else
     gpu_tests training 30 "${training_tests[@]}"
 fi
 
-[ -e "$out/parts.txt" ] || { say "on the device $device there is none of these parts: $only"; exit 2; }
 echo
 if [ ${#results[@]} -gt 0 ]; then
     { cat "$out/parts.txt"; echo; "$python" -m vicregl_fast.bench show "${results[@]}"; } > "$out/summary.txt"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dataprep.errors import UserError
 from dataprep.image_lists import read_list
 from dataprep.labels import AUTO
 from dataprep.manifest import read_manifest
@@ -20,7 +21,7 @@ class ChosenImages:
 
     Attributes:
         opened: the store.
-        indices: its samples that are chosen, int64 [n].
+        indices: its samples that are chosen, int64 [n]; what is drawn for an image goes by its number there.
     """
 
     opened: OpenedStore
@@ -62,7 +63,10 @@ def open_chosen(
 
 
 def _listed(store: Path, list_file: Path) -> np.ndarray:
-    names = read_names(store)
+    manifest, names = read_manifest(store), read_names(store)
     numbers = {name: number for number, name in enumerate(names)}
-    chosen = read_list(list_file, Path(read_manifest(store).source or store), names)
+    left_out = {image.path: image.reason for image in manifest.skipped}
+    chosen = read_list(list_file, Path(manifest.source or store), (*names, *left_out))
+    if missing := next((name for name in chosen if name in left_out), None):
+        raise UserError(f"{missing} in {list_file} was left out of the store {store}: {left_out[missing]}")
     return np.array([numbers[name] for name in chosen], np.int64)

@@ -29,7 +29,7 @@ class HeldOut:
     def __init__(self, images: int, rates: int, named: str | Path):
         self._images, self._count = images, int(images * HELD_OUT) if rates > 1 else 0
         if rates > 1 and self._count == 0:
-            raise UserError(f"{named} has too few images to hold some out: give one --lr")
+            raise UserError(f"{named} has too few images to hold some out ({images}): give one --lr")
 
     def split(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """The images held out, in drawn order, and those learned from, sorted: int64 each."""

@@ -119,7 +119,7 @@ def test_of_several_rates_the_best_on_images_held_out_is_taken(tmp_path: Path, c
             "of 2 learning rates 1 is taken, the best on 2 training images held out (mIoU 100.0%)"
             in capsys.readouterr().err
         )
-    with pytest.raises(UserError, match=r"masks has too few images to hold some out: give one --lr"):
+    with pytest.raises(UserError, match=r"masks has too few images to hold some out \(\d+\): give one --lr"):
         SegmentationJudge(val, val, config)
 
 
