@@ -73,16 +73,19 @@ def test_the_parts_share_the_time_that_there_is(device: str) -> None:
     assert len(seconds) >= 10 and sum(map(int, seconds)) <= 585
 
 
+@pytest.mark.slow
 def test_chosen_parts_run_alone(tmp_path: Path) -> None:
     done = check(str(tmp_path), "--device", "cpu", "--only", " copy")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "parts.txt").read_text().startswith("copy ") and "copy.device" in done.stdout
     assert len((tmp_path / "parts.txt").read_text().splitlines()) == 1
-    wrong = check(str(tmp_path / "other"), "--device", "cpu", "--only", "copy,loops")
-    assert wrong.returncode == 2 and not (tmp_path / "other").exists()
-    other = check(str(tmp_path / "other"), "--device", "cpu", "--only", "convnext")
-    assert other.returncode == 2 and "there is no part convnext on the device cpu; the parts are" in other.stderr
-    assert re.search(r"there is no part loops on the device cpu; the parts are .*copy.* loop .*training", wrong.stderr)
+
+
+@pytest.mark.parametrize("part", ["loops", "convnext"])
+def test_a_part_that_is_not_there_is_refused(part: str, tmp_path: Path) -> None:
+    done = check(str(tmp_path / "out"), "--device", "cpu", "--only", f"copy,{part}")
+    assert done.returncode == 2 and not (tmp_path / "out").exists()
+    assert re.search(rf"there is no part {part} on the device cpu; the parts are .*copy.* loop .*training", done.stderr)
 
 
 @pytest.mark.slow
