@@ -20,7 +20,7 @@ class Judge(Protocol):
 
     @property
     def published(self) -> PaperColumn | None:
-        """What the paper's figures of this task are; None if it has none."""
+        """Which of the paper's figures stand beside ours; None if it has none of this task."""
         ...
 
     @property
