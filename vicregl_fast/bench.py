@@ -32,11 +32,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows = [row for file in options.files for row in read_measurements(file)]
             print(format_measurements([row for row in rows if row.name.startswith(options.only)]))
         elif options.command == "report":
-            from vicregl_fast.benchmarks.report.writing import write_report
-
-            print(write_report(options.folder, options.out or options.folder))
+            _report(options)
         else:
             _measure(options, given)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from vicregl_fast.benchmarks.report.filled_page import fill_page
+    from vicregl_fast.benchmarks.report.measured_file import read_folder
+    from vicregl_fast.benchmarks.report.writing import write_report
+
+    if options.fill is None:
+        print(write_report(options.folder, options.out or options.folder))
+    else:
+        fill_page(options.fill, {file.name: file for file in read_folder(options.folder)})
+        print(options.fill)
 
 
 def _measure(options: argparse.Namespace, given: Sequence[str]) -> None:

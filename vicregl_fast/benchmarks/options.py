@@ -39,6 +39,7 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     reports = commands.add_parser("report", help="a page of tables and pictures of what --json files hold")
     reports.add_argument("folder", type=Path, metavar="FOLDER", help="has the --json files")
     reports.add_argument("--out", type=Path, help="folder for report.md and its pictures (FOLDER)")
+    reports.add_argument("--fill", type=Path, metavar="PAGE", help="instead, fill the marked tables of a Markdown page")
     views = commands.add_parser("augment", help="cropping and distorting, in every backend")
     copies = commands.add_parser("copy", help="memory bandwidth")
     loaders = commands.add_parser("loader", help="decoding and views of every engine")
