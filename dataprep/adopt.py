@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dataprep.adopt_shards import adopt_shards
+from dataprep.atomic import put_aside
 from dataprep.beton import INT_FIELD, KINDS, RGB_IMAGE_FIELD, read_fields
 from dataprep.class_labels import count_labels, read_class_names
 from dataprep.errors import OnError, UserError
@@ -15,6 +16,7 @@ from dataprep.image_lists import SPECIAL
 from dataprep.manifest import Manifest, adopted_manifest, manifest_path, read_manifest, sha256_of
 from dataprep.notes import note
 from dataprep.sources import SHARD_ENDINGS
+from dataprep.store_names import adopt_names
 from dataprep.stored_samples import StoredSamples, beton_samples
 from dataprep.verify import decode_fault, each_checked, worker_count
 
@@ -30,7 +32,7 @@ def adopt_store(
     workers: int | None = None,
     on_error: OnError = "fail",
 ) -> Manifest:
-    """Checks that a store can be read, and writes the manifest (of shards also the index) with which it is read.
+    """Checks that a store can be read, and writes the manifest (of shards also index and names) with which it is read.
 
     Every image is decoded. The store itself is not changed. What is written appears once it is complete.
 
@@ -59,13 +61,13 @@ def adopt_store(
     classes = None if classes_file is None else read_class_names(classes_file)
     if store.is_dir():
         label = None if label_field == NO_LABELS else label_field or "label"
-        manifest = adopt_shards(store, classes, image_field, label, workers, on_error)
+        manifest, names = adopt_shards(store, classes, image_field, label, workers, on_error)
     else:
-        manifest = _check_beton(store, classes, image_field, label_field, workers, on_error)
+        manifest, names = _check_beton(store, classes, image_field, label_field, workers, on_error), None
+    manifest = adopt_names(store, manifest, names)
     path = manifest_path(store)
-    if path.exists():  # it does not fit the store, but may hold what its owner still wants
-        path.replace(old := path.with_name(f"{path.name}.old"))
-        note(f"the manifest that did not fit {store} is now {old}")
+    if path.exists():
+        note(f"the manifest that did not fit {store} is now {put_aside(path)}")
     manifest.write(path)
     return manifest
 

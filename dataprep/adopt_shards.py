@@ -62,13 +62,13 @@ def adopt_shards(
     label_field: str | None,
     workers: int,
     on_error: OnError,
-) -> Manifest:
+) -> tuple[Manifest, tuple[str, ...]]:
     """Decodes every image of the shards in a folder and the folders in it, and writes ``index.npy``.
 
     The arguments are those of ``adopt.adopt_store``; ``image_field`` and ``label_field`` go to ``read_shard``.
 
     Returns:
-        The manifest, which the caller writes.
+        The manifest, which the caller writes, and what its images are called.
 
     Raises:
         UserError: there are no shards, or one is damaged; a sample cannot be used and is not to be skipped, or none can
@@ -88,14 +88,14 @@ def adopt_shards(
     counts = count_labels(labels, classes)
     if counts is None and label_field not in (None, "label"):
         raise UserError(f"no sample in {folder} has a label {label_field}, neither KEY.{label_field} nor in KEY.json")
-    index = _decoded(kept, np.maximum(labels, -1), sieve, workers)
-    if len(index) < len(kept):
+    sound, index = _decoded(kept, np.maximum(labels, -1), sieve, workers)
+    if len(sound) < len(kept):
         counts = None if counts is None else count_labels(index["label"], classes)
     with atomic_file(folder / INDEX_NAME) as file:
         np.save(file, index)
     path = folder / INDEX_NAME
     files = (*sieve.shards, StoreFile(INDEX_NAME, path.stat().st_size, sha256_of(path)))
-    return adopted_manifest(
+    manifest = adopted_manifest(
         classes,
         counts,
         kind="webdataset",
@@ -105,6 +105,15 @@ def adopt_shards(
         sha256=digest_of(files),
         files=files,
     )
+    return manifest, _names(sound, sieve)
+
+
+def _names(found: list[Found], sieve: _Sieve) -> tuple[str, ...]:
+    """The members of the images, or SHARD/MEMBER (``a.tar/000.jpg``) where shards repeat each other's."""
+    members = tuple(sample.name for _, sample in found)
+    if len(set(members)) == len(members):
+        return members
+    return tuple(f"{sieve.shards[shard].name}/{sample.name}" for shard, sample in found)
 
 
 def stored_size(sample: np.void, files: tuple[Path, ...]) -> tuple[int, int] | str:
@@ -150,8 +159,8 @@ def _labelled(kept: list[Found], labels: np.ndarray, sieve: _Sieve) -> tuple[lis
     return [pair for pair, has in zip(kept, known, strict=True) if has], labels[known]
 
 
-def _decoded(kept: list[Found], labels: np.ndarray, sieve: _Sieve, workers: int) -> np.ndarray:
-    """The index, INDEX [m], of those images that decode."""
+def _decoded(kept: list[Found], labels: np.ndarray, sieve: _Sieve, workers: int) -> tuple[list[Found], np.ndarray]:
+    """Those images that decode, and their index, INDEX [m]."""
     places = {
         "shard": np.array([shard for shard, _ in kept]),
         "offset": np.array([sample.offset for _, sample in kept]),
@@ -167,8 +176,9 @@ def _decoded(kept: list[Found], labels: np.ndarray, sieve: _Sieve, workers: int)
             else:
                 row["height"], row["width"] = outcome
                 sound.append(place)
-    sieve.check_some([kept[place] for place in sound])
+    decoding = [kept[place] for place in sound]
+    sieve.check_some(decoding)
     index = np.zeros(len(sound), INDEX)
     for column in INDEX.names or ():
         index[column] = table[column][sound]
-    return index
+    return decoding, index

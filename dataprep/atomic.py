@@ -67,6 +67,11 @@ def write_text(out: Path, text: str) -> None:
         file.write(text.encode())
 
 
+def put_aside(path: Path) -> Path:
+    """Renames a file that is in the way, but may hold what its owner still wants, to NAME.old; returns that path."""
+    return path.replace(path.with_name(f"{path.name}.old"))
+
+
 def put_in_place(partial: Path, out: Path) -> None:
     """Waits until the content of the file ``partial`` is on the disk, then renames it to ``out``."""
     put_all_in_place({out: partial})

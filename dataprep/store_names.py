@@ -1,14 +1,16 @@
 """What the images of a store are called: their paths in the folder that it was made from.
 
 They lie beside the store, or among its shards, one JSON string a line, so that any name of a file can be told. A store
-can be read without them.
+can be read without them. Images of shards that another program wrote have their members' names.
 """
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dataprep.atomic import put_aside, write_text
 from dataprep.errors import UserError
 from dataprep.manifest import Manifest, read_manifest
 from dataprep.notes import note
@@ -25,9 +27,39 @@ def names_path(store: Path) -> Path:
 
 def write_names(path: Path, manifest: Manifest, source: ImageSource) -> Manifest:
     """Writes what the images of a store of ``source`` are called; returns its manifest with the digest of that."""
-    lines = [f"{json.dumps(source.files[place])}\n" for place in manifest.places(source.files)]
-    content = "".join(lines).encode()
+    content = _content([source.files[place] for place in manifest.places(source.files)])
     path.write_bytes(content)
+    return replace(manifest, names_sha256=hashlib.sha256(content).hexdigest())
+
+
+def adopt_names(store: Path, manifest: Manifest, members: Sequence[str] | None) -> Manifest:
+    """Gives an adopted store its names; returns its manifest with their digest.
+
+    They are those that lie beside it, if they are as many as its images: it was ours, and lost its manifest.
+
+    Args:
+        store: a ``.beton`` file, or a folder of shards.
+        manifest: of the store, without names.
+        members: what its images are called where nothing lies beside it; None if that is unknown.
+
+    Raises:
+        UserError: what lies beside it cannot be read, or the names cannot be written.
+    """
+    path = names_path(store)
+    content = _read(path)
+    count = None if content is None else _count(content)
+    if content is not None and count is None:
+        note(f"{path} is of another program: lists cannot choose images of {store}, unless it is moved away")
+        return manifest
+    if content is not None and count == manifest.count:
+        note(f"{path} is taken to say what the images of {store} are called")
+    else:
+        if content is not None:
+            note(f"{path} has {count} names for {manifest.count} images, and is now {put_aside(path)}")
+        if members is None:
+            return manifest
+        content = _content(members)
+        write_text(path, content.decode())
     return replace(manifest, names_sha256=hashlib.sha256(content).hexdigest())
 
 
@@ -61,17 +93,34 @@ def check_names(store: Path) -> None:
 def _beside(store: Path, manifest: Manifest) -> bytes | None:
     """The file of names; None where there is none of this store."""
     path = names_path(store)
-    if not manifest.names_sha256:
+    if not manifest.names_sha256 or (content := _read(path)) is None:
         return None
+    if hashlib.sha256(content).hexdigest() != manifest.names_sha256:
+        raise UserError(f"{path} is not of the store {store}: bring back its own, or convert the images again")
+    return content
+
+
+def _read(path: Path) -> bytes | None:
+    """A file's bytes; None where it is missing."""
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); make it readable") from error
-    if hashlib.sha256(content).hexdigest() != manifest.names_sha256:
-        raise UserError(f"{path} is not of the store {store}: bring back its own, or convert the images again")
-    return content
+
+
+def _content(names: Sequence[str]) -> bytes:
+    return "".join(f"{json.dumps(name)}\n" for name in names).encode()
+
+
+def _count(content: bytes) -> int | None:
+    """How many names there are in a file's bytes; None if those are not what is written here."""
+    try:
+        names = [json.loads(line) for line in content.splitlines()]
+    except ValueError:
+        return None
+    return len(names) if all(isinstance(name, str) for name in names) else None
 
 
 def _names_of_source(store: Path, manifest: Manifest) -> tuple[str, ...]:

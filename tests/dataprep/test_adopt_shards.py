@@ -40,7 +40,7 @@ def test_shards_with_cls_are_adopted(tmp_path: Path) -> None:
     before = contents(folder)
     manifest = adopt_store(folder, workers=2)
     assert contents(folder).items() >= before.items()
-    assert set(contents(folder)) - set(before) == {"index.npy", "manifest.json"}
+    assert set(contents(folder)) - set(before) == {"index.npy", "manifest.json", "names.jsonl"}
     assert (manifest.count, manifest.label_counts, manifest.classes) == (COUNT, (4, 4, 4), None)
     assert (manifest.source, manifest.options, manifest.kind) == ("", None, "webdataset")
     assert read_index(folder)["label"].tolist() == LABELS

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from dataprep.adopt import adopt_store
 from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
 from dataprep.manifest import manifest_path, read_manifest
@@ -17,7 +18,9 @@ from dataprep.sources import list_images
 from dataprep.store_names import names_path, read_names
 from dataprep.verify import verify_store
 from dataprep.webdataset_store import write_shards
+from tests.dataprep.foreign_stores import jpeg, write_tar
 from vicregl_fast.data.stored_images import open_stored
+from vicregl_fast.evaluation.chosen_images import open_chosen
 
 ODD = ("a/1.png", "a/two words.png", "b/lines\nof.png", 'b/ünï "x".png', os.fsdecode(b"b/\xff.png"))
 WRITERS = {"s.beton": write_store, "shards": write_shards}
@@ -98,3 +101,54 @@ def test_a_store_that_is_replaced_has_its_own(folder: Path) -> None:
     assert sorted(path.name for path in store.parent.glob("*s.beton*")) == [
         "s.beton", "s.beton.json", "s.beton.names.jsonl",
     ]  # fmt: skip
+
+
+def test_adopted_shards_have_their_members_names(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    write_tar(folder / "0.tar", {"ant/7.jpg": jpeg(0), "ant/7.cls": b"0", "bee/x.jpg": jpeg(1), "bee/x.cls": b"1"})
+    write_tar(folder / "1.tar", {"ant/8.jpg": b"no image", "ant/8.cls": b"0", "ant/9.JPG": jpeg(2), "ant/9.cls": b"0"})
+    adopt_store(folder, workers=1, on_error="skip")
+    assert read_names(folder) == ("ant/7.jpg", "bee/x.jpg", "ant/9.jpg")
+    verify_store(folder, sample=0, workers=1)
+    (tmp_path / "list").write_text("ant/9\nx.jpg\n")
+    assert open_chosen(folder, tmp_path / "list").indices.tolist() == [2, 1]
+
+
+def test_members_that_shards_repeat_are_told_apart(tmp_path: Path) -> None:
+    for shard in ("0.tar", "1.tar"):
+        write_tar(tmp_path / "s" / shard, {"0.jpg": jpeg(0)})
+    adopt_store(tmp_path / "s", workers=1)
+    assert read_names(tmp_path / "s") == ("0.tar/0.jpg", "1.tar/0.jpg")
+
+
+def test_a_store_that_lost_its_manifest_has_its_names_again(store: Path, capsys: pytest.CaptureFixture) -> None:
+    names = read_names(store)
+    manifest_path(store).unlink()
+    adopt_store(store, workers=1)
+    assert re.search(r"names\.jsonl is taken to say what the images of .* are called", noted(capsys))
+    assert read_names(store) == names
+
+
+def test_names_of_another_number_make_room(store: Path, capsys: pytest.CaptureFixture) -> None:
+    manifest_path(store).unlink()
+    names_path(store).write_text('"one"\n')
+    adopt_store(store, workers=1)
+    old = names_path(store).with_name(f"{names_path(store).name}.old")
+    assert re.search(r"has 1 names for 5 images, and is now .*names\.jsonl\.old", noted(capsys))
+    assert old.read_text() == '"one"\n'
+    if store.is_dir():
+        assert len(read_names(store)) == 5
+    else:
+        with pytest.raises(UserError, match=r"nothing says what the images of .* are called, since it was adopted"):
+            read_names(store)
+
+
+@pytest.mark.parametrize("theirs", ["{}\n", "not JSON\n", "[]"])
+def test_a_file_of_another_program_stays(tmp_path: Path, theirs: str, capsys: pytest.CaptureFixture) -> None:
+    write_tar(tmp_path / "s" / "0.tar", {"0.jpg": jpeg(0)})
+    (tmp_path / "s" / "names.jsonl").write_text(theirs)
+    assert adopt_store(tmp_path / "s", workers=1).names_sha256 == ""
+    assert (tmp_path / "s" / "names.jsonl").read_text() == theirs
+    assert "names.jsonl is of another program: lists cannot choose images" in noted(capsys)
+    with pytest.raises(UserError, match=r"nothing says what the images of .* are called, since it was adopted"):
+        read_names(tmp_path / "s")
