@@ -47,11 +47,12 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     optimizers = commands.add_parser("optimizer", help="LARS over a whole network")
     steps = commands.add_parser("step", help="training steps on drawn pictures")
     engines = commands.add_parser("engine", help="what the engine adds to a bare loop, on a tiny network")
+    judged = commands.add_parser("features", help="features of images as judgements compute them")
     runs = commands.add_parser("run", help="what a run's log says of its speed")
     for command, benchmark, warm_up in (
         (views, parts.augment, TURN), (copies, parts.copy, CALLS), (loaders, parts.loader, TURN),
         (losses, parts.loss, TURN), (optimizers, parts.optimizer, CALLS), (engines, parts.engine, TURN),
-        (steps, parts.step, f"{CALLS}; beside the supervised step {TURN}"),
+        (steps, parts.step, f"{CALLS}; beside the supervised step {TURN}"), (judged, parts.features, TURN),
     ):  # fmt: skip
         _add_measuring(command, benchmark, warm_up)
     _add_measuring(runs, parts.run, "nothing", repeats=None)
@@ -65,6 +66,7 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     runs.add_argument("run", type=Path, metavar="RUN", help="run folder")
     _add_quality(commands.add_parser("quality", help="accuracy against the time that training takes"))
     _add_loading(loaders)
+    _add_features(judged)
     _add_sizes(losses, optimizers, steps)
     _add_training(commands)
     _add_projection(commands)
@@ -104,6 +106,15 @@ def _add_loading(loaders: argparse.ArgumentParser) -> None:
     loaders.add_argument("--workers", type=count, help="threads or processes (one a core)")
     loaders.add_argument("--batch", type=count, default=64, help="images (64)")
     add_peers(loaders, LOADER_PEERS)
+
+
+def _add_features(judged: argparse.ArgumentParser) -> None:
+    judged.add_argument("--path", type=Path, required=True, help="a store or a folder of images")
+    judged.add_argument("--list", type=Path, help="which of them, one a line")
+    judged.add_argument("--backbone", default="resnet50", help="a timm model (resnet50)")
+    judged.add_argument("--size", type=count, default=224, help="pixels of a side of the crops (224)")
+    judged.add_argument("--batch", type=count, default=64, help="images (64)")
+    judged.add_argument("--workers", type=count, help="threads or processes that decode (one a core)")
 
 
 def _add_quality(quality: argparse.ArgumentParser) -> None:

@@ -84,6 +84,19 @@ def loss(options: argparse.Namespace) -> Iterator[Measurement]:
     yield from bench_matching(options.repeats)
 
 
+def features(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Measures the features of judgements."""
+    from vicregl_fast.benchmarks.features import bench_features
+    from vicregl_fast.data.threads import decoding_threads
+    from vicregl_fast.evaluation.chosen_images import open_chosen
+    from vicregl_fast.evaluation.classification.crop_feed import CropFeeds
+    from vicregl_fast.models.config import BackboneConfig
+
+    images = open_chosen(options.path, options.list)
+    feeds = CropFeeds(options.size, options.batch, decoding_threads(options.workers, sharers=1), options.device)
+    return bench_features(BackboneConfig(options.backbone), images, feeds, options.repeats)
+
+
 def optimizer(options: argparse.Namespace) -> Iterator[Measurement]:
     """Measures steps of LARS."""
     from vicregl_fast.benchmarks.optimizers import bench_optimizer

@@ -43,6 +43,7 @@ PROMISED: dict[str, tuple[str, ...]] = {
         "train.real_over_synthetic",
         "train.torchvision_images_per_second",
     ),
+    "bench features": ("features.images_per_second", "features.over_forward"),
     "bench scaling": ("scaling.N.images_per_second", "scaling.N.efficiency"),
     "bench projection": tuple(
         f"projection.N_gpus.{overlap}.{figure}"
