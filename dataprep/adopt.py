@@ -16,7 +16,7 @@ from dataprep.image_lists import SPECIAL
 from dataprep.manifest import Manifest, adopted_manifest, manifest_path, read_manifest, sha256_of
 from dataprep.notes import note
 from dataprep.sources import SHARD_ENDINGS
-from dataprep.store_names import adopt_names
+from dataprep.store_names import adopt_names, names_path
 from dataprep.stored_samples import StoredSamples, beton_samples
 from dataprep.verify import decode_fault, each_checked, worker_count
 
@@ -64,8 +64,8 @@ def adopt_store(
         manifest, names = adopt_shards(store, classes, image_field, label, workers, on_error)
     else:
         manifest, names = _check_beton(store, classes, image_field, label_field, workers, on_error), None
-    manifest = adopt_names(store, manifest, names)
     path = manifest_path(store)
+    manifest = adopt_names(store, manifest, names, lost_manifest=not path.exists())
     if path.exists():
         note(f"the manifest that did not fit {store} is now {put_aside(path)}")
     manifest.write(path)
@@ -82,6 +82,8 @@ def _check_place(store: Path) -> None:
             f"{path.parent} cannot be written to, and the manifest lies beside what it describes; "
             "make it writable, or adopt links to the files (ln -s) in another folder"
         )
+    if (names := names_path(store)).is_dir():
+        raise UserError(f"{names} is a folder, where the names of the images are to lie: move it away")
     try:
         read_manifest(store).check(store)
     except UserError:

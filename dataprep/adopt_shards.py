@@ -1,5 +1,6 @@
 """Checks WebDataset shards that another program wrote, and writes the index by which their images are found."""
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -109,11 +110,12 @@ def adopt_shards(
 
 
 def _names(found: list[Found], sieve: _Sieve) -> tuple[str, ...]:
-    """The members of the images, or SHARD/MEMBER (``a.tar/000.jpg``) where shards repeat each other's."""
-    members = tuple(sample.name for _, sample in found)
-    if len(set(members)) == len(members):
-        return members
-    return tuple(f"{sieve.shards[shard].name}/{sample.name}" for shard, sample in found)
+    """The members of the images, but SHARD/MEMBER (``a.tar/000.jpg``) for those that several shards have."""
+    times = Counter(sample.name for _, sample in found)
+    return tuple(
+        sample.name if times[sample.name] == 1 else f"{sieve.shards[shard].name}/{sample.name}"
+        for shard, sample in found
+    )
 
 
 def stored_size(sample: np.void, files: tuple[Path, ...]) -> tuple[int, int] | str:

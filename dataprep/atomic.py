@@ -6,6 +6,7 @@ one step. The hidden name says which process writes, so that what a killed proce
 
 import ctypes
 import errno
+import itertools
 import os
 import re
 import shutil
@@ -68,8 +69,15 @@ def write_text(out: Path, text: str) -> None:
 
 
 def put_aside(path: Path) -> Path:
-    """Renames a file that is in the way, but may hold what its owner still wants, to NAME.old; returns that path."""
-    return path.replace(path.with_name(f"{path.name}.old"))
+    """Renames a file that is in the way, but may hold what its owner still wants; returns its new path.
+
+    That is NAME.old, or the first of NAME.old2, NAME.old3 and so on that is free.
+    """
+    for number in itertools.count(1):
+        aside = path.with_name(f"{path.name}.old{number if number > 1 else ''}")
+        if not os.path.lexists(aside):
+            return path.rename(aside)
+    raise AssertionError("numbers have no end")
 
 
 def put_in_place(partial: Path, out: Path) -> None:

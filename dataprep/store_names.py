@@ -6,6 +6,7 @@ can be read without them. Images of shards that another program wrote have their
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,10 @@ from dataprep.same_images import holds
 from dataprep.sources import ImageSource, list_images
 
 NAMES = "names.jsonl"
+OWN_MEMBER = re.compile(r"\d{9}\.jpg")
+"""Images in shards that this program wrote (``shards``)."""
+_AWAY = "its manifest away, and adopt it again (python -m dataprep adopt)"
+_ANEW = "and its manifest, too, and adopt it again (python -m dataprep adopt)"
 
 
 def names_path(store: Path) -> Path:
@@ -32,30 +37,33 @@ def write_names(path: Path, manifest: Manifest, source: ImageSource) -> Manifest
     return replace(manifest, names_sha256=hashlib.sha256(content).hexdigest())
 
 
-def adopt_names(store: Path, manifest: Manifest, members: Sequence[str] | None) -> Manifest:
+def adopt_names(store: Path, manifest: Manifest, members: Sequence[str] | None, lost_manifest: bool) -> Manifest:
     """Gives an adopted store its names; returns its manifest with their digest.
 
-    They are those that lie beside it, if they are as many as its images: it was ours, and lost its manifest.
+    Those that lie beside it are taken if it was ours and lost its manifest: they are as many as its images, and it is a
+    ``.beton`` file or its shards' members are numbered as ours. They might be others only by intent.
 
     Args:
         store: a ``.beton`` file, or a folder of shards.
         manifest: of the store, without names.
-        members: what its images are called where nothing lies beside it; None if that is unknown.
+        members: what the shards' images are called there; None of a ``.beton`` file, which has no names.
+        lost_manifest: whether no manifest lies beside the store; one that does not fit it may be of another.
 
     Raises:
         UserError: what lies beside it cannot be read, or the names cannot be written.
     """
     path = names_path(store)
     content = _read(path)
-    count = None if content is None else _count(content)
-    if content is not None and count is None:
-        note(f"{path} is of another program: lists cannot choose images of {store}, unless it is moved away")
+    names = None if content is None else _parsed(content)
+    if content is not None and names is None:
+        note(f"{path} is of another program, so that lists cannot choose images of {store}: move it away, {_ANEW}")
         return manifest
-    if content is not None and count == manifest.count:
+    numbered = members is None or all(OWN_MEMBER.fullmatch(member) for member in members)
+    if content is not None and names is not None and lost_manifest and numbered and len(names) == manifest.count:
         note(f"{path} is taken to say what the images of {store} are called")
     else:
-        if content is not None:
-            note(f"{path} has {count} names for {manifest.count} images, and is now {put_aside(path)}")
+        if content is not None and names != members:
+            note(f"{path} is not known to be of the store {store} as it is, and is now {put_aside(path)}")
         if members is None:
             return manifest
         content = _content(members)
@@ -87,7 +95,12 @@ def check_names(store: Path) -> None:
     """
     manifest = read_manifest(store)
     if manifest.names_sha256 and _beside(store, manifest) is None:
-        note(f"{names_path(store)} is gone: lists can choose images of {store} only while {manifest.source} is there")
+        then = (
+            f"only while {manifest.source} is there"
+            if manifest.source
+            else f"only once it is adopted again: move {_AWAY}"
+        )
+        note(f"{names_path(store)} is gone: lists can choose images of {store} {then}")
 
 
 def _beside(store: Path, manifest: Manifest) -> bytes | None:
@@ -96,7 +109,8 @@ def _beside(store: Path, manifest: Manifest) -> bytes | None:
     if not manifest.names_sha256 or (content := _read(path)) is None:
         return None
     if hashlib.sha256(content).hexdigest() != manifest.names_sha256:
-        raise UserError(f"{path} is not of the store {store}: bring back its own, or convert the images again")
+        again = "convert the images again" if manifest.source else f"move it away, {_ANEW}"
+        raise UserError(f"{path} is not of the store {store}: bring back its own, or {again}")
     return content
 
 
@@ -114,18 +128,19 @@ def _content(names: Sequence[str]) -> bytes:
     return "".join(f"{json.dumps(name)}\n" for name in names).encode()
 
 
-def _count(content: bytes) -> int | None:
-    """How many names there are in a file's bytes; None if those are not what is written here."""
+def _parsed(content: bytes) -> tuple[str, ...] | None:
+    """The names in a file's bytes; None if those are not what is written here."""
     try:
-        names = [json.loads(line) for line in content.splitlines()]
-    except ValueError:
+        names = tuple(json.loads(line) for line in content.splitlines())
+    except (ValueError, RecursionError):
         return None
-    return len(names) if all(isinstance(name, str) for name in names) else None
+    return names if all(isinstance(name, str) for name in names) and len(set(names)) == len(names) else None
 
 
 def _names_of_source(store: Path, manifest: Manifest) -> tuple[str, ...]:
     if not manifest.source:
-        raise UserError(f"nothing says what the images of {store} are called, since it was adopted")
+        how = "a .beton file of another program has no names" if store.is_file() else f"move {_AWAY}"
+        raise UserError(f"nothing says what the images of {store} are called: {how}")
     if not Path(manifest.source).is_dir():
         raise UserError(
             f"nothing says what the images of {store} are called: neither {names_path(store)} nor the folder that it "

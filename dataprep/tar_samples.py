@@ -15,7 +15,13 @@ from dataprep.manifest import StoreFile, sha256_of
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 """How the files of these programs begin."""
 
-Place = tuple[int, int]  # where the data of a member begin in the shard, and how long they are, in bytes
+
+class Member(NamedTuple):
+    """A file in a shard: its name without a leading ``./``, where its data begin and how long they are, in bytes."""
+
+    name: str
+    offset: int
+    size: int
 
 
 class TarSample(NamedTuple):
@@ -86,18 +92,19 @@ def _refuse_compressed(file: BinaryIO, path: Path) -> None:
     file.seek(0)
 
 
-def _members(file: BinaryIO, path: Path) -> dict[str, dict[str, list[Place]]]:
-    """For each key, the places of its members by their ending: what follows the first dot of the name."""
-    found: dict[str, dict[str, list[Place]]] = {}
+def _members(file: BinaryIO, path: Path) -> dict[str, dict[str, list[Member]]]:
+    """For each key, its members by their ending in small letters: what follows the first dot of the name."""
+    found: dict[str, dict[str, list[Member]]] = {}
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             while (member := tar.next()) is not None:
                 tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them in memory
-                folder, slash, base = member.name.rpartition("/")
+                name = member.name.removeprefix("./")
+                folder, slash, base = name.rpartition("/")
                 stem, _, ending = base.partition(".")
                 if member.isreg() and stem and ending:
-                    places = found.setdefault(folder + slash + stem, {}).setdefault(ending.lower(), [])
-                    places.append((member.offset_data, member.size))
+                    members = found.setdefault(folder + slash + stem, {}).setdefault(ending.lower(), [])
+                    members.append(Member(name, member.offset_data, member.size))
             end = tar.offset
     except (tarfile.TarError, ValueError) as error:
         raise UserError(f"the shard {path} is no tar file, or is cut short ({error}): bring it again") from error
@@ -110,17 +117,17 @@ def _members(file: BinaryIO, path: Path) -> dict[str, dict[str, list[Place]]]:
     return found
 
 
-def _reader(file: BinaryIO) -> Callable[[Place], bytes]:
-    def read(place: Place) -> bytes:
-        file.seek(place[0])
-        return file.read(place[1])
+def _reader(file: BinaryIO) -> Callable[[Member], bytes]:
+    def read(member: Member) -> bytes:
+        file.seek(member.offset)
+        return file.read(member.size)
 
     return read
 
 
 def _samples(
-    members: dict[str, dict[str, list[Place]]],
-    read: Callable[[Place], bytes],
+    members: dict[str, dict[str, list[Member]]],
+    read: Callable[[Member], bytes],
     image_field: str | None,
     label_field: str | None,
 ) -> dict[str, TarSample | None]:
@@ -134,18 +141,18 @@ def _samples(
         label, fault = None, None
         if len(images) > 1:
             fault = f"is one of several images of its sample ({', '.join(images)}); --image_field says which to take"
-        elif any(len(places) > 1 for places in parts.values()):
+        elif any(len(same) > 1 for same in parts.values()):
             fault = "or another member of its sample is there twice"
         else:
             try:
-                label = _label({ending: places[0] for ending, places in parts.items()}, read, label_field)
+                label = _label({ending: same[0] for ending, same in parts.items()}, read, label_field)
             except (ValueError, RecursionError) as error:
                 fault = f"has a label that cannot be read ({error})"
-        samples[key] = TarSample(f"{key}.{images[0]}", *parts[images[0]][0], label, fault)
+        samples[key] = TarSample(*parts[images[0]][0], label, fault)
     return samples
 
 
-def _images(parts: dict[str, list[Place]], image_field: str | None) -> list[str]:
+def _images(parts: dict[str, list[Member]], image_field: str | None) -> list[str]:
     """The endings of the sample's images; ``jpg`` is preferred to longer ones like ``mask.png``."""
     if image_field is not None:
         return [image_field] if image_field in parts else []
@@ -153,7 +160,7 @@ def _images(parts: dict[str, list[Place]], image_field: str | None) -> list[str]
     return [ending for ending in images if "." not in ending] or images
 
 
-def _label(parts: dict[str, Place], read: Callable[[Place], bytes], field: str | None) -> str | None:
+def _label(parts: dict[str, Member], read: Callable[[Member], bytes], field: str | None) -> str | None:
     """The text of the label; None where there is none.
 
     Raises:

@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 
 from dataprep import atomic
-from dataprep.atomic import atomic_file, put_folder_in_place, remove_leftovers, sync, unfinished, write_text
+from dataprep.atomic import (
+    atomic_file,
+    put_aside,
+    put_folder_in_place,
+    remove_leftovers,
+    sync,
+    unfinished,
+    write_text,
+)
 from dataprep.errors import UserError
 from dataprep.process_identity import this_process
 
@@ -249,3 +257,12 @@ def test_a_folder_that_was_moved_aside_comes_back(tmp_path: Path, replaced: bool
     folder_of(tmp_path / ("out" if replaced else f".out.{dead}.partial"), "new")
     remove_leftovers(tmp_path, "out")
     assert names(tmp_path) == ["out"] and (tmp_path / "out" / "file").read_text() == ("new" if replaced else "old")
+
+
+def test_what_is_put_aside_replaces_nothing(tmp_path: Path) -> None:
+    for number, name in enumerate(("x.old", "x.old2", "x.old4")):
+        if name == "x.old4":
+            (tmp_path / "x.old3").mkdir()
+        (tmp_path / "x").write_text(str(number))
+        assert put_aside(tmp_path / "x") == tmp_path / name
+    assert [(tmp_path / name).read_text() for name in ("x.old", "x.old2", "x.old4")] == ["0", "1", "2"]

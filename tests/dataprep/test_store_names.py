@@ -76,7 +76,7 @@ def test_a_store_without_them_is_whole_and_has_those_of_its_folder(
     with pytest.raises(UserError, match=r"neither .*names\.jsonl nor the folder .*images, is there"):
         read_names(store)
     replace(read_manifest(store), source="").write(manifest_path(store))
-    with pytest.raises(UserError, match=r"nothing says what the images of .* are called, since it was adopted"):
+    with pytest.raises(UserError, match=r"nothing says what .* called: (.* another program has no names|move its)"):
         read_names(store)
 
 
@@ -105,20 +105,21 @@ def test_a_store_that_is_replaced_has_its_own(folder: Path) -> None:
 
 def test_adopted_shards_have_their_members_names(tmp_path: Path) -> None:
     folder = tmp_path / "s"
-    write_tar(folder / "0.tar", {"ant/7.jpg": jpeg(0), "ant/7.cls": b"0", "bee/x.jpg": jpeg(1), "bee/x.cls": b"1"})
+    write_tar(folder / "0.tar", {"./ant/7.JPEG": jpeg(0), "./ant/7.cls": b"0", "bee/x.jpg": jpeg(1), "bee/x.cls": b"1"})
     write_tar(folder / "1.tar", {"ant/8.jpg": b"no image", "ant/8.cls": b"0", "ant/9.JPG": jpeg(2), "ant/9.cls": b"0"})
     adopt_store(folder, workers=1, on_error="skip")
-    assert read_names(folder) == ("ant/7.jpg", "bee/x.jpg", "ant/9.jpg")
+    assert read_names(folder) == ("ant/7.JPEG", "bee/x.jpg", "ant/9.JPG")
     verify_store(folder, sample=0, workers=1)
-    (tmp_path / "list").write_text("ant/9\nx.jpg\n")
-    assert open_chosen(folder, tmp_path / "list").indices.tolist() == [2, 1]
+    for text, numbers in {"ant/9\nx.jpg\n": [2, 1], "7.JPEG 0\n": [0], "./ant/7.JPEG\nant/9.JPG": [0, 2]}.items():
+        (tmp_path / "list").write_text(text)
+        assert open_chosen(folder, tmp_path / "list").indices.tolist() == numbers
 
 
 def test_members_that_shards_repeat_are_told_apart(tmp_path: Path) -> None:
-    for shard in ("0.tar", "1.tar"):
-        write_tar(tmp_path / "s" / shard, {"0.jpg": jpeg(0)})
+    write_tar(tmp_path / "s" / "0.tar", {"0.jpg": jpeg(0), "a/1.jpg": jpeg(1)})
+    write_tar(tmp_path / "s" / "1.tar", {"0.jpg": jpeg(2)})
     adopt_store(tmp_path / "s", workers=1)
-    assert read_names(tmp_path / "s") == ("0.tar/0.jpg", "1.tar/0.jpg")
+    assert read_names(tmp_path / "s") == ("0.tar/0.jpg", "a/1.jpg", "1.tar/0.jpg")
 
 
 def test_a_store_that_lost_its_manifest_has_its_names_again(store: Path, capsys: pytest.CaptureFixture) -> None:
@@ -129,26 +130,62 @@ def test_a_store_that_lost_its_manifest_has_its_names_again(store: Path, capsys:
     assert read_names(store) == names
 
 
-def test_names_of_another_number_make_room(store: Path, capsys: pytest.CaptureFixture) -> None:
-    manifest_path(store).unlink()
-    names_path(store).write_text('"one"\n')
+@pytest.mark.parametrize("content", ['"one"\n', "".join(f'"{name}"\n' for name in "abcde")])
+def test_names_of_another_store_make_room(store: Path, content: str, capsys: pytest.CaptureFixture) -> None:
+    """Of another number, or beside a manifest that does not fit."""
+    damaged = manifest_path(store).read_text().replace('"count": 5', '"count": 6')
+    if content.startswith('"one"'):
+        manifest_path(store).unlink()
+    else:
+        manifest_path(store).write_text(damaged.replace('"size_bytes": ', '"size_bytes": 1'))
+    names_path(store).write_text(content)
     adopt_store(store, workers=1)
     old = names_path(store).with_name(f"{names_path(store).name}.old")
-    assert re.search(r"has 1 names for 5 images, and is now .*names\.jsonl\.old", noted(capsys))
-    assert old.read_text() == '"one"\n'
+    assert re.search(r"not known to be of the store .* as it is, and is now .*names\.jsonl\.old", noted(capsys))
+    assert old.read_text() == content
     if store.is_dir():
-        assert len(read_names(store)) == 5
+        assert read_names(store) == tuple(f"{number:09d}.jpg" for number in range(5))
     else:
-        with pytest.raises(UserError, match=r"nothing says what the images of .* are called, since it was adopted"):
+        with pytest.raises(UserError, match=r"nothing says what the images of .* a \.beton file of another program"):
             read_names(store)
 
 
-@pytest.mark.parametrize("theirs", ["{}\n", "not JSON\n", "[]"])
+def test_names_of_shards_that_were_replaced_are_written_anew(tmp_path: Path) -> None:
+    """As many images as before, adopted again after the manifest was moved away."""
+    for name in ("old", "new"):
+        shutil.rmtree(tmp_path / "s", ignore_errors=True) if name == "old" else manifest_path(tmp_path / "s").unlink()
+        write_tar(tmp_path / "s" / "0.tar", {f"{name}.jpg": jpeg(0)})
+        adopt_store(tmp_path / "s", workers=1)
+        assert read_names(tmp_path / "s") == (f"{name}.jpg",)
+
+
+@pytest.mark.parametrize("theirs", ["{}\n", "not JSON\n", "[]", "[" * 100_000, '"a"\n"a"\n'])
 def test_a_file_of_another_program_stays(tmp_path: Path, theirs: str, capsys: pytest.CaptureFixture) -> None:
-    write_tar(tmp_path / "s" / "0.tar", {"0.jpg": jpeg(0)})
-    (tmp_path / "s" / "names.jsonl").write_text(theirs)
-    assert adopt_store(tmp_path / "s", workers=1).names_sha256 == ""
-    assert (tmp_path / "s" / "names.jsonl").read_text() == theirs
-    assert "names.jsonl is of another program: lists cannot choose images" in noted(capsys)
-    with pytest.raises(UserError, match=r"nothing says what the images of .* are called, since it was adopted"):
-        read_names(tmp_path / "s")
+    folder = tmp_path / "s"
+    write_tar(folder / "0.tar", {"0.jpg": jpeg(0)})
+    (folder / "names.jsonl").write_text(theirs)
+    assert adopt_store(folder, workers=1).names_sha256 == ""
+    assert (folder / "names.jsonl").read_text() == theirs
+    assert "names.jsonl is of another program, so that lists cannot choose images" in noted(capsys)
+    with pytest.raises(UserError, match=r"nothing says what the images of .* move its manifest away, and adopt it"):
+        read_names(folder)
+    (folder / "names.jsonl").unlink()
+    manifest_path(folder).unlink()
+    adopt_store(folder, workers=1)
+    assert read_names(folder) == ("0.jpg",)
+
+
+def test_a_folder_in_the_place_of_names_is_said_before_images_are_decoded(tmp_path: Path) -> None:
+    write_tar(tmp_path / "s" / "0.tar", {"0.jpg": b"no image"})
+    (tmp_path / "s" / "names.jsonl").mkdir()
+    with pytest.raises(UserError, match=r"names\.jsonl is a folder, where the names .* are to lie: move it away"):
+        adopt_store(tmp_path / "s", workers=1)
+
+
+def test_lost_names_of_adopted_shards_come_back(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    folder = tmp_path / "s"
+    write_tar(folder / "0.tar", {"0.jpg": jpeg(0)})
+    adopt_store(folder, workers=1)
+    names_path(folder).unlink()
+    verify_store(folder, sample=0, workers=1)
+    assert "only once it is adopted again: move its manifest away" in noted(capsys)
