@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from dataprep.errors import exit_on_user_error
 from vicregl_fast.benchmarks.measurements import (
-    Measurement,
     format_measurements,
     read_measurements,
     write_measurements,
@@ -52,6 +51,7 @@ def _report(options: argparse.Namespace) -> None:
 def _measure(options: argparse.Namespace, given: Sequence[str]) -> None:
     import torch
 
+    from vicregl_fast.benchmarks.memory import with_peak_memory
     from vicregl_fast.devices import choose_device
     from vicregl_fast.environment import describe_environment
     from vicregl_fast.training.precision import choose_kernels
@@ -62,8 +62,10 @@ def _measure(options: argparse.Namespace, given: Sequence[str]) -> None:
     environment |= {"threads": torch.get_num_threads(), "warm_up": options.warm_up, "timed": options.timed}
     if options.environment is not None:
         environment |= options.environment(options)
-    measured: list[Measurement] = []
-    for measurement in options.benchmark(options):
+    rows, measured = options.benchmark(options), []
+    if options.peak_of_whole:
+        rows = with_peak_memory(rows, options.command, options.device)
+    for measurement in rows:
         measured.append(measurement)
         print(format_measurements([measurement], NAMES_WIDTH), flush=True)
         if options.json is not None:

@@ -18,7 +18,6 @@ CPU = torch.device("cpu")
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(feeds_in_turns, "time", made)
-    monkeypatch.setattr(feeds_in_turns, "processor_seconds", lambda: made.now / 4)
     return made
 
 
@@ -42,7 +41,6 @@ def test_turns_are_timed_without_their_first_and_last_steps(clock: Clock) -> Non
         turns = in_turns.turns[name]
         assert [turn.seconds for turn in turns] == [pytest.approx(seconds)] * 2
         assert [turn.waited for turn in turns] == [pytest.approx(5 * feeds[name].seconds)] * 2
-        assert [turn.processor_seconds for turn in turns] == [pytest.approx(seconds / 4)] * 2
 
 
 class BurstingFeed(SlowFeed):
@@ -65,16 +63,3 @@ def test_whole_rounds_of_worker_processes_are_timed_rightly(clock: Clock, steps:
         assert sum(1 for _ in loader) == 2 * len(batches)
     (turn,) = in_turns.turns["bursts"]
     assert steps / turn.seconds == pytest.approx(40)
-
-
-def test_reading_the_time_of_processors_is_not_timed(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow() -> float:
-        clock.sleep(0.3)
-        return 0.0
-
-    monkeypatch.setattr(feeds_in_turns, "processor_seconds", slow)
-    batches = [np.array([number]) for number in range(4)]
-    in_turns = FeedsInTurns({"fast": SlowFeed(0, clock)}, {"fast": 1}, batches, 1, CPU)  # type: ignore[dict-item]
-    with in_turns.loader([], epoch=0) as loader:
-        list(loader)
-    assert in_turns.turns["fast"][0].seconds == 0

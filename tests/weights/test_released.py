@@ -98,11 +98,13 @@ def test_a_missing_key_and_a_wrong_shape_are_named(name: str, key: str, ours: st
 def test_a_key_without_a_place_is_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     network, backbone = full(CONVNEXT)
     network |= {f"backbone.stages.4.0.norm.{kind}": torch.ones(3) for kind in ("weight", "bias")}
-    network["backbone.stages.2.1.extra"] = torch.ones(3)
+    network |= {"backbone.stages.2.1.extra": torch.ones(3), "momentum_head.0.weight": torch.ones(3)}
     path = made.write_full(tmp_path / "full.pth", network)
     assert_same_features(path, CONVNEXT, reference(CONVNEXT, backbone))
     words = capsys.readouterr().err
-    assert "no place for module.backbone.stages.4.*, module.backbone.stages.2.1.extra of" in words
+    assert "module.backbone.stages.4.*" in words and "module.backbone.stages.2.1.extra" in words
+    assert "has no place for " in words and "module.momentum_head" in words
+    assert not any(head in words for head in ("projector", "classifier"))
 
 
 def test_the_architecture_must_be_said(tmp_path: Path) -> None:

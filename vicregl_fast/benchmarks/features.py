@@ -14,14 +14,11 @@ from vicregl_fast.evaluation.classification.features import pooled_features, poo
 from vicregl_fast.models.backbone import Backbone, build_backbone
 from vicregl_fast.models.config import BackboneConfig
 
-BATCHES = 4
-"""Of images, at most, that a duration is of: decoding is ahead of the forward pass, but not at the first batch."""
-
 
 def bench_features(
-    backbone: BackboneConfig, images: ChosenImages, feeds: CropFeeds, repeats: int
+    backbone: BackboneConfig, images: ChosenImages, feeds: CropFeeds, batches: int, repeats: int
 ) -> Iterator[Measurement]:
-    """Times pooled features of centre crops, as k-NN and linear classification compute them.
+    """Times pooled features of centre crops as k-NN computes them, but with the kernels that training chooses.
 
     ``features.images_per_second`` decodes, crops and computes; ``features.forward`` computes those of one batch that is
     there already, again and again; ``features.crops`` only decodes and crops. ``features.over_forward`` is the ratio of
@@ -29,14 +26,16 @@ def bench_features(
 
     Args:
         backbone: of which architecture; its weights are drawn.
-        images: the first ``BATCHES`` batches of them are used.
+        images: the first of them are used.
         feeds: of the crops.
+        batches: of a duration, at most. Decoding is ahead of the forward pass, but not at the first batch, so that few
+            batches of a fast network show the start.
         repeats: number of durations measured for each figure.
 
     Raises:
         UserError: an image does not decode, or the backbone accepts no image of this size.
     """
-    chosen = images.indices[: BATCHES * feeds.batch_size]
+    chosen = images.indices[: batches * feeds.batch_size]
     network = build_backbone(backbone).eval()
     network = network.to(feeds.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # as judged
     crops = feeds.centre(images.opened)

@@ -9,7 +9,6 @@ from types import TracebackType
 import numpy as np
 import torch
 
-from vicregl_fast.benchmarks.processor_time import processor_seconds
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.engine import BatchLoader, Feed
 from vicregl_fast.data.store import Store
@@ -22,12 +21,10 @@ class Turn:
 
     Attributes:
         seconds: of the clock.
-        processor_seconds: of all processors, for this process and its children.
         waited: seconds for which the consumer waited for batches.
     """
 
     seconds: float
-    processor_seconds: float
     waited: float
 
 
@@ -125,18 +122,15 @@ class LoaderInTurns:
 
 
 class _Window:
-    """The timed part of a turn; it opens when it is made.
-
-    Reading the time of processors takes a while itself, and lies outside of the seconds at either end.
-    """
+    """The timed part of a turn; it opens when it is made."""
 
     def __init__(self, loader: BatchLoader, device: torch.device):
         self._loader, self._device = loader, device
         synchronize(device)
-        self._waited, self._processors = loader.waited, processor_seconds()
+        self._waited = loader.waited
         self._start = time.perf_counter()
 
     def close(self) -> Turn:
         synchronize(self._device)
         seconds = time.perf_counter() - self._start
-        return Turn(seconds, processor_seconds() - self._processors, self._loader.waited - self._waited)
+        return Turn(seconds, self._loader.waited - self._waited)

@@ -1,7 +1,7 @@
 """Peak memory of a call: the most that it adds to what was in use before."""
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -16,7 +16,8 @@ class PeakMemory:
     """The most memory that a ``with`` block adds to what was in use before.
 
     On a GPU this is memory of PyTorch's allocator. On the host it is the process's resident memory, by Linux's
-    high-water mark; memory that the process already held and reuses is not seen.
+    high-water mark; memory that the process already held and reuses is not seen, nor that of other processes. One
+    block within another one ends the outer one's measurement on the host.
 
     Args:
         device: where the block computes.
@@ -56,6 +57,13 @@ class PeakMemory:
     def rows(self, name: str) -> Iterator[Measurement]:
         """``memory_rows`` of this block."""
         return memory_rows(name, self.device, self.host)
+
+
+def with_peak_memory(rows: Iterable[Measurement], name: str, device: torch.device) -> Iterator[Measurement]:
+    """The rows of a part of ``bench``, and after them the peak memory of the whole of it, as ``PeakMemory.rows``."""
+    with PeakMemory(device) as peaks:
+        yield from rows
+    yield from peaks.rows(name)
 
 
 def memory_rows(name: str, device: int | None, host: int | None) -> Iterator[Measurement]:

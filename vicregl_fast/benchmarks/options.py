@@ -27,19 +27,22 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     """The parser of the command line.
 
     Parsed options hold, as ``benchmark``, the function of ``parts`` that measures the chosen part; as ``warm_up`` what
-    it does before and does not measure, and as ``timed`` what a duration is of; and as ``environment`` None or a
-    function of the options that adds to what is written of the machine. ``show`` and ``report`` have no ``benchmark``.
+    it does before and does not measure, and as ``timed`` what a duration is of; as ``environment`` None or a function
+    of the options that adds to what is written of the machine; and as ``peak_of_whole`` whether the peak memory of the
+    whole part is measured, because it measures none. ``show`` and ``report`` have no ``benchmark``.
     """
     parser = SentenceParser(prog="python -m vicregl_fast.bench", description=description)
-    parser.set_defaults(warm_up="nothing", timed=ONE, environment=None)  # of the parts that do not say otherwise
+    # Of the parts that do not say otherwise.
+    parser.set_defaults(warm_up="nothing", timed=ONE, environment=None, peak_of_whole=False)
     commands = parser.add_subparsers(dest="command", required=True)
     shown = commands.add_parser("show", help="print what --json files hold")
     shown.add_argument("files", type=Path, nargs="+")
     shown.add_argument("--only", default="", metavar="START", help="rows whose names begin so (all)")
     reports = commands.add_parser("report", help="a page of tables and pictures of what --json files hold")
     reports.add_argument("folder", type=Path, metavar="FOLDER", help="has the --json files")
-    reports.add_argument("--out", type=Path, help="folder for report.md and its pictures (FOLDER)")
-    reports.add_argument("--fill", type=Path, metavar="PAGE", help="instead, fill the marked tables of a Markdown page")
+    written = reports.add_mutually_exclusive_group()
+    written.add_argument("--out", type=Path, help="folder for report.md and its pictures (FOLDER)")
+    written.add_argument("--fill", type=Path, metavar="PAGE", help="instead, fill the marked tables of a Markdown page")
     views = commands.add_parser("augment", help="cropping and distorting, in every backend")
     copies = commands.add_parser("copy", help="memory bandwidth")
     loaders = commands.add_parser("loader", help="decoding and views of every engine")
@@ -47,17 +50,19 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     optimizers = commands.add_parser("optimizer", help="LARS over a whole network")
     steps = commands.add_parser("step", help="training steps on drawn pictures")
     engines = commands.add_parser("engine", help="what the engine adds to a bare loop, on a tiny network")
-    judged = commands.add_parser("features", help="features of images as judgements compute them")
+    features = commands.add_parser("features", help="features of images as judgements compute them")
     runs = commands.add_parser("run", help="what a run's log says of its speed")
     for command, benchmark, warm_up in (
         (views, parts.augment, TURN), (copies, parts.copy, CALLS), (loaders, parts.loader, TURN),
         (losses, parts.loss, TURN), (optimizers, parts.optimizer, CALLS), (engines, parts.engine, TURN),
-        (steps, parts.step, f"{CALLS}; beside the supervised step {TURN}"), (judged, parts.features, TURN),
+        (steps, parts.step, f"{CALLS}; beside the supervised step {TURN}"), (features, parts.features, TURN),
     ):  # fmt: skip
         _add_measuring(command, benchmark, warm_up)
     _add_measuring(runs, parts.run, "nothing", repeats=None)
     for command in (optimizers, steps):
         command.set_defaults(timed=ROW)
+    for command in (views, loaders, optimizers, engines, features):
+        command.set_defaults(peak_of_whole=True)
     views.add_argument("--batch", type=count, default=64, help="images (64)")
     views.add_argument("--views", choices=RECIPES, default="two", help="views of an image (two)")
     views.add_argument("--workers", type=count, help="threads on the CPU (all available cores)")
@@ -66,7 +71,7 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     runs.add_argument("run", type=Path, metavar="RUN", help="run folder")
     _add_quality(commands.add_parser("quality", help="accuracy against the time that training takes"))
     _add_loading(loaders)
-    _add_features(judged)
+    _add_features(features)
     _add_sizes(losses, optimizers, steps)
     _add_training(commands)
     _add_projection(commands)
@@ -108,13 +113,14 @@ def _add_loading(loaders: argparse.ArgumentParser) -> None:
     add_peers(loaders, LOADER_PEERS)
 
 
-def _add_features(judged: argparse.ArgumentParser) -> None:
-    judged.add_argument("--path", type=Path, required=True, help="a store or a folder of images")
-    judged.add_argument("--list", type=Path, help="which of them, one a line")
-    judged.add_argument("--backbone", default="resnet50", help="a timm model (resnet50)")
-    judged.add_argument("--size", type=count, default=224, help="pixels of a side of the crops (224)")
-    judged.add_argument("--batch", type=count, default=64, help="images (64)")
-    judged.add_argument("--workers", type=count, help="threads or processes that decode (one a core)")
+def _add_features(features: argparse.ArgumentParser) -> None:
+    features.add_argument("--path", type=Path, required=True, help="a store or a folder of images")
+    features.add_argument("--list", type=Path, help="which of them, one a line")
+    features.add_argument("--backbone", default="resnet50", help="a timm model (resnet50)")
+    features.add_argument("--size", type=count, default=224, help="pixels of a side of the crops (224)")
+    features.add_argument("--batch", type=count, default=64, help="images (64)")
+    features.add_argument("--batches", type=count, default=8, help="batches of each duration, at most (8)")
+    features.add_argument("--workers", type=count, help="threads or processes that decode (one a core)")
 
 
 def _add_quality(quality: argparse.ArgumentParser) -> None:

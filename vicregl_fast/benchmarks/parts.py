@@ -94,7 +94,7 @@ def features(options: argparse.Namespace) -> Iterator[Measurement]:
 
     images = open_chosen(options.path, options.list)
     feeds = CropFeeds(options.size, options.batch, decoding_threads(options.workers, sharers=1), options.device)
-    return bench_features(BackboneConfig(options.backbone), images, feeds, options.repeats)
+    return bench_features(BackboneConfig(options.backbone), images, feeds, options.batches, options.repeats)
 
 
 def optimizer(options: argparse.Namespace) -> Iterator[Measurement]:

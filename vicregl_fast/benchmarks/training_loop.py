@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, count, islice
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
 
 from dataprep.errors import UserError
@@ -15,6 +17,7 @@ from vicregl_fast.benchmarks.feeds_in_turns import FeedsInTurns, Turn
 from vicregl_fast.benchmarks.loader_sources import open_files
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.memory import PeakMemory
+from vicregl_fast.benchmarks.processor_time import processor_seconds
 from vicregl_fast.benchmarks.repeated_batch import RepeatedBatchFeed
 from vicregl_fast.config import RunConfig
 from vicregl_fast.data.engine import Feed
@@ -40,9 +43,9 @@ def bench_training(config: RunConfig, device: torch.device, steps: int, repeats:
     - ``train.torchvision_images_per_second``: the original files by the torchvision engine. It is left out where they
       are gone.
 
-    ``train.loader_cpu_share`` is what loading takes of the cores: the processors' time with loading less that without,
-    over wall-clock time and cores; ``train.loader_cpu_ms_per_image`` is the same difference for one image. Where the
-    CPU trains, threads of the step that wait for each other are in both terms, so that the difference is rough.
+    ``train.loader_cpu_ms_per_image`` is the processors' time for which a feed works for an image, measured after the
+    run while nothing else works. ``train.loader_cpu_share`` is what loading takes of the cores during the run: that
+    time of its images over wall-clock time and cores.
 
     The run lies in a temporary folder, has no validation, and saves its checkpoint after the last turn. It is one long
     epoch, so that none ends while steps are timed, and the timed steps of every turn have equally many logged ones.
@@ -61,9 +64,9 @@ def bench_training(config: RunConfig, device: torch.device, steps: int, repeats:
         workers = decoding_threads(config.data.workers, sharers=1)
         config, steps = _measured(config, Path(folder) / "run", steps, workers)
         with RunFolder(Path(config.run_dir)).held(), PeakMemory(device) as peaks:
-            turns = _turns_of_a_run(config, device, steps, repeats, workers)
+            turns, alone = _turns_of_a_run(config, device, steps, repeats, workers)
     yield from _rates(turns, steps * config.batch_size)
-    yield from _loading(turns, steps * config.batch_size)
+    yield from _loading(turns, alone, steps * config.batch_size)
     yield from peaks.rows("train.all_feeds")
 
 
@@ -84,8 +87,8 @@ def _measured(config: RunConfig, folder: Path, steps: int, workers: int) -> tupl
 
 def _turns_of_a_run(
     config: RunConfig, device: torch.device, steps: int, repeats: int, workers: int
-) -> Mapping[str, Sequence[Turn]]:
-    """Trains, and returns what the turns of each feed took."""
+) -> tuple[Mapping[str, Sequence[Turn]], Mapping[str, Sequence[float]]]:
+    """Trains; returns what the turns of each feed took, and the processors' seconds for an image of it alone."""
     trainer = Trainer(config, Processes(0, 1, device))
     # torchvision's worker processes are forked in the first turn, which is safe only while no threads decode yet.
     feeds: dict[str, Feed] = {}
@@ -101,7 +104,18 @@ def _turns_of_a_run(
     trainer.order = replace(trainer.order, samples=in_turns.steps * config.batch_size)
     if trainer.run() != 0:
         raise UserError("the run was stopped before all turns were measured")
-    return in_turns.turns
+    loading = {name: feed for name, feed in feeds.items() if name != "synthetic"}
+    return in_turns.turns, {
+        name: [_processor_seconds(feed, batches) for _ in range(repeats)] for name, feed in loading.items()
+    }
+
+
+def _processor_seconds(feed: Feed, batches: Sequence[np.ndarray]) -> float:
+    """Seconds of all processors for which a feed works for an image."""
+    start = processor_seconds()
+    with feed.loader(batches, epoch=0) as loader:
+        images = sum(len(batch.indices) for batch in loader)
+        return (processor_seconds() - start) / images  # while its processes, if it has some, still run
 
 
 def _margin(feed: Feed, workers: int) -> int:
@@ -144,22 +158,21 @@ def _rates(turns: Mapping[str, Sequence[Turn]], images: int) -> Iterator[Measure
             row = Measurement.rate(f"train.{prefix}images_per_second", images, seconds, "images/s")
             medians[name] = row.value
             yield row
-    for other, median in medians.items():
+    for other, rate in medians.items():
         if other != "real":
-            yield Measurement.ratio(f"train.real_over_{other}", medians["real"], median)
+            yield Measurement.ratio(f"train.real_over_{other}", medians["real"], rate)
 
 
-def _loading(turns: Mapping[str, Sequence[Turn]], images: int) -> Iterator[Measurement]:
-    """What loading takes of the cores, beside the turns without it, and how long the step waited for it."""
+def _loading(
+    turns: Mapping[str, Sequence[Turn]], alone: Mapping[str, Sequence[float]], images: int
+) -> Iterator[Measurement]:
+    """What loading takes of the cores, and how long the step waited for it."""
     cores = len(os.sched_getaffinity(0))
     for name, prefix in (("real", ""), ("torchvision", "torchvision_")):
         if name not in turns:
             continue
-        pairs = list(zip(turns[name], turns["synthetic"], strict=True))
-        more = [loading.processor_seconds - without.processor_seconds for loading, without in pairs]
-        shares = [seconds / (turn.seconds * cores) for seconds, turn in zip(more, turns[name], strict=True)]
+        shares = [median(alone[name]) * images / (turn.seconds * cores) for turn in turns[name]]
         yield Measurement.of(f"train.{prefix}loader_cpu_share", shares, "x")
-        per_image = [1e3 * seconds / images for seconds in more]
-        yield Measurement.of(f"train.{prefix}loader_cpu_ms_per_image", per_image, "ms")
+        yield Measurement.of(f"train.{prefix}loader_cpu_ms_per_image", [1e3 * each for each in alone[name]], "ms")
         waits = [turn.waited / turn.seconds for turn in turns[name]]
         yield Measurement.of(f"train.{prefix}data_wait_share", waits, "x")

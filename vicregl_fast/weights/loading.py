@@ -14,7 +14,7 @@ from vicregl_fast.models.backbone import Backbone, build_backbone
 from vicregl_fast.models.config import BackboneConfig, ModelConfig
 from vicregl_fast.models.network import VICRegLNetwork
 from vicregl_fast.weights.fitting import Fit, fit, in_groups
-from vicregl_fast.weights.names import BACKBONE, PART
+from vicregl_fast.weights.names import BACKBONE, HEADS, PART
 from vicregl_fast.weights.source import Weights, read_weights, same_model
 
 
@@ -33,7 +33,9 @@ def load_backbone(path: Path, backbone: str | None = None, output_stride: int | 
 
 
 def trained_backbone(weights: Weights, output_stride: int | None = None) -> Backbone:
-    """Builds the backbone of these weights, in eval mode on the CPU; a note names what it has no place for.
+    """Builds the backbone of these weights, in eval mode on the CPU.
+
+    A note names what it has no place for, but for the heads of a network like ours, which no judgement uses.
 
     Raises:
         UserError: a tensor is missing or has another shape, or the architecture has no such output stride.
@@ -45,8 +47,8 @@ def trained_backbone(weights: Weights, output_stride: int | None = None) -> Back
             *([name.removeprefix(BACKBONE) for name in names] for names in (fitted.not_given, fitted.taken))
         )
         raise UserError(f"{weights.path} lacks {len(fitted.not_given)} tensors of a {backbone.name}: {lacking}")
-    of_backbone = {key for name, key in weights.keys.items() if name.startswith(PART)}
-    left = [key for key in fitted.no_place if key in of_backbone]
+    of_heads = {key for name, key in weights.keys.items() if name.startswith(HEADS)}
+    left = [key for key in fitted.no_place if key not in of_heads]
     if left:
         note(f"a {backbone.name} has no place for {in_groups(left, weights.keys.values())} of {weights.path}")
     backbone.load_state_dict(backbone.state_dict() | _without_prefix(fitted.taken))

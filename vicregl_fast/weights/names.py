@@ -6,6 +6,8 @@ from vicregl_fast.weights import released, torchvision_models
 
 PART = "backbone."
 """What comes before the name of a backbone's tensor in our network."""
+HEADS = ("expander.", "projector.", "classifier.")
+"""What comes before the names of the heads' tensors in our network."""
 BACKBONE = f"{PART}model."
 """What comes before timm's name of a backbone's tensor."""
 _WRAPPERS = ("_orig_mod.", "module.", "_orig_mod.")  # of torch.compile and DistributedDataParallel, in either order

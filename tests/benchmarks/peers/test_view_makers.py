@@ -77,7 +77,7 @@ def test_lightly(work: PeerWork) -> None:
     for _, _, *grids in made:
         assert [tuple(grid.shape) for grid in grids] == [(3, 4, 4, 2), (3, 4, 4, 2)]
         assert (grids[0] == grids[1]).all() and grids[0][0, 0, 0].tolist() == [8, 8]  # of 64 pixels, four cells
-    assert lightly_calls(once)["views_with_grids"]() == 6
+    assert lightly_calls(once)["views_with_grids_without_matches"]() == 6
     solarised = [vicregl_transform((SOLARISED, each), (2, 2)).transforms[0][1] for each in (SOLARISED, WHOLE)]
     assert [view.transform.transforms[3].prob for view in solarised] == [1.0, 0.5]
 

@@ -30,7 +30,7 @@ def made_up(tmp_path: Path) -> Path:
     rates = {
         "bare.decode": 1188, "ffcv.decode": 1078, "ffcv.views": 459, "dali.decode": 920, "dali.views": 399,
         "torchvision.decode": 310, "torchvision.views": 120, "peer.spdl.decode": 700,
-        "peer.spdl.decode_resize_224": 650, "peer.lightly.views_with_grids": 77,
+        "peer.spdl.decode_resize_224": 650, "peer.lightly.views_with_grids_without_matches": 77,
         "peer.kornia.views_without_matches": 55,
     }  # fmt: skip
     loader = {f"loader.{name}": ([0.9 * rate, rate, 1.15 * rate], "images/s") for name, rate in rates.items()}

@@ -75,8 +75,8 @@ def test_promises_are_kept_by_rows_of_their_name() -> None:
 def test_bars_are_as_long_as_the_figures(made_up: Path) -> None:
     files = {file.name: file for file in read_folder(made_up)}
     assert list(engines_of(files["loader"])) == [
-        "bare", "ffcv", "dali", "torchvision", "spdl (peer)", "spdl (peer, resize 224)", "lightly (peer, with grids)",
-        "kornia (peer, without matches)",
+        "bare", "ffcv", "dali", "torchvision", "spdl (peer)", "spdl (peer, resize 224)",
+        "lightly (peer, with grids without matches)", "kornia (peer, without matches)",
     ]  # fmt: skip
     figure = draw_engines(files["loader"])
     assert figure is not None and draw_engines(files["steps"]) is None

@@ -66,6 +66,20 @@ def test_planted_colours_are_found(tmp_path: Path, name: DatasetName, protocol: 
     assert len(published) == (0 if name == "ade20k" else 3)  # the paper has none of a ResNet's on ADE20K
 
 
+def test_the_protocol_is_the_papers_only_with_all_of_its_settings(tmp_path: Path) -> None:
+    write_voc(tmp_path)
+    data = open_dataset("voc12aug", tmp_path)
+    sides = [MaskedImages(side, data.labels) for side in (data.train, data.val)]
+
+    def same(output_stride: int | None = None, **changes: object) -> bool:
+        config = SegmentationConfig("published", workers=1, **changes)  # type: ignore[arg-type]
+        published = SegmentationJudge(*sides, config, "voc12aug", output_stride=output_stride).published
+        assert published is not None
+        return published.same_protocol
+
+    assert same() and not same(16) and not same(8) and not same(iterations=39_999)
+
+
 def test_images_are_resized_within_the_base_size_for_training_and_test(tmp_path: Path) -> None:
     seen = []
     backbone = Coloured().eval()

@@ -39,9 +39,12 @@ class ImageViews(Dataset):
 
 
 def lightly_calls(work: PeerWork) -> dict[str, Call]:
-    """``views_with_grids``: the views, and where the cells of each lie; cells are matched in lightly's loss only."""
+    """``views_with_grids_without_matches``: the views, and where the cells of each lie.
+
+    lightly matches cells in its loss.
+    """
     loader = jpeg_loader(work)
-    return {"views_with_grids": lambda: sum(len(made[0]) for made in batches(loader, work.device))}
+    return {"views_with_grids_without_matches": lambda: sum(len(made[0]) for made in batches(loader, work.device))}
 
 
 def jpeg_loader(work: PeerWork) -> DataLoader:

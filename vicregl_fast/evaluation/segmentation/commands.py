@@ -91,7 +91,9 @@ def _linear_seg(options: Namespace, config: SegmentationConfig) -> None:
     from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge
 
     def judge() -> SegmentationJudge:
-        return SegmentationJudge(*open_masked_images(options), config, options.dataset, options.finetune)
+        return SegmentationJudge(
+            *open_masked_images(options), config, options.dataset, options.finetune, options.output_stride
+        )
 
     options.protocol = name_of(config, options.dataset)  # for the file, which the default depends on
     published = partial(output_stride_of, config, dataset=options.dataset)

@@ -32,6 +32,7 @@ class SegmentationJudge(PixelJudge):
         config: how the heads are trained.
         dataset: the name of the data set, which decides settings that ``config`` leaves open; None for any folders.
         finetune: whether the backbone is trained, too.
+        output_stride: what was asked for in the place of the protocol's; None for that.
 
     Raises:
         UserError: settings do not go together, an image or mask is bad, fewer than two classes occur in the masks of
@@ -45,8 +46,10 @@ class SegmentationJudge(PixelJudge):
         config: SegmentationConfig,
         dataset: DatasetName | None = None,
         finetune: bool = False,
+        output_stride: int | None = None,
     ):
         self._config, self._dataset, self._finetune = config, dataset, finetune
+        self._stride = output_stride
         base_size = self._protocol("").base_size  # refuses what does not go together, whatever the backbone
         self._held_out = HeldOut(len(train), len(config.lr), train.named)
         super().__init__(train, val, config.workers, base_size)
@@ -58,7 +61,8 @@ class SegmentationJudge(PixelJudge):
         paper_settings = SegmentationConfig("published")
         return task and PaperColumn(
             task,
-            all(
+            self._stride is None
+            and all(
                 self._protocol(name) == protocol_of(paper_settings, name, self._dataset, self._finetune)
                 for name in ("resnet50", "convnext_small")
             ),
