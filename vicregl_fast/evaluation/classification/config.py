@@ -27,7 +27,9 @@ class KnnConfig:
     """How k-NN classifies. Each field's text is the help of its command-line option."""
 
     k: tuple[int, ...] = option((10,), "neighbours that vote, several numbers with commas between", None, counts, "10")
-    vote: str = option("weighted", "whether each votes by its cosine (temperature 0.07), or has one vote", VOTES)
+    vote: str = option(
+        "weighted", "weighted: each votes by its cosine (temperature 0.07); plain: each has one vote; or both", VOTES
+    )
     size: int = option(112, "pixels of a side of the centre crop, which shows 7/8 of the image's short side")
     batch_size: int = option(128, "images a forward pass")
     workers: int = option(default_workers(), "threads or processes that decode images")
@@ -65,7 +67,11 @@ class LinearConfig:
     )
     epochs: int = option(100, "passes over the training images")
     computed_epochs: int | None = option(
-        None, "how many of them have crops of their own", None, int, f"{KEPT_EPOCHS}; all with --finetune"
+        None,
+        "epochs with crops of their own; later ones go through their features again",
+        None,
+        int,
+        f"{KEPT_EPOCHS}; all with --finetune",
     )
     finetune: bool = option(False, "train the backbone, too")
     backbone_lr: float = option(0.01, "learning rate of the backbone with --finetune")

@@ -17,7 +17,7 @@ class EmbedConfig:
     picture: str = option(
         "auto", "features in the plane by UMAP or principal components; auto takes UMAP if it is installed", PICTURES
     )
-    seed: int = option(0, "of UMAP, and of the images that the picture shows, where there are many")
+    seed: int = option(0, "seed of UMAP, and of the images that the picture shows, where there are many")
 
     def __post_init__(self) -> None:
         check_at_least("--size", self.size, 1)

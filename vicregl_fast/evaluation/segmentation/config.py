@@ -53,7 +53,7 @@ class SegmentationConfig:
 
     protocol: str | None = option(
         None,
-        "quick on maps that are kept, slow with augmentation, or as in the paper",
+        "cached: quick, on maps that are kept; augmented: slow, on random crops; published: as in the paper",
         PROTOCOLS,
         str,
         "published for --dataset, else cached",
@@ -65,9 +65,11 @@ class SegmentationConfig:
         "learning rates at the start, with commas between; of several, trained at once, the best is taken",
         None,
         rates,
-        "0.1; fine-tuning and published 0.01; adamw 1e-3, published 1e-4, for an XL 8e-5",
+        "sgd 0.1, fine-tuning and published 0.01; adamw 1e-3, fine-tuning and published 1e-4, for an XL 8e-5",
     )
-    optimiser: str | None = option(None, "what trains", OPTIMISERS, str, "sgd; published for a ConvNeXt adamw")
+    optimiser: str | None = option(
+        None, "optimiser of what is trained", OPTIMISERS, str, "sgd; published for a ConvNeXt adamw"
+    )
     features: str | None = option(
         None,
         "the last map, or the last four stages side by side",
@@ -89,7 +91,9 @@ class SegmentationConfig:
     test: str | None = option(
         None, "see validation images whole, or through a window", TESTS, str, "whole; published for a ConvNeXt slide"
     )
-    window: Sides | None = option(None, "height and width of that window", None, sides, "512")  # noqa: RUF009
+    window: Sides | None = option(  # noqa: RUF009
+        None, "height and width of the window of --test slide, which must be given, too", None, sides, "512"
+    )
     stride: int | None = option(None, "pixels by which the window moves", None, int, "341")
     workers: int = option(default_workers(), "processes that decode images")
     cache_folder: Path | None = option(  # noqa: RUF009
