@@ -16,6 +16,7 @@ from vicregl_fast.benchmarks.measurements import (
     write_measurements,
 )
 from vicregl_fast.environment import describe_environment
+from vicregl_fast.evaluation.report import Row, write_json
 
 
 def test_median_rate_and_ratio() -> None:
@@ -40,6 +41,17 @@ def test_what_the_file_of_measurements_holds(tmp_path: Path) -> None:
     assert environment["command"] == "python -m vicregl_fast.bench loss --json 'a b'"
     assert read_measurements(path) == rows and read_file(path) == (environment, rows)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_figures_of_a_judgement_are_read_too(tmp_path: Path) -> None:
+    rows = [Row("trained", {"mIoU": [40.0, 44.0, 48.0]}), Row("majority class", {"mIoU": [2.5]})]
+    write_json(tmp_path / "seg.json", "linear-seg", {}, rows, ["linear-seg"])
+    environment, read = read_file(tmp_path / "seg.json")
+    assert environment["command"] == "python -m vicregl_fast.evaluate linear-seg"
+    assert read == [
+        Measurement("linear-seg.trained.mIoU", 44.0, "%", 3, 40.0, 48.0),
+        Measurement("linear-seg.majority_class.mIoU", 2.5, "%", 1, 2.5, 2.5),
+    ]
 
 
 def test_the_table_shows_ranges_where_there_are_samples() -> None:

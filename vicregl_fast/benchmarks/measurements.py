@@ -76,13 +76,20 @@ def read_measurements(path: Path) -> list[Measurement]:
 
 
 def read_file(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
-    """Reads the environment and the measurements that ``write_measurements`` wrote.
+    """Reads the environment and the measurements that ``write_measurements`` wrote, or the figures of a judgement.
 
     Raises:
         UserError: the file is missing, or holds no measurements.
     """
     try:
         content = json.loads(path.read_text())
-        return dict(content.get("environment", {})), [Measurement(**row) for row in content["results"]]
+        return dict(content.get("environment", {})), [_measurement(row) for row in content["results"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} does not hold measurements of vicregl_fast.bench: {error}") from error
+
+
+def _measurement(row: Mapping[str, Any]) -> Measurement:
+    """Of a row; one of ``evaluate --json`` has the figures of its seeds, if there are several, as ``values``."""
+    values = row.get("values", [row["value"]])
+    measured = {"n": len(values), "min": min(values), "max": max(values)}
+    return Measurement(**{**measured, **{key: row[key] for key in row if key not in ("values", "spread")}})

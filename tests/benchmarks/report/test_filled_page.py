@@ -26,6 +26,7 @@ def files(tmp_path: Path) -> dict[str, MeasuredFile]:
         "loss.pairs": ([526594.6], "pairs/s"),
         "loss.thousand": ([1077.8], "images/s"),
         "loss.none": ([0.0], "B"),
+        "linear-seg.trained.mIoU": ([40.81], "%"),
     }
     write(tmp_path / "loss.json", {**CPU, **command}, rows)
     return {file.name: file for file in read_folder(tmp_path)}
@@ -41,6 +42,7 @@ def files(tmp_path: Path) -> dict[str, MeasuredFile]:
         ("{loss loss.share percent}", "30%"),
         ("{loss loss.rate}", "71,320"),
         ("{loss loss.none}", "0"),
+        ("{loss linear-seg.trained.mIoU}%", "40.8%"),
         ("{loss loss.pairs}", "526,600"),
         ("{loss loss.thousand}", "1,078"),
         ("{loss loss.thousand short}", "1,078"),

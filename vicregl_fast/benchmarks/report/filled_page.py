@@ -26,7 +26,7 @@ from vicregl_fast.benchmarks.report.measured_file import MeasuredFile
 
 NOT_MEASURED = "not measured"
 MARKED = re.compile(r"<!-- filled from (\S+) -->\n(.*?)<!-- end of \1 -->", re.DOTALL)
-PLACEHOLDER = re.compile(r"\{(?P<file>\w+) (?P<row>[\w.]+)(?P<may_lack>\?)?(?: (?P<form>\w+))?\}")
+PLACEHOLDER = re.compile(r"\{(?P<file>\w+) (?P<row>[\w.-]+)(?P<may_lack>\?)?(?: (?P<form>\w+))?\}")
 
 
 class Form(NamedTuple):
