@@ -115,7 +115,10 @@ def test_the_command_measures_dali_and_writes(beton: Path, tmp_path: Path) -> No
     options = f"--path {beton} --engines dali,torchvision --views multicrop --stage views --workers 1 --batch 4"
     main(["loader", *options.split(), "--repeats", "1", "--device", "cpu", "--json", str(tmp_path / "x.json")])
     names = [row.name for row in read_measurements(tmp_path / "x.json")]
-    assert names == ["loader.dali.views", "loader.torchvision.views", "loader.dali.views_over_torchvision"]
+    assert names == [
+        "loader.dali.views", "loader.torchvision.views", "loader.dali.views_over_torchvision",
+        "loader.peak_host_memory",
+    ]  # fmt: skip
 
 
 def test_what_cannot_be_read_is_left_out_with_a_note(
