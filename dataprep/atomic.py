@@ -73,11 +73,8 @@ def put_aside(path: Path) -> Path:
 
     That is NAME.old, or the first of NAME.old2, NAME.old3 and so on that is free.
     """
-    for number in itertools.count(1):
-        aside = path.with_name(f"{path.name}.old{number if number > 1 else ''}")
-        if not os.path.lexists(aside):
-            return path.rename(aside)
-    raise AssertionError("numbers have no end")
+    names = (f"{path.name}.old{number if number > 1 else ''}" for number in itertools.count(1))
+    return path.rename(next(free for name in names if not os.path.lexists(free := path.with_name(name))))
 
 
 def put_in_place(partial: Path, out: Path) -> None:

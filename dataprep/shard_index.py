@@ -27,6 +27,11 @@ def shard_name(shard: int) -> str:
     return f"shard-{shard:06d}.tar"
 
 
+def sample_key(number: int) -> str:
+    """What the members of a sample, counted from 0, are called before their endings, as this program writes them."""
+    return f"{number:09d}"
+
+
 def is_shard(name: str) -> bool:
     """Whether a file of this name is a shard."""
     return name.lower().endswith(".tar")

@@ -10,7 +10,7 @@ import numpy as np
 
 from dataprep.images import StoredImage
 from dataprep.manifest import UNLABELLED
-from dataprep.shard_index import INDEX, shard_name
+from dataprep.shard_index import INDEX, sample_key, shard_name
 
 DALI_INDEX_VERSION = "v1.2"
 
@@ -54,10 +54,10 @@ class ShardWriter:
             OSError: the disk is full, or a file cannot be written.
         """
         for image, label in samples:
-            stem = f"{len(self.rows):09d}"
-            members = {f"{stem}.jpg": image.data}
+            key = sample_key(len(self.rows))
+            members = {f"{key}.jpg": image.data}
             if label != UNLABELLED:
-                members[f"{stem}.cls"] = str(label).encode()
+                members[f"{key}.cls"] = str(label).encode()
             offsets = self._add(members)
             row = (self._shard, offsets[0], len(image.data), image.height, image.width, label)
             self.rows.append(row)

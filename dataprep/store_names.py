@@ -6,7 +6,6 @@ can be read without them. Images of shards that another program wrote have their
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +15,10 @@ from dataprep.errors import UserError
 from dataprep.manifest import Manifest, read_manifest
 from dataprep.notes import note
 from dataprep.same_images import holds
+from dataprep.shard_index import sample_key
 from dataprep.sources import ImageSource, list_images
 
 NAMES = "names.jsonl"
-OWN_MEMBER = re.compile(r"\d{9}\.jpg")
-"""Images in shards that this program wrote (``shards``)."""
 _AWAY = "its manifest away, and adopt it again (python -m dataprep adopt)"
 _ANEW = "and its manifest, too, and adopt it again (python -m dataprep adopt)"
 
@@ -34,14 +32,14 @@ def write_names(path: Path, manifest: Manifest, source: ImageSource) -> Manifest
     """Writes what the images of a store of ``source`` are called; returns its manifest with the digest of that."""
     content = _content([source.files[place] for place in manifest.places(source.files)])
     path.write_bytes(content)
-    return replace(manifest, names_sha256=hashlib.sha256(content).hexdigest())
+    return _with_names(manifest, content)
 
 
 def adopt_names(store: Path, manifest: Manifest, members: Sequence[str] | None, lost_manifest: bool) -> Manifest:
     """Gives an adopted store its names; returns its manifest with their digest.
 
     Those that lie beside it are taken if it was ours and lost its manifest: they are as many as its images, and it is a
-    ``.beton`` file or its shards' members are numbered as ours. They might be others only by intent.
+    ``.beton`` file or its shards' members are called as ours.
 
     Args:
         store: a ``.beton`` file, or a folder of shards.
@@ -54,20 +52,25 @@ def adopt_names(store: Path, manifest: Manifest, members: Sequence[str] | None, 
     """
     path = names_path(store)
     content = _read(path)
-    names = None if content is None else _parsed(content)
-    if content is not None and names is None:
-        note(f"{path} is of another program, so that lists cannot choose images of {store}: move it away, {_ANEW}")
-        return manifest
-    numbered = members is None or all(OWN_MEMBER.fullmatch(member) for member in members)
-    if content is not None and names is not None and lost_manifest and numbered and len(names) == manifest.count:
-        note(f"{path} is taken to say what the images of {store} are called")
-    else:
-        if content is not None and names != members:
-            note(f"{path} is not known to be of the store {store} as it is, and is now {put_aside(path)}")
-        if members is None:
+    if content is not None:
+        names = _parsed(content)
+        if names is None:
+            note(f"{path} is of another program, so that lists cannot choose images of {store}: move it away, {_ANEW}")
             return manifest
-        content = _content(members)
-        write_text(path, content.decode())
+        ours = members is None or list(members) == [f"{sample_key(number)}.jpg" for number in range(len(members))]
+        if lost_manifest and ours and len(names) == manifest.count:
+            note(f"{path} is taken to say what the images of {store} are called")
+            return _with_names(manifest, content)
+        if names != members:
+            note(f"{path} is not known to be of the store {store} as it is, and is now {put_aside(path)}")
+    if members is None:
+        return manifest
+    content = _content(members)
+    write_text(path, content.decode())
+    return _with_names(manifest, content)
+
+
+def _with_names(manifest: Manifest, content: bytes) -> Manifest:
     return replace(manifest, names_sha256=hashlib.sha256(content).hexdigest())
 
 

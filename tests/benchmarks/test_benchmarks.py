@@ -51,7 +51,8 @@ def test_rows_of_the_loss() -> None:
 
 MEASURE_MEMORY = """
 import torch
-from vicregl_fast.benchmarks.memory import peak_bytes
+from vicregl_fast.benchmarks.measurements import Measurement
+from vicregl_fast.benchmarks.memory import peak_bytes, with_peak_memory
 
 before = torch.ones(1 << 24)  # 64 MiB
 
@@ -64,14 +65,22 @@ def hold_two():
 for call in (before.sum, hold_two):
     call()  # threads and whatever else is made once
     print(peak_bytes(call, torch.device("cpu")) / before.nbytes)
+
+def part():
+    hold_two()
+    yield Measurement.ratio("part.row", 1, 1)
+
+row, peak = with_peak_memory(part(), "part", torch.device("cpu"))
+assert (row.name, peak.name, peak.unit) == ("part.row", "part.peak_host_memory", "GiB")
+print(peak.value * (1 << 30) / before.nbytes)
 """
 
 
-def test_peak_memory_of_a_call() -> None:
+def test_peak_memory_of_a_call_and_of_a_part() -> None:
     """What is held at once counts, what was there before does not; in a process without a past to be used again."""
     done = subprocess.run([sys.executable, "-c", MEASURE_MEMORY], capture_output=True, text=True)
-    nothing, two = map(float, done.stdout.split())
-    assert abs(nothing) < 0.2 and abs(two - 2) < 0.2, done.stderr
+    nothing, two, part = map(float, done.stdout.split())
+    assert abs(nothing) < 0.2 and abs(two - 2) < 0.2 and abs(part - 2) < 0.2, done.stderr
 
 
 def test_rows_of_augmentation() -> None:
