@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from PIL import Image
 
 from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
+from tests.processes import kill_with_children
 from vicregl_fast.devices import choose_device
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -75,9 +75,7 @@ def started() -> Iterator[list[psutil.Process]]:
     found: list[psutil.Process] = []
     yield found
     for process in found:
-        with suppress(psutil.NoSuchProcess):
-            for each in (*process.children(recursive=True), process):
-                each.kill()
+        kill_with_children(process)
 
 
 def drawn_image(index: int, height: int, width: int) -> np.ndarray:

@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
 
+from tests.processes import children, have_ended, wait_until
 from tests.test_train import command, losses, never_ending, newest, wait_for_rows
 
 SRUN = [sys.executable, "-m", "tests.srun"]
@@ -26,13 +26,6 @@ def environment(**more: str) -> dict[str, str]:
 
 def run(words: list[str], **more: str) -> subprocess.CompletedProcess:
     return subprocess.run(words, capture_output=True, text=True, timeout=240, env=environment(**more))
-
-
-def wait_until(happened: Callable[[], bool], seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while not happened() and time.monotonic() < until:
-        time.sleep(0.1)
-    return happened()
 
 
 @pytest.mark.slow
@@ -65,15 +58,11 @@ def start(words: list[str], log: Path, started: list[psutil.Process]) -> subproc
 
 def kill(launcher: subprocess.Popen, started: list[psutil.Process]) -> list[psutil.Process]:
     """Kills a launcher: the processes that it leaves behind."""
-    found = psutil.Process(launcher.pid).children()
+    found = children(psutil.Process(launcher.pid))
     started += found
     launcher.kill()
     launcher.wait()
     return found
-
-
-def have_ended(found: list[psutil.Process]) -> bool:
-    return not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in found)
 
 
 @pytest.mark.slow
@@ -99,7 +88,7 @@ def test_a_worker_that_waits_for_another_ends_with_its_torchrun(
     log = tmp_path / "log"
     script = f'if [ "$RANK" = 1 ]; then exec sleep 300; fi; exec {" ".join(command(beton, tmp_path / "run"))}'
     launcher = start([*TORCHRUN, "--no_python", "bash", "-c", script], log, started)
-    assert wait_until(lambda: len(started[0].children()) == 2, 60)
+    assert wait_until(lambda: len(children(started[0])) == 2, 60)
     time.sleep(10)
     waiting = kill(launcher, started)[0]
     assert wait_until(lambda: have_ended([waiting]), 15), log.read_text()

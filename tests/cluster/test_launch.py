@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.processes import have_ended, wait_until
 from tests.slurm_programs import JOB, write_programs
-from tests.test_launched import have_ended, wait_until
 from tests.test_train import losses, newest, wait_for_rows
 from tests.tiny_run import tiny_options
 from vicregl_fast.cluster.options import launch_parser, minutes

@@ -1,6 +1,5 @@
 """The ordinary way makes the views that the fast engines do, and a broken file or process is never waited for."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import torch
 
 from dataprep.errors import UserError
 from dataprep.sources import list_images
-from tests.data.children import has_ended, processes_of
+from tests.processes import has_ended, have_ended, processes_of, wait_until
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.ffcv_engine.beton import open_beton
@@ -135,7 +134,7 @@ def test_a_dead_worker_is_an_error_that_says_where_it_was(image_folder: Path) ->
     ):
         for _ in loader:
             (process,) = processes_of(feed.pool)
-            os.kill(process, signal.SIGKILL)
+            process.kill()
     assert len(list(_batches(feed, order))) == 12
 
 
@@ -153,7 +152,7 @@ def test_an_abandoned_loader_leaves_no_process(image_folder: Path) -> None:
             next(batches)
             processes = processes_of(feed.pool)
             assert len(processes) == 2 and not any(map(has_ended, processes))
-        assert all(map(has_ended, processes)) and not processes_of(feed.pool)
+        assert have_ended(processes) and not processes_of(feed.pool)
 
 
 def test_a_loader_is_left_at_once_though_its_processes_hang(image_folder: Path) -> None:
@@ -164,9 +163,9 @@ def test_a_loader_is_left_at_once_though_its_processes_hang(image_folder: Path) 
         processes = processes_of(feed.pool)
         for _ in loader:
             for process in processes:
-                os.kill(process, signal.SIGSTOP)
+                process.suspend()
             threading.Timer(2, signal.raise_signal, [signal.SIGINT]).start()
-    assert time.monotonic() - start < 20 and len(processes) == 2 and all(map(has_ended, processes))
+    assert time.monotonic() - start < 20 and len(processes) == 2 and have_ended(processes)
 
 
 def test_a_forgotten_feed_leaves_no_process(image_folder: Path) -> None:
@@ -175,10 +174,7 @@ def test_a_forgotten_feed_leaves_no_process(image_folder: Path) -> None:
     processes = processes_of(feed.pool)
     assert len(processes) == 2 and not any(map(has_ended, processes))
     del feed
-    deadline = time.monotonic() + 20
-    while not all(map(has_ended, processes)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert all(map(has_ended, processes))
+    assert wait_until(lambda: have_ended(processes), 20)
 
 
 WITHOUT_STORES = """

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from contextlib import closing
 
 import numpy as np
@@ -17,7 +16,7 @@ import torch
 
 from dataprep.errors import UserError
 from dataprep.stopping import SIGNALS
-from tests.data.children import has_ended, processes_of
+from tests.processes import has_ended, have_ended, processes_of, running, wait_until
 from vicregl_fast.data.worker_pool import WorkerPool
 
 pytestmark = pytest.mark.timeout(120)
@@ -175,7 +174,7 @@ def test_closing_ends_processes_at_work() -> None:
         pool.start()
         processes = processes_of(pool)
         assert len(processes) == 2 and not any(map(has_ended, processes))
-    assert all(map(has_ended, processes))
+    assert have_ended(processes)
 
 
 PROGRAM = """
@@ -204,16 +203,7 @@ def test_processes_end_with_their_program_even_at_work(end: str) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM.format(end=end)], capture_output=True, text=True, timeout=110)
     processes = [int(word) for word in done.stdout.split()]
     assert len(processes) == 6 and done.stderr == ""
-    deadline = time.monotonic() + 5
-    while (left := _running(processes)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not left
-
-
-def _running(processes: Iterable[int]) -> list[int]:
-    """Those that are there, and are no zombies that some init has not collected yet."""
-    found = [process for process in processes if os.path.exists(f"/proc/{process}/stat")]
-    return [process for process in found if open(f"/proc/{process}/stat").read().rsplit(")", 1)[1].split()[0] != "Z"]
+    assert wait_until(lambda: not running(processes), 30)
 
 
 def test_too_few_open_files_are_said_before_the_start(monkeypatch: pytest.MonkeyPatch) -> None:

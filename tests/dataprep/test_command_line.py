@@ -20,6 +20,7 @@ from dataprep.value_range import ValueRange
 from tests.dataprep.files import tiff
 from tests.dataprep.pictures import write_jpeg, write_tree
 from tests.dataprep.stores import KINDS, Kind
+from tests.processes import children, command_line, have_ended, kill_with_children, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -42,9 +43,7 @@ def start() -> Iterator[Start]:
     yield run
     for process in started:
         if process.poll() is None:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
-            process.kill()
+            kill_with_children(psutil.Process(process.pid))
         process.communicate()
 
 
@@ -75,8 +74,7 @@ def wait_for_workers(process: subprocess.Popen[str], out: Path) -> list[psutil.P
     """The worker processes, once the conversion is under way."""
     while process.poll() is None:
         partial = [path for path in out.parent.glob(".*.partial") if path.stat().st_size]
-        children = psutil.Process(process.pid).children()
-        workers = [child for child in children if "worker_process" in " ".join(child.cmdline())]
+        workers = [each for each in children(psutil.Process(process.pid)) if "worker_process" in command_line(each)]
         if partial and len(workers) == 2:
             time.sleep(1.0)  # more than the sound images need
             return workers
@@ -156,7 +154,7 @@ def test_an_interrupted_conversion_leaves_nothing(
     assert process.returncode == 128 + number
     assert f"stopped by {number.name}" in errors and "Traceback" not in errors
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
-    assert not any(worker.is_running() for worker in workers)
+    assert wait_until(lambda: have_ended(workers), 30)
 
 
 @pytest.fixture
