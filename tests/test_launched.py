@@ -39,6 +39,7 @@ def test_tasks_of_srun_train_as_those_of_torchrun(beton: Path, tmp_path: Path) -
     assert all(torch.equal(one[name], other[name]) for name in other)
 
 
+@pytest.mark.slow
 def test_tasks_with_options_of_their_own_are_refused(beton: Path, tmp_path: Path) -> None:
     """As in a sweep over seeds; each task alone would be right."""
     words = " ".join(command(beton, tmp_path / "run", "--seed", "$SLURM_PROCID"))

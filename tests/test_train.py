@@ -160,6 +160,7 @@ def test_a_plain_folder_is_converted_once_beside_the_run(image_folder: Path, tmp
     assert again.returncode == 0 and "are converted" not in again.stderr
 
 
+@pytest.mark.slow
 def test_a_stop_while_a_folder_is_converted_leaves_no_half_store(image_folder: Path, tmp_path: Path) -> None:
     many = tmp_path / "images"
     for copy in range(60):
@@ -208,6 +209,7 @@ def test_what_a_conversion_that_was_killed_left_is_removed(image_folder: Path, t
     assert not (run / "lock").exists()
 
 
+@pytest.mark.slow
 def test_of_two_processes_that_refuse_the_same_one_says_it(beton: Path, tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     words = [*launch, *command(beton, tmp_path / "run", "--batch_size", "64")[1:]]
@@ -234,6 +236,7 @@ def test_wrong_input_ends_in_one_sentence(beton: Path, tmp_path: Path, more: lis
     assert not (tmp_path / "run" / "config.yaml").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(90)
 def test_a_stop_does_not_wait_for_images_that_never_come(image_folder: Path, tmp_path: Path) -> None:
     """As from a disk that is gone: one of the files becomes a pipe that is never written to."""

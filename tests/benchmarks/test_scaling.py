@@ -74,6 +74,7 @@ def _measured(folder: Path) -> None:
     processes.leave()
 
 
+@pytest.mark.slow
 def test_what_two_processes_send(tmp_path: Path) -> None:
     """Gradients by a ring: all of them once; the loss what its table of forms says."""
     on_two_processes(_measured, tmp_path)

@@ -50,6 +50,7 @@ np.testing.assert_array_equal(next(iter(loader))[0].reshape(-1)[:used], expected
 """
 
 
+@pytest.mark.slow
 def test_the_decoder_also_serves_ffcv_s_own_loader(beton: Path) -> None:
     """In a process of its own: ffcv's loader spoils Numba's types for what was compiled before."""
     words = [sys.executable, "-c", WITH_FFCV_S_LOADER, str(beton)]

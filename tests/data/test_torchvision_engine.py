@@ -185,6 +185,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_training_needs_neither_ffcv_nor_dali(image_folder: Path, tmp_path: Path) -> None:
     words = (

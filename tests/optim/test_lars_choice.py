@@ -107,5 +107,6 @@ def agree() -> None:
     distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_processes_take_what_all_can_use() -> None:
     on_two_processes(agree)

@@ -112,6 +112,7 @@ def _together(folder: Path) -> None:
     processes.leave()
 
 
+@pytest.mark.slow
 def test_all_processes_take_the_same(tmp_path: Path) -> None:
     on_two_processes(_together, tmp_path)
     assert saved(tmp_path) == [6, 3]

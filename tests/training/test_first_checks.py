@@ -175,6 +175,7 @@ def _opened(images: Path, cache: Path) -> None:
     processes.leave()
 
 
+@pytest.mark.slow
 def test_every_process_opens_what_the_first_one_converted(images: Path, tmp_path: Path) -> None:
     on_two_processes(_opened, images, tmp_path / "cache")
     (store,) = (tmp_path / "cache").glob("images-*.beton")

@@ -116,6 +116,7 @@ def _together(folder: Path) -> None:
     processes.leave()
 
 
+@pytest.mark.slow
 def test_two_processes_classify_as_one(tmp_path: Path) -> None:
     alone = accuracies(ALONE)["val_knn_accuracy"]
     assert 0.5 < alone < 1  # so that the neighbours matter

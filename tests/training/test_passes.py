@@ -113,6 +113,7 @@ def _train_in_chunks(folder: Path) -> None:
     processes.leave()
 
 
+@pytest.mark.slow
 def test_processes_that_train_in_chunks_train_as_one_does_at_once(tmp_path: Path) -> None:
     on_two_processes(_train_in_chunks, tmp_path)
     whole = trained("test_convnext", ALONE, 2, **NETWORKS["test_convnext"])

@@ -55,6 +55,7 @@ def _train(store: Path, folder: Path) -> None:
     processes.leave()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_both_processes_stay_in_step(beton: Path, tmp_path: Path) -> None:
     on_two_processes(_train, beton, tmp_path)

@@ -110,12 +110,14 @@ def test_processes_count_those_beside_them(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("counted-*"))) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_of_what_several_refuse_one_speaks(tmp_path: Path) -> None:
     on_two_processes(_one_of_them_fails, tmp_path)
     assert sorted(path.name for path in tmp_path.glob("told-*")) == ["told-0", "told-1"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_process_that_is_gone_is_one_sentence(tmp_path: Path) -> None:
     on_two_processes(_the_other_is_gone, tmp_path)

@@ -67,6 +67,7 @@ def validated_steps(run: Path) -> list[int]:
     return [row["step"] for row in rows(run) if "val_loss" in row]
 
 
+@pytest.mark.slow
 def test_a_validation_of_steps_that_are_done_again_is_made_again(
     beton: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

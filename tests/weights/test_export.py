@@ -153,6 +153,7 @@ def test_onnx_takes_any_number_and_size_of_images(name: str, export: Export, run
     assert sorted(file.name for file in path.parent.iterdir()) == [path.name, f"{path.name}.md"]
 
 
+@pytest.mark.slow
 @NEEDS_ONNX
 def test_onnx_of_one_size_where_any_cannot_be(
     export: Export, runs: dict[str, Path], capsys: pytest.CaptureFixture

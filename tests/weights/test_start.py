@@ -110,6 +110,7 @@ def _start(store: Path, run: Path, folder: Path) -> None:
     processes.leave()
 
 
+@pytest.mark.slow
 def test_every_process_starts_with_what_the_first_one_reads(beton: Path, tmp_path: Path, weights: Path) -> None:
     for rank in range(2):
         (tmp_path / str(rank)).mkdir()
