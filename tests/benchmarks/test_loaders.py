@@ -78,16 +78,16 @@ def test_rows_of_a_folder(image_folder: Path) -> None:
         row = rows[f"loader.{name}"]
         assert row.n == 2 and row.unit == "images/s" and 1 < row.min <= row.max
     for name, (over, under) in ratios.items():
-        quotient = rows[f"loader.{over}"].value / rows[f"loader.{under}"].value
-        assert rows[f"loader.{name}"].value == pytest.approx(quotient)
+        row, fast, slow = (rows[f"loader.{each}"] for each in (name, over, under))
+        assert row.n == 2 and fast.min / slow.max <= row.value <= fast.max / slow.min
     assert set(multiprocessing.active_children()) <= before
 
 
 def test_peers_take_turns_with_the_engines(image_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bench = bench_of(image_folder, engines=("ffcv",), stages=("decode",), peers=("torchvision_io",))
-    rows = {row.name: row for row in bench_loaders(bench, repeats=2)}
+    rows = {row.name: row for row in bench_loaders(bench, repeats=1)}
     peer, ours = rows["loader.peer.torchvision_io.decode"], rows["loader.ffcv.decode"]
-    assert peer.n == 2 and peer.unit == "images/s" and peer.min > 1
+    assert peer.n == 1 and peer.unit == "images/s" and peer.min > 1
     assert rows["loader.ffcv.decode_over_peer.torchvision_io"].value == pytest.approx(ours.value / peer.value)
 
 

@@ -25,6 +25,10 @@ def test_median_rate_and_ratio() -> None:
     assert Measurement.ratio("q", 6.0, 4.0).value == 1.5
 
 
+def test_a_speedup_is_of_the_turns_and_not_of_medians() -> None:
+    assert Measurement.speedup("q", [1.0, 2.0, 6.0], [2.0, 8.0, 6.0]) == Measurement("q", 2.0, "x", 3, 1.0, 4.0)
+
+
 def test_what_the_file_of_measurements_holds(tmp_path: Path) -> None:
     rows = [Measurement.of("loss.global", [0.25, 0.75], "s"), Measurement.ratio("loss.global_speedup", 3, 2)]
     path = tmp_path / "loss.json"

@@ -152,7 +152,7 @@ def test_the_twin_has_the_recipes_optimiser_and_learning_depends_on_labels(prepa
 
 
 def test_the_ratio_is_of_both_in_turns(prepared: PreparedStep, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = by_name(bench_beside_supervised(prepared, CPU, repeats=2))
+    rows = by_name(bench_beside_supervised(prepared, CPU, repeats=1))
     ours, twin = rows["step.in_turns_images_per_second"], rows["step.supervised_images_per_second"]
     assert rows["step.over_half_supervised"].value == pytest.approx(ours.value / (twin.value / 2))
     many = prepare_step(recipe("--views.recipe=multicrop --views.small_size=32 --views.small_count=1"), LAST, CPU)

@@ -92,8 +92,8 @@ def test_rows_are_of_the_turns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert rows["train.images_per_second"] == Measurement("train.images_per_second", 25, "images/s", 2, 20, 30)
     assert rows["train.synthetic_images_per_second"].value == 45
     assert rows["train.torchvision_images_per_second"].value == 10
-    assert rows["train.real_over_synthetic"].value == pytest.approx(25 / 45)
-    assert rows["train.real_over_torchvision"].value == 2.5
+    assert rows["train.real_over_synthetic"].value == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert rows["train.real_over_torchvision"] == Measurement("train.real_over_torchvision", 2.5, "x", 2, 2, 3)
     shares = rows["train.loader_cpu_share"]
     assert (shares.min, shares.max) == pytest.approx((1.2 / 3 / 4, 1.2 / 2 / 4))
     assert rows["train.torchvision_loader_cpu_share"].value == pytest.approx(6 / 6 / 4)

@@ -52,14 +52,12 @@ def bench_augmentation(
 
         return {name: call(name) for name in placed}
 
-    medians = {}
-    for name, seconds in time_side_by_side(calls(list(zip(recipes, drawn, strict=True))), device, repeats).items():
-        row = Measurement.rate(f"augment.{name}", batch_size, seconds, "images/s")
-        medians[name] = row.value
-        yield row
-    for name, value in medians.items():
+    whole = time_side_by_side(calls(list(zip(recipes, drawn, strict=True))), device, repeats)
+    for name, seconds in whole.items():
+        yield Measurement.rate(f"augment.{name}", batch_size, seconds, "images/s")
+    for name, seconds in whole.items():
         if name != "torch":
-            yield Measurement.ratio(f"augment.{name}_over_torch", value, medians["torch"])
+            yield Measurement.speedup(f"augment.{name}_over_torch", seconds, whole["torch"])
     for operation in (None, *(chance.name for chance in CHANCES)):
         alone = drawn[0].only(*([] if operation is None else [operation]))
         for name, seconds in time_side_by_side(calls([(recipes[0], alone)]), device, repeats).items():

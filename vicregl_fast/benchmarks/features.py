@@ -44,12 +44,10 @@ def bench_features(
         "forward": _forward(network, _first_batch(crops, chosen), len(chosen)),
         "crops": lambda: [None for _ in crops.batches(chosen)],
     }
-    rows = {
-        name: Measurement.rate(f"features.{name}", len(chosen), seconds, "images/s")
-        for name, seconds in time_side_by_side(calls, feeds.device, repeats).items()
-    }
-    yield from rows.values()
-    yield Measurement.ratio("features.over_forward", rows["images_per_second"].value, rows["forward"].value)
+    seconds = time_side_by_side(calls, feeds.device, repeats)
+    for name, durations in seconds.items():
+        yield Measurement.rate(f"features.{name}", len(chosen), durations, "images/s")
+    yield Measurement.speedup("features.over_forward", seconds["images_per_second"], seconds["forward"])
 
 
 def _first_batch(crops: CentreCropFeed, chosen: np.ndarray) -> Tensor:

@@ -102,7 +102,7 @@ class LoaderBench:
 
 
 def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
-    """Measures images/s of every engine and stage, in turns, and then yields the ratios of their medians (``RATIOS``).
+    """Measures images/s of every engine and stage, in turns, and then how many times faster some are (``RATIOS``).
 
     ``bare`` is libjpeg-turbo on the store's bytes, which the peers are given, too. The torchvision engine reads the
     original image files. The first turn is not timed; a peer that fails in it is left out.
@@ -131,9 +131,9 @@ def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
         turns.clear()
         calls.clear()  # ends the worker processes, which only the calls refer to
     images = len(batches) * bench.batch_size
-    rows = {name: Measurement.rate(f"loader.{name}", images, seconds[name], "images/s") for name in names}
-    yield from rows.values()
-    yield from _ratios(rows)
+    for name in names:
+        yield Measurement.rate(f"loader.{name}", images, seconds[name], "images/s")
+    yield from _ratios(seconds)
 
 
 def _working(calls: Mapping[str, Call]) -> dict[str, Call]:
@@ -152,10 +152,10 @@ def _working(calls: Mapping[str, Call]) -> dict[str, Call]:
     return working
 
 
-def _ratios(rows: Mapping[str, Measurement]) -> Iterator[Measurement]:
-    for name, (over, under) in {**RATIOS, **_peer_ratios(rows)}.items():
-        if over in rows and under in rows:
-            yield Measurement.ratio(f"loader.{name}", rows[over].value, rows[under].value)
+def _ratios(seconds: Mapping[str, Sequence[float]]) -> Iterator[Measurement]:
+    for name, (over, under) in {**RATIOS, **_peer_ratios(seconds)}.items():
+        if over in seconds and under in seconds:
+            yield Measurement.speedup(f"loader.{name}", seconds[over], seconds[under])
 
 
 def _peer_ratios(names: Iterable[str]) -> dict[str, tuple[str, str]]:

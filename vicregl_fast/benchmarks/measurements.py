@@ -46,6 +46,19 @@ class Measurement:
         quotient = over / under
         return cls(name, quotient, "x", 1, quotient, quotient)
 
+    @classmethod
+    def speedup(cls, name: str, seconds: Sequence[float], others: Sequence[float]) -> "Measurement":
+        """Summarises how many times as fast as another call a call was, turn by turn.
+
+        A machine whose speed changes is as fast for both calls of a turn, where the medians of all turns may be of
+        different speeds.
+
+        Args:
+            name: of the figure.
+            seconds, others: durations of both calls in the same turns.
+        """
+        return cls.of(name, [other / own for own, other in zip(seconds, others, strict=True)], "x")
+
 
 def format_measurements(measurements: Sequence[Measurement], width: int = 0) -> str:
     """Formats one line for each measurement, with its range where there is more than one sample.

@@ -91,13 +91,11 @@ def bench_beside_supervised(prepared: PreparedStep, device: torch.device, repeat
     """
     calls: dict[str, Callable[[], object]] = {"in_turns": prepared, "supervised": SupervisedStep(prepared, device)}
     samples = len(prepared.batch.indices)
-    rates = {
-        name: Measurement.rate(f"step.{name}_images_per_second", samples, seconds, "images/s")
-        for name, seconds in time_side_by_side(calls, device, repeats, in_a_row(device)).items()
-    }
-    yield from rates.values()
+    seconds = time_side_by_side(calls, device, repeats, in_a_row(device))
+    for name, durations in seconds.items():
+        yield Measurement.rate(f"step.{name}_images_per_second", samples, durations, "images/s")
     if len(prepared.batch.views) == 2:
-        half = rates["supervised"].value / 2
-        yield Measurement.ratio("step.over_half_supervised", rates["in_turns"].value, half)
+        of_two_views = [2 * duration for duration in seconds["supervised"]]
+        yield Measurement.speedup("step.over_half_supervised", seconds["in_turns"], of_two_views)
     else:
         note("there is no row step.over_half_supervised, which is defined for two views of one size")

@@ -151,16 +151,13 @@ def _files_of(config: RunConfig, trainer: Trainer) -> Store:
 
 
 def _rates(turns: Mapping[str, Sequence[Turn]], images: int) -> Iterator[Measurement]:
-    medians = {}
+    seconds = {name: [turn.seconds for turn in of_feed] for name, of_feed in turns.items()}
     for name, prefix in (("real", ""), ("synthetic", "synthetic_"), ("torchvision", "torchvision_")):
-        if name in turns:
-            seconds = [turn.seconds for turn in turns[name]]
-            row = Measurement.rate(f"train.{prefix}images_per_second", images, seconds, "images/s")
-            medians[name] = row.value
-            yield row
-    for other, rate in medians.items():
+        if name in seconds:
+            yield Measurement.rate(f"train.{prefix}images_per_second", images, seconds[name], "images/s")
+    for other in seconds:
         if other != "real":
-            yield Measurement.ratio(f"train.real_over_{other}", medians["real"], rate)
+            yield Measurement.speedup(f"train.real_over_{other}", seconds["real"], seconds[other])
 
 
 def _loading(
