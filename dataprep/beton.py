@@ -1,9 +1,8 @@
 """Reads and writes the ``.beton`` format without importing FFCV: the bytes are those of FFCV's own DatasetWriter.
 
-Importing FFCV takes ten seconds (it imports torch, and compiles with Numba), and FFCV's writer polls for ever when one
-of its processes dies. A file holds, in this order: a header; a description of each field; one row for each sample;
-pages of image bytes, the first at the next multiple of the page size, where no image crosses from one page to the next;
-a table of where each image lies.
+Importing FFCV takes seconds (``libffcv``), and its writer polls for ever when one of its processes dies. A file holds,
+in this order: a header; a description of each field; one row for each sample; pages of image bytes, the first at the
+next multiple of the page size, where no image crosses from one page to the next; a table of where each image lies.
 """
 
 import os
@@ -119,10 +118,10 @@ def read_beton(path: Path, image_field: str = "image", label_field: str | None =
         rows = _read(file, row, int(header["num_samples"]), path)
         allocations = _allocations(file, int(header["alloc_table"]), len(rows), path)
     labels = np.full(len(rows), UNLABELLED) if label_field is None else rows[label_field]
-    return Tables(rows[image_field], labels, stored_sizes(path, rows[image_field]["data_ptr"], allocations))
+    return Tables(rows[image_field], labels, _stored_sizes(path, rows[image_field]["data_ptr"], allocations))
 
 
-def stored_sizes(path: Path, addresses: np.ndarray, allocations: np.ndarray) -> np.ndarray:
+def _stored_sizes(path: Path, addresses: np.ndarray, allocations: np.ndarray) -> np.ndarray:
     """Looks up how many bytes of the file each image takes, int64 [n].
 
     Args:

@@ -18,16 +18,20 @@ def wait_until(happened: Callable[[], bool], seconds: float) -> bool:
 
 def processes_of(pool: WorkerPool) -> list[psutil.Process]:
     """The worker processes that have been forked and not been closed."""
-    return [psutil.Process(worker.process) for worker in pool._workers]
+    return _found(worker.process for worker in pool._workers)
 
 
 def running(ids: Iterable[int]) -> list[psutil.Process]:
     """Those of these process ids that have not ended; a later process that was given the same id counts, too."""
+    return [process for process in _found(ids) if not has_ended(process)]
+
+
+def _found(ids: Iterable[int]) -> list[psutil.Process]:
     found = []
     for each in ids:
         with suppress(psutil.NoSuchProcess):
             found.append(psutil.Process(each))
-    return [process for process in found if not has_ended(process)]
+    return found
 
 
 def has_ended(process: psutil.Process) -> bool:

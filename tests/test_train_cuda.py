@@ -1,12 +1,14 @@
 """The command on a GPU: stopped and started again, it goes on bit for bit."""
 
+import importlib.util
 import signal
 from pathlib import Path
 
 import pytest
 import torch
 
-pytest.importorskip("ffcv")
+if importlib.util.find_spec("ffcv") is None:  # which takes seconds to import
+    pytest.skip("needs ffcv", allow_module_level=True)
 pytest.importorskip("jsonargparse")
 
 from tests.test_train import losses, newest, stop_midway, train

@@ -19,9 +19,8 @@ from vicregl_fast.augment.normalisation import levels_of
 from vicregl_fast.augment.parameters import draw_parameters
 from vicregl_fast.augment.recipe import ViewRecipe
 from vicregl_fast.data.dali_engine.engine import DaliEngine
-from vicregl_fast.data.ffcv_engine.beton import open_beton
 from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
-from vicregl_fast.data.stored_images import StoredImages, open_jpegs
+from vicregl_fast.data.stored_images import StoredImages, open_jpegs, open_stored
 from vicregl_fast.geometry.crop_rule import CropRule
 
 pytestmark = pytest.mark.timeout(120)
@@ -43,7 +42,7 @@ def opened(kind: str, beton: Path, shards: Path) -> StoredImages:
 @pytest.mark.parametrize("kind", ["beton", "shards"])
 def test_pixels_are_the_ffcv_engine_s(kind: str, beton: Path, shards: Path) -> None:
     engine = DaliEngine(opened(kind, beton, shards), 9, 2, CPU)
-    expected = FfcvEngine(open_beton(beton), 9, 2)
+    expected = FfcvEngine(open_stored(beton), 9, 2)
     for indices in (INDICES, INDICES[4:1:-1]):
         ours, right = engine.decode(indices), expected.decode(indices)
         assert ours.indices.tolist() == indices.tolist()
@@ -55,7 +54,7 @@ def test_pixels_are_the_ffcv_engine_s(kind: str, beton: Path, shards: Path) -> N
 
 
 def test_stores_agree(beton: Path, shards: Path) -> None:
-    ours, right = open_jpegs(shards), open_beton(beton)
+    ours, right = open_jpegs(shards), open_stored(beton)
     assert len(ours) == 48 and ours.classes == right.classes
     assert (ours.heights == right.heights).all() and (ours.widths == right.widths).all()
     jpegs = open_jpegs(beton)

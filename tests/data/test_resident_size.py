@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
-from vicregl_fast.data.ffcv_engine.beton import open_beton
 from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
 from vicregl_fast.data.loader import ViewLoader
 from vicregl_fast.data.order import GlobalBatches
+from vicregl_fast.data.stored_images import open_stored
 from vicregl_fast.data.views import ViewMaker
 
 MIB = 2**20
@@ -37,7 +37,7 @@ def test_resident_size_stays_flat(beton: Path) -> None:
         backend="numba",
         threads=2,
     )
-    engine = FfcvEngine(open_beton(beton), 8, 2)
+    engine = FfcvEngine(open_stored(beton), 8, 2)
     order = GlobalBatches(48, 8, seed=0)
 
     def whole(epochs: range) -> int:

@@ -16,10 +16,10 @@ from dataprep.sources import list_images
 from tests.processes import has_ended, have_ended, processes_of, wait_until
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.data.batches import ViewBatch
-from vicregl_fast.data.ffcv_engine.beton import open_beton
 from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
 from vicregl_fast.data.image_folder import ImageFolder
 from vicregl_fast.data.order import GlobalBatches
+from vicregl_fast.data.stored_images import open_stored
 from vicregl_fast.data.torchvision_engine.feed import TorchvisionFeed
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
@@ -51,7 +51,7 @@ def feed_of(folder: Path, workers: int = 2, whole: bool = False) -> TorchvisionF
 def test_views_are_those_of_the_fast_engine(image_folder: Path, beton: Path) -> None:
     feed = feed_of(image_folder, whole=True)
     order = [np.array([5, 0, 47, 21, 8, 13]), np.array([40, 2, 33])]
-    engine = FfcvEngine(open_beton(beton), 6, 1)
+    engine = FfcvEngine(open_stored(beton), 6, 1)
     with feed.loader(order, epoch=3) as loader:
         batches = list(loader)
     assert [batch.indices.tolist() for batch in batches] == [indices.tolist() for indices in order]

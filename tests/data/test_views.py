@@ -13,10 +13,10 @@ from vicregl_fast.augment.backends import Backend
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.data import views
 from vicregl_fast.data.batches import ViewBatch
-from vicregl_fast.data.ffcv_engine.beton import open_beton
 from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
 from vicregl_fast.data.loader import ViewLoader
 from vicregl_fast.data.order import GlobalBatches
+from vicregl_fast.data.stored_images import open_stored
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.plan import plan_directions
@@ -43,7 +43,7 @@ def maker(backend: Backend = "numba", whole: bool = False) -> ViewMaker:
 def by_sample(
     beton: Path, backend: Backend, batch_size: int, workers: int, rank: int = 0, world: int = 1, start: int = 0
 ) -> dict:
-    store = open_beton(beton)
+    store = open_stored(beton)
     order = GlobalBatches(len(store), batch_size, seed=5, rank=rank, world=world)
     engine = FfcvEngine(store, batch_size // world, workers)
     seen = {}
@@ -69,13 +69,13 @@ def test_a_sample_s_views_are_its_own(beton: Path, backend: Backend, other: dict
 
 
 def test_another_epoch_gives_other_views(beton: Path) -> None:
-    engine = FfcvEngine(open_beton(beton), 4, 1)
+    engine = FfcvEngine(open_stored(beton), 4, 1)
     views = [maker().make(engine.decode(np.arange(4)), epoch).views[0] for epoch in (0, 1)]
     assert not torch.allclose(views[0], views[1])
 
 
 def test_centre_crops_are_undistorted(beton: Path) -> None:
-    decoded = FfcvEngine(open_beton(beton), 2, 1).decode(np.array([3, 4]))
+    decoded = FfcvEngine(open_stored(beton), 2, 1).decode(np.array([3, 4]))
     batch = maker(whole=True).make(decoded, 0)
     assert batch.centre_crops is not None
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -119,7 +119,7 @@ class Broken:
 
 @pytest.mark.timeout(60)
 def test_an_error_in_the_thread_is_raised_in_the_consumer(beton: Path) -> None:
-    engine = Broken(FfcvEngine(open_beton(beton), 4, 1))
+    engine = Broken(FfcvEngine(open_stored(beton), 4, 1))
     order = GlobalBatches(48, 4, seed=0)
     seen: list[ViewBatch] = []
     with (
@@ -132,7 +132,7 @@ def test_an_error_in_the_thread_is_raised_in_the_consumer(beton: Path) -> None:
 
 @pytest.mark.timeout(60)
 def test_an_abandoned_loader_leaves_no_thread(beton: Path) -> None:
-    engine = FfcvEngine(open_beton(beton), 4, 1)
+    engine = FfcvEngine(open_stored(beton), 4, 1)
     for _ in range(5):
         with ViewLoader(engine, maker(), GlobalBatches(48, 4, seed=0).epoch(0), 0) as loader:
             next(iter(loader))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataprep.jpeg_decoder import _imdecode, decodes
+from dataprep.jpeg_decoder import decodes
+from dataprep.libffcv import imdecode
 from tests.dataprep.pictures import smooth
 
 
@@ -20,7 +21,7 @@ def jpeg(height: int, width: int, **options: object) -> bytes:
 
 def decodes_at_full_size(data: bytes, height: int, width: int) -> bool:
     pixels = np.empty((height, width, 3), np.uint8)
-    return _imdecode()(data, len(data), height, width, pixels.ctypes.data, height, width, 0, 0, 1, 1, False, False) == 0
+    return imdecode()(data, len(data), height, width, pixels.ctypes.data, height, width, 0, 0, 1, 1, False, False) == 0
 
 
 def damaged(data: bytes, generator: np.random.Generator) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
 from dataprep.images import BALLAST, UnreadableImage, load_pixels, load_rgb, stored_image
-from dataprep.jpeg_decoder import _imdecode
+from dataprep.libffcv import imdecode
 from dataprep.metadata import bare_jpeg, exif_orientation, without_metadata
 from tests.dataprep.files import encoded, every_format, png_chunk, segment, with_chunk, with_segments
 from tests.dataprep.pictures import smooth
@@ -160,7 +160,7 @@ HEAVY_JPEG = {
 
 def decoded_by_ffcv(data: bytes) -> np.ndarray:
     pixels = np.empty((40, 56, 3), np.uint8)
-    assert _imdecode()(data, len(data), 40, 56, pixels.ctypes.data, 40, 56, 0, 0, 1, 1, False, False) == 0
+    assert imdecode()(data, len(data), 40, 56, pixels.ctypes.data, 40, 56, 0, 0, 1, 1, False, False) == 0
     return pixels
 
 

@@ -16,10 +16,9 @@ from vicregl_fast.config import RunConfig, parse_config
 from vicregl_fast.data.batches import ViewBatch
 from vicregl_fast.data.engine import BATCHES_HELD
 from vicregl_fast.data.engine_table import FeedOptions, OpenedStore, open_feed, open_store
-from vicregl_fast.data.ffcv_engine.beton import Beton, open_beton
 from vicregl_fast.data.image_folder import ImageFolder
 from vicregl_fast.data.source import Source
-from vicregl_fast.data.stored_images import open_jpegs
+from vicregl_fast.data.stored_images import StoredImages, open_jpegs, open_stored
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.plan import plan_directions
@@ -133,7 +132,7 @@ def test_an_engine_that_is_none_is_refused() -> None:
 
 def test_a_folder_is_converted_for_all_engines_but_torchvision(image_folder: Path, tmp_path: Path) -> None:
     opened = open_store(Source(image_folder, tmp_path / "a"))
-    assert opened.engine == "ffcv" and isinstance(opened.store, Beton)
+    assert opened.engine == "ffcv" and isinstance(opened.store, StoredImages)
     assert len(list((tmp_path / "a").glob("*.beton"))) == 1
     assert len(open_store(Source(image_folder, tmp_path / "b"), "torchvision").store) == 48
     assert not (tmp_path / "b").exists()
@@ -182,7 +181,7 @@ def test_engines_agree_on_real_images(shared_data: Path, tmp_path: Path) -> None
             backend=backend,
             threads=2,
         )
-        opened = OpenedStore(engine, (open_beton if engine == "ffcv" else open_jpegs)(store))
+        opened = OpenedStore(engine, (open_stored if engine == "ffcv" else open_jpegs)(store))
         feed = open_feed(opened, maker, FeedOptions(len(files), workers=2))
         with feed.loader([indices], 1) as loader:
             (made[backend, engine],) = loader

@@ -2,12 +2,10 @@
 
 import numba
 import numpy as np
-from ffcv.libffcv import imdecode
 
 from dataprep.errors import UserError
+from vicregl_fast.data.ffcv_engine.jpeg import decode_jpeg
 from vicregl_fast.data.stored_images import StoredImages
-
-_decode_jpeg = numba.njit(nogil=True)(imdecode)
 
 
 class BareDecoding:
@@ -40,7 +38,7 @@ class BareDecoding:
             raise UserError(f"image {indices[codes != 0][0]} of {store.path} does not decode; convert the store again")
 
 
-@numba.njit(parallel=True, nogil=True)
+@numba.njit(parallel=True, nogil=True, cache=True)
 def _decode_all(mapped, starts, sizes, heights, widths, buffers, codes, workers):
     """Decodes n images on ``workers`` threads; thread t takes every ``workers``-th image from t on.
 
@@ -50,7 +48,5 @@ def _decode_all(mapped, starts, sizes, heights, widths, buffers, codes, workers)
     """
     for worker in numba.prange(workers):
         for k in range(worker, len(starts), workers):
-            height, width = np.uint32(heights[k]), np.uint32(widths[k])
             source = mapped[starts[k] : starts[k] + sizes[k]]
-            target = buffers[k % len(buffers)]
-            codes[k] = _decode_jpeg(source, target, height, width, height, width, 0, 0, 1, 1, False, False)
+            codes[k] = decode_jpeg(source, buffers[k % len(buffers)], heights[k], widths[k])

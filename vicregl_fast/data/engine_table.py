@@ -13,7 +13,7 @@ from vicregl_fast.data.image_folder import ImageFolder
 from vicregl_fast.data.skip_undecodable import SkipUndecodable
 from vicregl_fast.data.source import Source, is_shard_folder
 from vicregl_fast.data.store import Images, Store
-from vicregl_fast.data.stored_images import StoredImages, open_jpegs
+from vicregl_fast.data.stored_images import StoredImages, open_jpegs, open_stored
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.devices import choose_device
 
@@ -149,25 +149,19 @@ def _check_skipping(engine: EngineName, on_error: OnError) -> None:
 
 def _load_ffcv() -> None:
     try:
-        import vicregl_fast.data.ffcv_engine.beton  # noqa: F401  # imports ffcv, which other engines do not need
-    except ImportError as error:
-        raise UserError(
-            f"the ffcv engine needs ffcv, which cannot be imported ({error}): run scripts/setup.sh, or choose another "
-            "--data.engine"
-        ) from error
+        import vicregl_fast.data.ffcv_engine.jpeg  # noqa: F401  # loads ffcv's library, which other engines do not need
+    except UserError as error:
+        raise UserError(f"{error}, or choose another --data.engine than ffcv") from error
 
 
 def _open_ffcv(source: Source, like: Store | None) -> Store:
-    from vicregl_fast.data.ffcv_engine.beton import open_beton
-
-    return open_beton(source.beton(like))
+    return open_stored(source.beton(like))
 
 
 def _feed_ffcv(store: Store, maker: ViewMaker, options: FeedOptions) -> Feed:
-    from vicregl_fast.data.ffcv_engine.beton import Beton
     from vicregl_fast.data.ffcv_engine.engine import FfcvEngine
 
-    assert isinstance(store, Beton)
+    assert isinstance(store, StoredImages)
     engine = FfcvEngine(store, options.batch_size, options.threads, pin=maker.device.type == "cuda")
     return _engine_feed(engine, maker, options)
 

@@ -78,12 +78,9 @@ class Undecodable(UserError):
         )
 
 
-MAKE_ONE = "make one with: python -m dataprep ffcv FOLDER STORE.beton"
-
-
 def no_store(path: Path) -> UserError:
     """The error to raise where there is no store."""
-    return UserError(f"there is no store at {path}; {MAKE_ONE}")
+    return UserError(f"there is no store at {path}; make one with: python -m dataprep ffcv FOLDER STORE.beton")
 
 
 def check_same_classes(train: Store, other: Store) -> None:
