@@ -39,6 +39,7 @@ def wait_for_rows(run: Path) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_stop_signal_to_every_process_of_a_job_saves(image_folder: Path, tmp_path: Path) -> None:
     """As scancel and a preemption send it: to the loading processes, too."""
     run, log = tmp_path / "run", tmp_path / "log"
@@ -150,6 +151,7 @@ def test_two_processes_train_as_one(beton: Path, tmp_path: Path) -> None:
     assert losses(tmp_path / "together") == pytest.approx(losses(tmp_path / "alone"), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_plain_folder_is_converted_once_beside_the_run(image_folder: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     first = train(image_folder, run, "--epochs", "1")

@@ -128,6 +128,7 @@ def test_the_scaler_is_settled_before_steps_are_timed(monkeypatch: pytest.Monkey
     assert left == [0]
 
 
+@pytest.mark.slow
 def test_a_failing_process_says_why() -> None:
     bench = ScalingBench(recipe("--model.backbone=resnet51"), "cpu", [1], steps=1, repeats=1)
     with pytest.raises(UserError, match=r"^1 processes of training failed: timm has no model named 'resnet51'"):

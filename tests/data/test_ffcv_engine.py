@@ -134,6 +134,7 @@ for each in (packed_images._on_threads, packed_images._here):
 """
 
 
+@pytest.mark.slow
 def test_what_is_compiled_is_kept_for_the_next_process(beton: Path, tmp_path: Path) -> None:
     words = [sys.executable, "-W", "error::numba.core.errors.NumbaWarning", "-c", DECODE, str(beton)]
     for kept in ("0 1\n0 1\n", "1 0\n1 0\n"):

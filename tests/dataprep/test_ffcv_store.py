@@ -85,6 +85,7 @@ np.savez(out, images=images, labels=labels.ravel())
 """
 
 
+@pytest.mark.slow
 def test_ffcvs_loader_decodes_pixels_and_jpegs(tmp_path: Path) -> None:
     """In a process of its own: ffcv's loader spoils Numba's types for what was compiled before."""
     for index in range(7):

@@ -60,6 +60,7 @@ def _on_one_rank(folder: Path) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_ranks_see_the_statistics_of_all(tmp_path: Path) -> None:
     world = 4
     on_processes(world, _on_one_rank, tmp_path)

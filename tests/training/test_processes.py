@@ -135,6 +135,7 @@ def test_processes_that_do_not_find_each_other_are_one_sentence(monkeypatch: pyt
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_what_rank_0_refuses_every_process_refuses(tmp_path: Path) -> None:
     on_two_processes(_rank_0_fails, tmp_path)
     assert sorted(path.name for path in tmp_path.glob("told-*")) == ["told-0", "told-1"]

@@ -62,7 +62,7 @@ def quality(options: argparse.Namespace) -> Iterator[Measurement]:
     from tempfile import TemporaryDirectory
 
     from vicregl_fast.benchmarks.quality.measure import bench_quality
-    from vicregl_fast.benchmarks.quality.run import LabelledImages, open_run
+    from vicregl_fast.benchmarks.quality.run import LabelledImages, open_run, with_seeds
 
     settings = [] if options.config is None else [f"--config={options.config}"]
     settings += [f"--{each}" for each in options.set]
@@ -71,7 +71,7 @@ def quality(options: argparse.Namespace) -> Iterator[Measurement]:
     test = LabelledImages(options.test, options.test_list)
     with TemporaryDirectory(prefix="bench-quality-") as folder:
         run = open_run(settings, train, test, options.points, options.device, Path(folder))
-        yield from bench_quality(run, options.peers, options.targets, options.plot)
+        yield from bench_quality(with_seeds(run, options.seeds), options.peers, options.targets, options.plot)
 
 
 def loss(options: argparse.Namespace) -> Iterator[Measurement]:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from vicregl_fast.benchmarks.quality.curve import Curve, Point, rows_of_targets
+from vicregl_fast.benchmarks.measurements import Measurement
+from vicregl_fast.benchmarks.quality.curve import Curve, Point, rows_of_curves, rows_of_targets
 
 OURS = Curve("ours", 0.5, (Point(1, 100, 2.0, 10.0), Point(2, 200, 4.0, 30.0), Point(3, 300, 6.0, 28.0)))
 OTHER = Curve("other", 0.25, (Point(1, 100, 5.0, 20.0), Point(2, 200, 10.0, 25.0), Point(3, 300, 15.0, 26.0)))
@@ -24,7 +25,7 @@ def test_rows_of_a_curve() -> None:
 
 
 def test_the_target_is_by_default_what_all_reach() -> None:
-    rows = {row.name: row.value for row in rows_of_targets([OURS, OTHER], [])}
+    rows = {row.name: row.value for row in rows_of_targets([[OURS], [OTHER]], [])}
     assert rows == {
         "quality.ours.seconds_to_26_percent": 4.0,
         "quality.other.seconds_to_26_percent": 15.0,
@@ -33,10 +34,31 @@ def test_the_target_is_by_default_what_all_reach() -> None:
 
 
 def test_what_is_not_reached_has_no_row() -> None:
-    rows = {row.name: row.value for row in rows_of_targets([OURS, OTHER], [20.0, 29.5, 31.0])}
+    rows = {row.name: row.value for row in rows_of_targets([[OURS], [OTHER]], [20.0, 29.5, 31.0])}
     assert rows == {
         "quality.ours.seconds_to_20_percent": 4.0,
         "quality.other.seconds_to_20_percent": 5.0,
         "quality.ours.speedup_over_other_to_20_percent": pytest.approx(1.25),
         "quality.ours.seconds_to_29.5_percent": 4.0,
     }
+
+
+SLOWER = Curve("ours", 1.5, (Point(1, 100, 3.0, 12.0), Point(2, 200, 8.0, 29.0), Point(3, 300, 9.0, 24.0)))
+
+
+def test_seeds_are_the_samples_of_a_figure() -> None:
+    rows = {row.name: row for row in rows_of_curves([OURS, SLOWER])}
+    name = "quality.ours.epoch_2.accuracy"
+    assert rows[name] == Measurement(name, 29.5, "%", 2, 29.0, 30.0)
+    assert (rows["quality.ours.seconds"].min, rows["quality.ours.seconds"].max) == (6.0, 9.0)
+    assert list(rows) == [row.name for row in OURS.rows()]
+
+
+def test_seconds_to_an_accuracy_are_of_all_seeds() -> None:
+    methods = [[OURS, SLOWER], [OTHER, OTHER]]
+    rows = {row.name: row for row in rows_of_targets(methods, [20.0, 29.5])}
+    name = "quality.ours.speedup_over_other_to_20_percent"
+    assert rows[name] == Measurement(name, (5 / 4 + 5 / 8) / 2, "x", 2, 5 / 8, 5 / 4)
+    assert rows["quality.ours.seconds_to_20_percent"].n == 2
+    assert not any("29.5" in name for name in rows)  # only one of the seeds reaches it
+    assert "quality.ours.seconds_to_26_percent" in {row.name for row in rows_of_targets(methods, [])}

@@ -60,6 +60,17 @@ def test_our_curve(image_folder: Path, tmp_path: Path) -> None:
     assert matplotlib.image.imread(tmp_path / "q.png").shape[2] == 4
 
 
+def test_seeds_train_anew(image_folder: Path, tmp_path: Path) -> None:
+    for name, more in (("both", ["--seeds", "2"]), ("second", ["--set", "seed=1"])):
+        quality(image_folder, tmp_path / f"{name}.json", "--points", "1", "--plot", str(tmp_path / "q.png"), *more)
+    both, second = (
+        {row.name: row for row in read_measurements(tmp_path / f"{name}.json")} for name in ("both", "second")
+    )
+    for name in ("quality.untrained.accuracy", "quality.ours.accuracy"):
+        assert both[name].n == 2 and second[name].value in (both[name].min, both[name].max)
+    assert both["quality.ours.seconds"].n == 2 and both["quality.ours.seconds"].min > 0
+
+
 def test_a_missing_peer_is_named_and_skipped(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -185,7 +196,7 @@ def test_steps_of_lightly_follow_our_schedule() -> None:
 def test_what_is_drawn() -> None:
     first = Curve("ours", 0, (Point(1, 10, 2.0, 20.0), Point(2, 20, 4.0, 40.0)))
     second = Curve("lightly_vicreg", 0, (Point(1, 10, 8.0, 10.0), Point(2, 20, 16.0, 30.0)))
-    by_time, by_images = draw_quality([first, second], 5.0, "title").axes
+    by_time, by_images = draw_quality([[first], [second]], 5.0, "title").axes
     lines = [tuple(map(list, line.get_data())) for line in by_time.get_lines()]
     assert lines[:2] == [([2.0, 4.0], [20.0, 40.0]), ([8.0, 16.0], [10.0, 30.0])]
     assert [line.get_xdata()[-1] for line in by_images.get_lines()[:2]] == [20, 20]

@@ -61,22 +61,28 @@ class Curve:
         yield Measurement.of(f"quality.{self.name}.best_accuracy", [self.best], "%")
 
 
-def rows_of_targets(curves: Sequence[Curve], targets: Sequence[float]) -> Iterator[Measurement]:
-    """The seconds of each curve to each accuracy in percent that it reaches, and how many times the first is faster.
+def rows_of_curves(curves: Sequence[Curve]) -> Iterator[Measurement]:
+    """The rows of one method's curves, one for each seed, whose figures are the samples."""
+    for rows in zip(*(curve.rows() for curve in curves), strict=True):
+        yield Measurement.of(rows[0].name, [row.value for row in rows], rows[0].unit)
+
+
+def rows_of_targets(methods: Sequence[Sequence[Curve]], targets: Sequence[float]) -> Iterator[Measurement]:
+    """The seconds of each method to each accuracy that it reaches with every seed, and how many times ours is faster.
 
     Args:
-        curves: the first is ours.
-        targets: the accuracies; with none of them, the highest that all curves reach.
+        methods: the curves of each, one for each seed; the first method is ours.
+        targets: the accuracies in percent; with none of them, the highest that all curves reach.
     """
-    ours, *others = curves
-    for target in targets or [min(curve.best for curve in curves)]:
-        reached = {curve.name: curve.seconds_to(target) for curve in curves}
-        for name, seconds in reached.items():
-            if seconds is not None:
-                yield Measurement.of(f"quality.{name}.seconds_to_{target:.4g}_percent", [seconds], "s")
-        for other in others:
-            mine, theirs = reached[ours.name], reached[other.name]
-            if mine is not None and theirs is not None:
-                yield Measurement.ratio(
-                    f"quality.{ours.name}.speedup_over_{other.name}_to_{target:.4g}_percent", theirs, mine
-                )
+    for target in targets or [min(curve.best for curves in methods for curve in curves)]:
+        reached = {}
+        for curves in methods:
+            seconds = [found for curve in curves if (found := curve.seconds_to(target)) is not None]
+            if len(seconds) == len(curves):
+                reached[curves[0].name] = seconds
+                yield Measurement.of(f"quality.{curves[0].name}.seconds_to_{target:.4g}_percent", seconds, "s")
+        ours = methods[0][0].name
+        for other in reached if ours in reached else ():
+            if other != ours:
+                name = f"quality.{ours}.speedup_over_{other}_to_{target:.4g}_percent"
+                yield Measurement.speedup(name, reached[ours], reached[other])

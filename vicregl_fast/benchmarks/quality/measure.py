@@ -7,18 +7,20 @@ from dataprep.errors import UserError, reason_of
 from dataprep.notes import note
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.peers.names import QualityPeer
-from vicregl_fast.benchmarks.quality.curve import Curve, rows_of_targets
+from vicregl_fast.benchmarks.quality.curve import Curve, rows_of_curves, rows_of_targets
 from vicregl_fast.benchmarks.quality.ours import train_ours
 from vicregl_fast.benchmarks.quality.run import QualityRun
 
 
 def bench_quality(
-    run: QualityRun, peers: Sequence[QualityPeer], targets: Sequence[float], plot: Path | None
+    runs: Sequence[QualityRun], peers: Sequence[QualityPeer], targets: Sequence[float], plot: Path | None
 ) -> Iterator[Measurement]:
-    """Yields the accuracy without training, the curve of each run when it is done, and then the seconds to accuracies.
+    """Yields the accuracy without training, the curve of each method when it is done, and the seconds to accuracies.
+
+    With several seeds the methods take turns, and each figure has a sample for each seed.
 
     Args:
-        run: what is trained on, and how it is judged.
+        runs: what is trained on, and how it is judged; one for each seed.
         peers: who trains beside; a note says who is not installed, or failed.
         targets: accuracies in percent; with none, the highest that all reach.
         plot: file for the picture; None for none.
@@ -28,23 +30,27 @@ def bench_quality(
     """
     _check_plot(plot)
     others = _installed(peers)
-    chance, untrained = run.judge.majority_figures()["accuracy"], run.untrained_accuracy()
-    yield Measurement.of("quality.majority.accuracy", [chance], "%")
-    yield Measurement.of("quality.untrained.accuracy", [untrained], "%")
-    curves = []
-    for name, train in {"ours": train_ours, **others}.items():
-        try:
-            curve = train(run)
-        except Exception as error:  # libraries that are not ours fail in many ways
-            if name == "ours":
-                raise
-            note(f"peer {name} is left out, since it failed in its training ({reason_of(error)})")
-            continue
-        curves.append(curve)
-        yield from curve.rows()
-    yield from rows_of_targets(curves, targets)
+    yield Measurement.of("quality.majority.accuracy", [runs[0].judge.majority_figures()["accuracy"]], "%")
+    untrained = Measurement.of("quality.untrained.accuracy", [run.untrained_accuracy() for run in runs], "%")
+    yield untrained
+    curves: dict[str, list[Curve]] = {name: [] for name in ("ours", *others)}
+    for run in runs:
+        for name, train in {"ours": train_ours, **others}.items():
+            if name not in curves:
+                continue
+            try:
+                curves[name].append(train(run))
+            except Exception as error:  # libraries that are not ours fail in many ways
+                if name == "ours":
+                    raise
+                note(f"peer {name} is left out, since it failed in its training ({reason_of(error)})")
+                del curves[name]
+                continue
+            if len(curves[name]) == len(runs):
+                yield from rows_of_curves(curves[name])
+    yield from rows_of_targets(list(curves.values()), targets)
     if plot is not None:
-        _write_plot(plot, curves, untrained, run)
+        _write_plot(plot, list(curves.values()), untrained.value, runs[0])
 
 
 def _installed(peers: Sequence[QualityPeer]) -> dict[str, Callable[[QualityRun], Curve]]:
@@ -72,12 +78,12 @@ def _check_plot(path: Path | None) -> None:
         raise UserError("--plot needs matplotlib, which is not installed: pip install '.[eval]'") from error
 
 
-def _write_plot(path: Path, curves: Sequence[Curve], untrained: float, run: QualityRun) -> None:
+def _write_plot(path: Path, methods: Sequence[Sequence[Curve]], untrained: float, run: QualityRun) -> None:
     from vicregl_fast.benchmarks.quality.plot import draw_quality
 
     config = run.config
     title = f"{config.model.backbone}, batch {config.batch_size}, {config.epochs} epochs, {run.train.path.name}"
     try:
-        draw_quality(curves, untrained, title).savefig(path, dpi=110)
+        draw_quality(methods, untrained, title).savefig(path, dpi=110)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; choose another --plot") from error

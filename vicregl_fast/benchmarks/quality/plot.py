@@ -1,6 +1,7 @@
 """Draws curves of accuracy, against seconds and against images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,20 +10,22 @@ from vicregl_fast.benchmarks.drawing import new_figure, plain
 from vicregl_fast.benchmarks.quality.curve import Curve
 
 
-def draw_quality(curves: Sequence[Curve], untrained: float, title: str) -> Figure:
+def draw_quality(methods: Sequence[Sequence[Curve]], untrained: float, title: str) -> Figure:
     """Draws two panels with a line for each curve, and a dashed one for the untrained network.
 
     Args:
-        curves: what was measured.
+        methods: what was measured of each, one curve for each seed; they have one colour.
         untrained: accuracy of the untrained network in percent.
         title: printed above both.
     """
     figure = new_figure(10, 4.2, title)
     by_time, by_images = figure.subplots(1, 2, sharey=True)
-    for curve in curves:
-        accuracies = [point.accuracy for point in curve.points]
-        _line(by_time, [point.seconds for point in curve.points], accuracies, curve.name)
-        _line(by_images, [point.images for point in curve.points], accuracies, curve.name)
+    for number, curves in enumerate(methods):
+        for seed, curve in enumerate(curves):
+            look = {"color": f"C{number}", "label": curve.name.replace("_", " ") if seed == 0 else None}
+            accuracies = [point.accuracy for point in curve.points]
+            _line(by_time, [point.seconds for point in curve.points], accuracies, look)
+            _line(by_images, [point.images for point in curve.points], accuracies, look)
     for axes, label in ((by_time, "seconds of training"), (by_images, "images seen")):
         axes.axhline(untrained, ls="--", lw=1, color="grey", label="untrained")
         axes.set_xlabel(label)
@@ -33,5 +36,5 @@ def draw_quality(curves: Sequence[Curve], untrained: float, title: str) -> Figur
     return figure
 
 
-def _line(axes: Axes, places: Sequence[float], accuracies: Sequence[float], name: str) -> None:
-    axes.plot(places, accuracies, lw=1.6, marker="o", ms=3.5, label=name.replace("_", " "))
+def _line(axes: Axes, places: Sequence[float], accuracies: Sequence[float], look: Mapping[str, Any]) -> None:
+    axes.plot(places, accuracies, lw=1.6, marker="o", ms=3.5, **look)

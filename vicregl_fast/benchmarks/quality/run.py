@@ -1,6 +1,6 @@
 """What all that train in one comparison have in common."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -101,3 +101,13 @@ def open_run(
     known = open_chosen(train.path, train.list_file)
     judge = KnnJudge(known, open_chosen(test.path, test.list_file, like=known), KnnConfig(batch_size=config.batch_size))
     return QualityRun(config, open_images(train.path, train.list_file), judge, points, device)
+
+
+def with_seeds(run: QualityRun, seeds: int) -> list[QualityRun]:
+    """The same comparison with so many seeds, from its own on; each of our runs has a folder within the run's."""
+    config = run.config
+    folders = [Path(config.run_dir) / str(number) for number in range(seeds)]
+    return [
+        replace(run, config=replace(config, seed=config.seed + number, run_dir=str(folder)))
+        for number, folder in enumerate(folders)
+    ]
