@@ -39,6 +39,7 @@ def files(tmp_path: Path) -> dict[str, MeasuredFile]:
         ("{loss loss.global short}", "0.079"),
         ("{loss loss.global ms}", "79.1"),
         ("{loss loss.global n}", "3"),
+        ("{loss loss.global range}", "0.070 to 0.090"),
         ("{loss loss.share percent}", "30%"),
         ("{loss loss.rate}", "71,320"),
         ("{loss loss.none}", "0"),

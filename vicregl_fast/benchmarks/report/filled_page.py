@@ -55,6 +55,7 @@ FORMS: dict[str | None, Form] = {
     "short": Form(lambda row: _rounded(row.value, 2)),
     "percent": Form(lambda row: _rounded(100 * row.value, 2) + "%", "x"),
     "ms": Form(lambda row: _rounded(1e3 * row.value, 3), "s"),
+    "range": Form(lambda row: f"{_rounded(row.min, 2)} to {_rounded(row.max, 2)}"),
     "n": Form(lambda row: str(row.n)),
 }
 """What may follow a row's name."""
