@@ -23,7 +23,7 @@ def imdecode() -> "ctypes._NamedFuncPointer":
     """
     try:
         function = ctypes.CDLL(str(_shared_library())).imdecode
-    except OSError as error:
+    except (OSError, AttributeError) as error:
         raise UserError(f"ffcv's library cannot be loaded ({error}): run scripts/setup.sh") from error
     function.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p]
     function.argtypes += [ctypes.c_uint32] * 6 + [ctypes.c_bool] * 2

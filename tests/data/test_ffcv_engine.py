@@ -64,14 +64,15 @@ def test_pixels_are_those_of_ffcv_itself(beton: Path) -> None:
     assert batch.packed.numpy().tobytes() == done.stdout
 
 
-@pytest.fixture
-def damaged(beton: Path, tmp_path: Path) -> Path:
-    """The store with image 7 written over."""
+@pytest.fixture(params=["header", "scan"])
+def damaged(request: pytest.FixtureRequest, beton: Path, tmp_path: Path) -> Path:
+    """The store with image 7 written over: its first 200 bytes, or its last third, which only the decoder sees."""
     store = open_stored(beton)
-    address = int(store.starts[7])
+    start, size = int(store.starts[7]), int(store.sizes[7])
+    place = slice(start, start + 200) if request.param == "header" else slice(start + 2 * size // 3, start + size)
     damaged = tmp_path / "damaged.beton"
     data = bytearray(beton.read_bytes())
-    data[address : address + 200] = bytes(200)
+    data[place] = bytes(place.stop - place.start)
     damaged.write_bytes(data)
     Path(f"{damaged}.json").write_text(Path(f"{beton}.json").read_text())
     return damaged

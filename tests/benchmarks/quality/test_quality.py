@@ -1,6 +1,7 @@
 """Time to accuracy, with our own run and with lightly's, on a few drawn pictures."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import matplotlib.image
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from dataprep.errors import UserError
 from vicregl_fast.bench import main
-from vicregl_fast.benchmarks.measurements import read_measurements
+from vicregl_fast.benchmarks.measurements import Measurement, read_measurements
 from vicregl_fast.benchmarks.options import bench_parser
 from vicregl_fast.benchmarks.quality import measure
 from vicregl_fast.benchmarks.quality.curve import Curve, Point
@@ -60,15 +61,33 @@ def test_our_curve(image_folder: Path, tmp_path: Path) -> None:
     assert matplotlib.image.imread(tmp_path / "q.png").shape[2] == 4
 
 
-def test_seeds_train_anew(image_folder: Path, tmp_path: Path) -> None:
-    for name, more in (("both", ["--seeds", "2"]), ("second", ["--set", "seed=1"])):
-        quality(image_folder, tmp_path / f"{name}.json", "--points", "1", "--plot", str(tmp_path / "q.png"), *more)
-    both, second = (
-        {row.name: row for row in read_measurements(tmp_path / f"{name}.json")} for name in ("both", "second")
-    )
-    for name in ("quality.untrained.accuracy", "quality.ours.accuracy"):
-        assert both[name].n == 2 and second[name].value in (both[name].min, both[name].max)
-    assert both["quality.ours.seconds"].n == 2 and both["quality.ours.seconds"].min > 0
+def test_methods_take_turns_with_each_seed(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained: list[tuple[str, int, str]] = []
+
+    def train(name: str, run: QualityRun) -> Curve:
+        trained.append((name, run.config.seed, run.config.run_dir))
+        if name == "lightly_vicreg" and run.config.seed == 6:
+            raise RuntimeError("no memory left")
+        return Curve(name, 0, (Point(1, 10, 2.0, 10.0 * run.config.seed),))
+
+    peers = {name: partial(train, name) for name in ("lightly_vicregl", "lightly_vicreg")}
+    monkeypatch.setattr(measure, "train_ours", partial(train, "ours"))
+    monkeypatch.setattr(measure, "_installed", lambda names: peers)
+    more = ["--peers", "all", "--seeds", "3", "--set", "seed=5", "--plot", str(tmp_path / "q.png")]
+    quality(image_folder, tmp_path / "q.json", *more)
+    rows = {row.name: row for row in read_measurements(tmp_path / "q.json")}
+    assert [(name, seed) for name, seed, _ in trained] == [
+        ("ours", 5), ("lightly_vicregl", 5), ("lightly_vicreg", 5),
+        ("ours", 6), ("lightly_vicregl", 6), ("lightly_vicreg", 6),
+        ("ours", 7), ("lightly_vicregl", 7),
+    ]  # fmt: skip
+    assert len({folder for _, _, folder in trained}) == 3
+    name = "quality.lightly_vicregl.accuracy"
+    assert rows[name] == Measurement(name, 60.0, "%", 3, 50.0, 70.0) and rows["quality.untrained.accuracy"].n == 3
+    assert not any("lightly_vicreg." in name for name in rows)
+    assert capsys.readouterr().err.count("lightly_vicreg is left out") == 1
 
 
 def test_a_missing_peer_is_named_and_skipped(
@@ -196,11 +215,14 @@ def test_steps_of_lightly_follow_our_schedule() -> None:
 def test_what_is_drawn() -> None:
     first = Curve("ours", 0, (Point(1, 10, 2.0, 20.0), Point(2, 20, 4.0, 40.0)))
     second = Curve("lightly_vicreg", 0, (Point(1, 10, 8.0, 10.0), Point(2, 20, 16.0, 30.0)))
-    by_time, by_images = draw_quality([[first], [second]], 5.0, "title").axes
+    seed = Curve("ours", 0, (Point(1, 10, 3.0, 25.0), Point(2, 30, 5.0, 35.0)))
+    by_time, by_images = draw_quality([[first, seed], [second]], 5.0, "title").axes
     lines = [tuple(map(list, line.get_data())) for line in by_time.get_lines()]
-    assert lines[:2] == [([2.0, 4.0], [20.0, 40.0]), ([8.0, 16.0], [10.0, 30.0])]
-    assert [line.get_xdata()[-1] for line in by_images.get_lines()[:2]] == [20, 20]
-    assert list(by_time.get_lines()[2].get_ydata()) == [5.0, 5.0]
+    assert lines[:3] == [([2.0, 4.0], [20.0, 40.0]), ([3.0, 5.0], [25.0, 35.0]), ([8.0, 16.0], [10.0, 30.0])]
+    one, same, other = (line.get_color() for line in by_time.get_lines()[:3])
+    assert one == same != other
+    assert [line.get_xdata()[-1] for line in by_images.get_lines()[:3]] == [20, 30, 20]
+    assert list(by_time.get_lines()[3].get_ydata()) == [5.0, 5.0]
     legend = by_images.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["ours", "lightly vicreg", "untrained"]

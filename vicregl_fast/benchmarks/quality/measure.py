@@ -1,4 +1,4 @@
-"""Measures time to accuracy: our run first, then the peers that are asked for and installed."""
+"""Measures time to accuracy: our run and the peers that are asked for and installed, in turns, once for each seed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

@@ -21,7 +21,7 @@ from vicregl_fast.weights.loading import drawn_backbone
 
 @dataclass(frozen=True)
 class QualityRun:
-    """One comparison.
+    """One comparison, with one seed.
 
     Attributes:
         config: of our run, from which others take what they have in common with it.
@@ -87,7 +87,7 @@ def open_run(
         train, test: images to learn from, and to classify.
         points: how often each network is judged.
         device: where it trains.
-        run_dir: folder for our run.
+        run_dir: folder for our runs, one folder in it for each seed.
 
     Raises:
         UserError: a setting is wrong, or the images are, or training would not begin with drawn weights.
