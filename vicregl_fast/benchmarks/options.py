@@ -131,9 +131,7 @@ def _add_quality(quality: argparse.ArgumentParser) -> None:
     for side, what in (("train", "learned from"), ("test", "classified")):
         quality.add_argument(f"--{side}", type=Path, required=True, help=f"class folders or a store, to be {what}")
         quality.add_argument(f"--{side}_list", type=Path, help="which images of the folder, one a line")
-    quality.add_argument(
-        "--seeds", type=count, default=1, help="seeds to train with, from the recipe's on (1)"
-    )
+    quality.add_argument("--seeds", type=count, default=1, help="seeds to train with, from the recipe's on (1)")
     quality.add_argument("--points", type=count, default=10, help="how often each network is judged (10)")
     quality.add_argument(
         "--targets", type=percents, default=[], metavar="PERCENT,...", help="accuracies to reach (the highest all do)"
