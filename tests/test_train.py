@@ -207,7 +207,7 @@ def test_what_a_conversion_that_was_killed_left_is_removed(image_folder: Path, t
     assert (run / "lock").exists()
     again = train(image_folder, run, "--epochs", "1")
     assert again.returncode == 0, again.stderr
-    assert sorted(path.suffix for path in (run / "stores").iterdir()) == [".beton", ".json"]
+    assert sorted(path.suffix for path in (run / "stores").iterdir()) == [".beton", ".json", ".jsonl"]
     assert not (run / "lock").exists()
 
 
