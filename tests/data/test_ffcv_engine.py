@@ -43,13 +43,13 @@ from ffcv.memory_managers import OSCacheManager
 from ffcv.reader import Reader
 
 reader = Reader(sys.argv[1])
-memory, state = OSCacheManager(reader), None
+memory = OSCacheManager(reader)
+read = memory.compile_reader()
 with memory.schedule_epoch([]) as context:
-    read, state = memory.compile_reader(), context.state
     for image in reader.metadata["f0"]:
-        height, width = int(image["height"]), int(image["width"])
-        pixels = np.empty((height, width, 3), np.uint8)
-        assert imdecode(read(image["data_ptr"], state), pixels, height, width, height, width, 0, 0, 1, 1, 0, 0) == 0
+        size = int(image["height"]), int(image["width"])
+        pixels = np.empty((*size, 3), np.uint8)
+        assert imdecode(read(image["data_ptr"], context.state), pixels, *size, *size, 0, 0, 1, 1, 0, 0) == 0
         sys.stdout.buffer.write(pixels.tobytes())
 """
 

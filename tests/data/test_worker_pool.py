@@ -203,7 +203,7 @@ def test_processes_end_with_their_program_even_at_work(end: str) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM.format(end=end)], capture_output=True, text=True, timeout=110)
     processes = [int(word) for word in done.stdout.split()]
     assert len(processes) == 6 and done.stderr == ""
-    assert wait_until(lambda: not running(processes), 30)
+    assert wait_until(lambda: not running(processes), 5)
 
 
 def test_too_few_open_files_are_said_before_the_start(monkeypatch: pytest.MonkeyPatch) -> None:

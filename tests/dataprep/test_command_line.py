@@ -20,7 +20,7 @@ from dataprep.value_range import ValueRange
 from tests.dataprep.files import tiff
 from tests.dataprep.pictures import write_jpeg, write_tree
 from tests.dataprep.stores import KINDS, Kind
-from tests.processes import children, command_line, have_ended, kill_with_children, wait_until
+from tests.processes import children, command_line, have_ended, kill_with_children
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -154,7 +154,7 @@ def test_an_interrupted_conversion_leaves_nothing(
     assert process.returncode == 128 + number
     assert f"stopped by {number.name}" in errors and "Traceback" not in errors
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
-    assert wait_until(lambda: have_ended(workers), 30)
+    assert have_ended(workers)
 
 
 @pytest.fixture

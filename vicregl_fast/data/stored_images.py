@@ -93,7 +93,7 @@ def open_stored(path: Path) -> StoredImages:
         table["shard"].astype(np.int64),
         table["offset"].astype(np.int64),
         table["size"].astype(np.int64),
-        table["raw"],
+        table["raw"].copy(),  # a view would keep the whole table
     )
 
 

@@ -29,17 +29,15 @@ def bench_quality(
         UserError: our run cannot be trained, or the picture cannot be written.
     """
     _check_plot(plot)
-    others = _installed(peers)
+    methods = {"ours": train_ours, **_installed(peers)}
     yield Measurement.of("quality.majority.accuracy", [runs[0].judge.majority_figures()["accuracy"]], "%")
     untrained = Measurement.of("quality.untrained.accuracy", [run.untrained_accuracy() for run in runs], "%")
     yield untrained
-    curves: dict[str, list[Curve]] = {name: [] for name in ("ours", *others)}
+    curves: dict[str, list[Curve]] = {name: [] for name in methods}
     for run in runs:
-        for name, train in {"ours": train_ours, **others}.items():
-            if name not in curves:
-                continue
+        for name in list(curves):
             try:
-                curves[name].append(train(run))
+                curves[name].append(methods[name](run))
             except Exception as error:  # libraries that are not ours fail in many ways
                 if name == "ours":
                     raise
