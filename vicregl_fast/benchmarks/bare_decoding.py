@@ -4,7 +4,7 @@ import numba
 import numpy as np
 
 from dataprep.errors import UserError
-from vicregl_fast.data.ffcv_engine.jpeg import decode_jpeg
+from vicregl_fast.data.ffcv_engine.native import decode_jpeg
 from vicregl_fast.data.stored_images import StoredImages
 
 

@@ -149,7 +149,7 @@ def _check_skipping(engine: EngineName, on_error: OnError) -> None:
 
 def _load_ffcv() -> None:
     try:
-        import vicregl_fast.data.ffcv_engine.jpeg  # noqa: F401  # loads ffcv's library, which other engines do not need
+        import vicregl_fast.data.ffcv_engine.native  # noqa: F401  # loads ffcv's library, which other engines do not need
     except UserError as error:
         raise UserError(f"{error}, or choose another --data.engine than ffcv") from error
 

@@ -6,7 +6,7 @@ Shape letter: b images of a batch.
 import numba
 import numpy as np
 
-from vicregl_fast.data.ffcv_engine.jpeg import decode_jpeg
+from vicregl_fast.data.ffcv_engine.native import copy_bytes, decode_jpeg
 from vicregl_fast.data.stored_images import StoredImages
 
 ANOTHER_SIZE = 1
@@ -62,7 +62,7 @@ def _decode(stored, raw, height, width, target):
     if raw:
         if stored.size != size:
             return np.int32(ANOTHER_SIZE)
-        target[:size] = stored
+        copy_bytes(stored, target[:size])
         return np.int32(0)
     if not _has_size(stored, height, width):  # libjpeg-turbo would shrink it, or leave the rest as it was
         return np.int32(ANOTHER_SIZE)

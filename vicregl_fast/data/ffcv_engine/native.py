@@ -1,7 +1,7 @@
-"""FFCV's JPEG decoder as a function that Numba's compiled code calls.
+"""Functions in C that Numba's compiled code calls: FFCV's JPEG decoder, and the C library's copy.
 
-It is called by a name, so that Numba can keep what it compiles for the next process: the address of a function, as
-ctypes would give it, is of one process only.
+The decoder is called by a name, so that Numba can keep what it compiles for the next process: the address of a
+function, as ctypes would give it, is of one process only.
 """
 
 import ctypes
@@ -36,3 +36,15 @@ def decode_jpeg(jpeg, pixels, height, width):
     h, w, none, one = np.uint32(height), np.uint32(width), np.uint32(0), np.uint32(1)
     size = np.uint64(jpeg.size)
     return _imdecode(jpeg.ctypes.data, size, h, w, pixels.ctypes.data, h, w, none, none, one, one, False, False)
+
+
+_memcpy: Any = types.ExternalFunction("memcpy", types.uintp(types.uintp, types.uintp, types.uintp))
+
+
+@numba.njit(nogil=True, cache=True)
+def copy_bytes(source, target):
+    """Copies ``source`` to ``target``, both uint8 [bytes] of the same length and no byte in common.
+
+    What Numba makes of ``target[:] = source`` takes four times as long.
+    """
+    _memcpy(target.ctypes.data, source.ctypes.data, np.uintp(source.size))
