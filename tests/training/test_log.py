@@ -21,6 +21,8 @@ def test_a_resumed_log_goes_on_after_its_checkpoint(tmp_path: Path) -> None:
             log.write(step, {"loss": float(step)})
     with open(metrics, "a") as file:
         file.write('{"step": 40, "lo')  # killed while writing
+    (written,) = events.iterdir()  # TensorBoard reads files in the order of their names, which have the second first
+    written.rename(events / "events.out.tfevents.0000000001.earlier")
     with MetricsLog(metrics, events, 20) as log:
         log.write(30, {"loss": -1.0})
     assert rows(metrics) == [
