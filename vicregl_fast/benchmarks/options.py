@@ -11,6 +11,8 @@ from vicregl_fast.benchmarks import parts
 from vicregl_fast.benchmarks.peers.names import LOADER_PEERS, QUALITY_PEERS, add_peers
 from vicregl_fast.choices import DEVICE_CHOICES, PRECISIONS
 from vicregl_fast.data.config import ENGINES
+from vicregl_fast.evaluation.classification.config import LinearConfig
+from vicregl_fast.evaluation.options import add_options
 
 CALLS, TURN = "3 calls", "the first turn"
 """What is not measured: of a part whose figures are taken one after the other, and of one that takes them in turns."""
@@ -51,17 +53,19 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     steps = commands.add_parser("step", help="training steps on drawn pictures")
     engines = commands.add_parser("engine", help="what the engine adds to a bare loop, on a tiny network")
     features = commands.add_parser("features", help="features of images as judgements compute them")
+    linear = commands.add_parser("linear", help="linear classification with several learning rates beside one")
     runs = commands.add_parser("run", help="what a run's log says of its speed")
     for command, benchmark, warm_up in (
         (views, parts.augment, TURN), (copies, parts.copy, CALLS), (loaders, parts.loader, TURN),
         (losses, parts.loss, TURN), (optimizers, parts.optimizer, CALLS), (engines, parts.engine, TURN),
         (steps, parts.step, f"{CALLS}; beside the supervised step {TURN}"), (features, parts.features, TURN),
+        (linear, parts.linear, TURN),
     ):  # fmt: skip
         _add_measuring(command, benchmark, warm_up)
     _add_measuring(runs, parts.run, "nothing", repeats=None)
     for command in (optimizers, steps):
         command.set_defaults(timed=ROW)
-    for command in (views, loaders, optimizers, engines, features):
+    for command in (views, loaders, optimizers, engines, features, linear):
         command.set_defaults(peak_of_whole=True)
     views.add_argument("--batch", type=count, default=64, help="images (64)")
     views.add_argument("--views", choices=RECIPES, default="two", help="views of an image (two)")
@@ -72,6 +76,7 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     _add_quality(commands.add_parser("quality", help="accuracy against the time that training takes"))
     _add_loading(loaders)
     _add_features(features)
+    _add_linear(linear)
     _add_sizes(losses, optimizers, steps)
     _add_training(commands)
     _add_projection(commands)
@@ -121,6 +126,13 @@ def _add_features(features: argparse.ArgumentParser) -> None:
     features.add_argument("--batch", type=count, default=64, help="images (64)")
     features.add_argument("--batches", type=count, default=8, help="batches of each duration, at most (8)")
     features.add_argument("--workers", type=count, help="threads or processes that decode (one a core)")
+
+
+def _add_linear(linear: argparse.ArgumentParser) -> None:
+    linear.add_argument("--train", type=Path, required=True, help="a store or class folders to learn from")
+    linear.add_argument("--test", type=Path, required=True, help="a store or class folders to be classified")
+    linear.add_argument("--backbone", default="resnet50", help="a timm model (resnet50)")
+    add_options(linear, LinearConfig)
 
 
 def _add_quality(quality: argparse.ArgumentParser) -> None:

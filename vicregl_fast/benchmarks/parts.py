@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dataprep.errors import UserError
 from vicregl_fast.augment.recipe import RecipeName, ViewsConfig
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.models.config import ModelConfig
@@ -95,6 +96,22 @@ def features(options: argparse.Namespace) -> Iterator[Measurement]:
     images = open_chosen(options.path, options.list)
     feeds = CropFeeds(options.size, options.batch, decoding_threads(options.workers, sharers=1), options.device)
     return bench_features(BackboneConfig(options.backbone), images, feeds, options.batches, options.repeats)
+
+
+def linear(options: argparse.Namespace) -> Iterator[Measurement]:
+    """Measures linear classification."""
+    from vicregl_fast.benchmarks.linear import bench_linear
+    from vicregl_fast.evaluation.chosen_images import open_chosen
+    from vicregl_fast.evaluation.classification.config import LinearConfig
+    from vicregl_fast.evaluation.options import from_options
+    from vicregl_fast.models.config import BackboneConfig
+
+    config = from_options(LinearConfig, options)
+    if len(config.lr) < 2:
+        raise UserError("give --lr several learning rates, with commas between")
+    train = open_chosen(options.train, None)
+    test = open_chosen(options.test, None, like=train)
+    return bench_linear(BackboneConfig(options.backbone), train, test, config, options.device, options.repeats)
 
 
 def optimizer(options: argparse.Namespace) -> Iterator[Measurement]:

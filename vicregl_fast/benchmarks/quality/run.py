@@ -99,7 +99,8 @@ def open_run(
     if config.model.weights is not None:
         raise UserError("all networks begin with the same drawn weights: leave model.weights at null")
     known = open_chosen(train.path, train.list_file)
-    judge = KnnJudge(known, open_chosen(test.path, test.list_file, like=known), KnnConfig(batch_size=config.batch_size))
+    tested = open_chosen(test.path, test.list_file, like=known)
+    judge = KnnJudge(known, tested, KnnConfig(batch_size=config.batch_size), device)
     return QualityRun(config, open_images(train.path, train.list_file), judge, points, device)
 
 

@@ -30,17 +30,18 @@ class KnnJudge:
     Args:
         train, test: images with labels.
         config: how k-NN classifies.
+        device: where the backbone is; None chooses one as the programs do.
 
     Raises:
         UserError: images have no labels, the two have no class in common, k is larger than the number of
             training images.
     """
 
-    def __init__(self, train: ChosenImages, test: ChosenImages, config: KnnConfig):
+    def __init__(self, train: ChosenImages, test: ChosenImages, config: KnnConfig, device: torch.device | None = None):
         self._labels = matched_labels(train, test)
         if config.k[-1] > len(train):
             raise UserError(f"--k is {config.k[-1]}, but there are only {len(train)} training images")
-        self._device = choose_device()
+        self._device = device or choose_device()
         feeds = CropFeeds(config.size, config.batch_size, config.workers, self._device)
         self._train, self._test = feeds.centre(train.opened), feeds.centre(test.opened)
         ways = {"weighted": (True,), "plain": (False,), "both": (True, False)}[config.vote]

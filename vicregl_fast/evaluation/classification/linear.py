@@ -43,14 +43,17 @@ class LinearJudge:
     Args:
         train, test: images with labels.
         config: how the classifiers are trained.
+        device: where the backbone is; None chooses one as the programs do.
 
     Raises:
         UserError: images have no labels, the two have no class in common, or there are too few images.
     """
 
-    def __init__(self, train: ChosenImages, test: ChosenImages, config: LinearConfig):
+    def __init__(
+        self, train: ChosenImages, test: ChosenImages, config: LinearConfig, device: torch.device | None = None
+    ):
         self._labels = matched_labels(train, test)
-        self._config, self._device = config, choose_device()
+        self._config, self._device = config, device or choose_device()
         self._held_out = HeldOut(len(train), len(config.lr), train.store.path)
         self._feeds = CropFeeds(config.size, config.batch_size, config.workers, self._device)
         self._opened = train.opened
