@@ -2,6 +2,9 @@
 
 They are written under a hidden name in the same folder, synced to the disk, and renamed, which a file system does in
 one step. The hidden name says which process writes, so that what a killed process has left can be told and removed.
+
+A link stays one: what it leads to is written. What is no file or folder, such as a pipe or ``/dev/null``, is written to
+as it is.
 """
 
 import ctypes
@@ -10,6 +13,7 @@ import itertools
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +24,7 @@ from dataprep.notes import note
 from dataprep.process_identity import ProcessIdentity, this_machine, this_process
 
 _HIDDEN = re.compile(r"\.(?P<name>.+?)\.(?P<process>\d+|[0-9a-f]+-\d+-\d+)\.(?P<kind>partial|old)")
+_DESCRIPTOR = re.compile(r"/proc/(?P<process>[^/]+)/fd/(?P<number>\d+)")
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)  # open files
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EROFS)
@@ -35,16 +40,18 @@ def unfinished(out: Path) -> Iterator[Path]:
     Raises:
         UserError: the system refused to write, for example because the disk is full.
     """
-    partial = _hidden(out, "partial")
+    partial: Path | None = None
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(out.parent, out.name)
-        yield partial
+        place = _place(out)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(place.parent, place.name)
+        yield (partial := _hidden(place, "partial"))
     except OSError as error:
         cure = "raise the limit with ulimit -n" if error.errno in _TOO_MANY else "free space or choose another place"
         raise UserError(f"cannot write {out}: {error.strerror or error}; {cure}") from error
     finally:
-        _remove(partial)
+        if partial is not None:
+            _remove(partial)
 
 
 @contextmanager
@@ -91,8 +98,12 @@ def put_all_in_place(partials: Mapping[Path, Path]) -> None:
     for partial in partials.values():
         sync(partial)
     for out, partial in partials.items():
-        partial.replace(out)
-    _confirm(out)
+        if is_special(out):
+            with partial.open("rb") as file, _open_special(out) as special:
+                shutil.copyfileobj(file, special)
+        else:
+            partial.replace(_place(out))
+            _confirm(_place(out))
 
 
 def put_folder_in_place(partial: Path, out: Path) -> None:
@@ -103,6 +114,7 @@ def put_folder_in_place(partial: Path, out: Path) -> None:
     first. It is removed once the new folder has the name, and moved back if that fails; if the process is killed in
     between, ``remove_leftovers`` moves it back.
     """
+    out = _place(out)
     for folder, _, files in os.walk(partial):
         for name in files:
             sync(Path(folder, name))
@@ -151,6 +163,30 @@ def remove_leftovers(folder: Path, name: str | None = None, elsewhere: bool = Fa
             _remove(path)
 
 
+def is_special(path: Path) -> bool:
+    """Whether a path is of no file and no folder: of a device, a pipe, a socket, or of what this program has open."""
+    return _descriptor(path) is not None or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number that names such as /dev/stdout and /dev/fd/3 mean, of what this program has open."""
+    names = (path.absolute().parent.resolve() / path.name, path.readlink() if path.is_symlink() else "")
+    found = next((found for name in names if (found := _DESCRIPTOR.fullmatch(str(name)))), None)
+    return int(found["number"]) if found and found["process"] in ("self", str(os.getpid())) else None
+
+
+def _open_special(path: Path) -> BinaryIO:
+    descriptor = _descriptor(path)
+    return path.open("ab") if descriptor is None else os.fdopen(os.dup(descriptor), "wb")  # where it stands
+
+
+def _place(out: Path) -> Path:
+    """What is written for ``out``: where a link leads to; a file elsewhere for what is special."""
+    if is_special(out):
+        return Path(tempfile.gettempdir(), out.name)
+    return out.resolve() if out.is_symlink() else out
+
+
 def _exchange(first: Path, second: Path) -> bool:
     """Lets two paths change places in one step; False where one is not there or the system cannot do it."""
     try:
@@ -192,10 +228,10 @@ def sync(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-        return
     try:
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     except OSError:
         return  # its folder could not be made or entered, which ``unfinished`` reports

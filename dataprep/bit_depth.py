@@ -4,6 +4,7 @@ import warnings
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -17,6 +18,9 @@ from dataprep.stopping import check_stop
 from dataprep.tiff_layouts import read_layout, tiff_values
 from dataprep.value_range import DEPTHS, FULL, ValueRange, bits_for
 from dataprep.workers import available_cores, ordered_map
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MOST_FILES = 10_000
 """How many files are looked at: all that may be deep in a smaller source, evenly spread ones in a larger."""
@@ -75,18 +79,25 @@ def largest_value(file: str, root: Path, max_pixels: int) -> int:
 
 
 def _largest(data: bytes, suffix: str, max_pixels: int) -> int:
+    values = _values(data, suffix, max_pixels)
+    if values is None or values.dtype.kind not in "ui" or values.dtype.itemsize == 1:
+        return 0
+    return 0 if values.min() < 0 or values.max() > FULL.high else int(values.max())
+
+
+def _values(data: bytes, suffix: str, max_pixels: int) -> "np.ndarray | None":
+    """The values of an image, as the conversion reads them, if they are deep and their largest is not known."""
     layout = read_layout(data)
     if layout is not None and layout.misread:
-        values = tiff_values(data, layout, max_pixels)
-    else:
+        return tiff_values(data, layout, max_pixels)
+    try:
         image = open_header(data, suffix, max_pixels)
-        kind = deep_kind(image, data)
-        if kind is None or kind.top is not None:
-            return 0
-        values = deep_values(load(image, data), data, kind)
-    if values.dtype.kind not in "ui" or values.min() < 0 or values.max() > FULL.high:
-        return 0
-    return int(values.max())
+    except UnreadableImage:
+        if layout is None:
+            raise
+        return tiff_values(data, layout, max_pixels)
+    kind = deep_kind(image, data)
+    return None if kind is None or kind.top is not None else deep_values(load(image, data), data, kind)
 
 
 def _may_be_deep(path: Path) -> bool:

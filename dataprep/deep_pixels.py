@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from PIL import Image
 
 from dataprep.errors import UnreadableImage
-from dataprep.value_range import FULL, ValueRange, to_bytes
+from dataprep.value_range import DEPTHS, FULL, ValueRange, to_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,11 +76,24 @@ def values_to_bytes(values: "np.ndarray", top: int | None, taken: ValueRange) ->
         if values.dtype.kind == "f":
             raise UnreadableImage("its pixels are floating-point numbers of unknown range" + _REMEDY)
         lowest, highest = int(values.min()), int(values.max())
-        if lowest < 0 or highest > 0xFFFF:
+        if lowest < 0 or highest > 0xFFFF or values.dtype == "int8":
             raise UnreadableImage(f"its pixels have more than 16 bits or a sign ({lowest} to {highest})" + _REMEDY)
         if highest > taken.high:
             raise UnreadableImage(f"its values reach {highest}, those of the other images {taken.high:.0f}" + _REMEDY)
     return to_bytes(values, taken)
+
+
+def check_sought(values: "np.ndarray", kind: DeepKind, taken: ValueRange) -> None:
+    """Refuses a deep image that the search for the range has passed over, by its ending, and would have minded.
+
+    Raises:
+        UnreadableImage: its values need fewer than 16 bits, and nothing says how many.
+    """
+    if not taken.given and kind.top is None and values.dtype.kind in "ui" and int(values.max()) < 1 << DEPTHS[-2]:
+        raise UnreadableImage(
+            f"it has 16 bits, of which its values (up to {int(values.max())}) use fewer, and an ending of images that "
+            "have 8: rename it to .png, .tif or what else it is" + _REMEDY
+        )
 
 
 _REMEDY = "; say what is black and white with --range LOW,HIGH of a conversion, --data.range in training"

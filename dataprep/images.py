@@ -9,9 +9,9 @@ from typing import NamedTuple
 from PIL import Image
 
 from dataprep.decoding import despite_metadata, load, open_header, orientation_of, read, reason, upright
-from dataprep.deep_pixels import deep_kind, deep_to_rgb, values_to_bytes
+from dataprep.deep_pixels import check_sought, deep_kind, deep_to_rgb, deep_values, values_to_bytes
 from dataprep.errors import UnreadableImage, UserError
-from dataprep.formats import MAX_PIXELS
+from dataprep.formats import DEEP_EXTENSIONS, MAX_PIXELS
 from dataprep.frames import has_more
 from dataprep.jpeg_decoder import decodes
 from dataprep.manifest import StoreOptions
@@ -233,6 +233,8 @@ def _decode_with_size(
         image.draft(None, (DRAFT_MARGIN * width, DRAFT_MARGIN * height))  # does nothing where it is no JPEG
     load(image, data)
     try:
+        if kind is not None and suffix.lower() not in DEEP_EXTENSIONS:
+            check_sought(deep_values(image, data, kind), kind, taken)
         rgb = _to_rgb(image) if kind is None else deep_to_rgb(image, data, kind, taken)
         orientation = orientation_of(image)  # after decoding: a TIFF is turned by Pillow
         return upright(rgb, orientation), size if orientation < 5 else size[::-1]
@@ -247,6 +249,8 @@ def _through_opencv(
 ) -> tuple[Image.Image, tuple[int, int]]:
     values = tiff_values(data, layout, max_pixels)
     levels = values if values.dtype == "uint8" else values_to_bytes(values, None, taken)
+    if layout.to_invert:
+        levels = 255 - levels
     rgb = upright(Image.fromarray(levels).convert("RGB"), layout.orientation)
     return rgb, rgb.size
 

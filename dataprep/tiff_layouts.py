@@ -15,7 +15,7 @@ from dataprep.metadata import ORIENTATION_TAG, ORIENTATIONS
 if TYPE_CHECKING:
     import numpy as np
 
-_GREY, _RGB, _SEPARATE_PLANES = (0, 1), 2, 2  # values of tags
+_MIN_IS_WHITE, _GREY, _RGB, _SEPARATE_PLANES = 0, (0, 1), 2, 2  # values of tags
 _NUMBERS = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
 
 
@@ -48,15 +48,25 @@ class TiffLayout:
 
     @property
     def misread(self) -> bool:
-        """Whether Pillow takes deep planes for shallow ones, and gives wrong pixels."""
+        """Whether Pillow gives wrong pixels: of 32 bits it takes unsigned numbers for signed ones, of 8 the reverse."""
+        return self._deep_planes or (self.bits, self.sample_format) in ((8, 2), (32, 1))
+
+    @property
+    def _deep_planes(self) -> bool:
+        """Which Pillow takes for shallow ones."""
         return self.separate and self.bits > 8
+
+    @property
+    def to_invert(self) -> bool:
+        """Whether the smallest value is white in what OpenCV gives; of 8 bits it has done that itself."""
+        return self.photometric == _MIN_IS_WHITE and self.bits > 8
 
     @property
     def opencv_reads(self) -> bool:
         """Whether OpenCV gives the right channels: it mixes up those of deep planes, and of other bands than RGB."""
         plain = self.bits in (8, 16, 32, 64) and self.sample_format in (1, 2, 3)
         grey = self.photometric in _GREY and self.bands == 1
-        colour = self.photometric == _RGB and self.bands in (3, 4) and not self.misread
+        colour = self.photometric == _RGB and self.bands in (3, 4) and not self._deep_planes
         return plain and (grey or colour)
 
     def __str__(self) -> str:

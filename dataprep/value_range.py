@@ -68,6 +68,6 @@ def to_bytes(values: "np.ndarray", taken: ValueRange) -> "np.ndarray":
         return to_bytes(np.arange(1 << 16), taken)[values]
     bits = math.log2(taken.high + 1) if taken.low == 0 else 0.0
     if np.issubdtype(values.dtype, np.integer) and bits >= 8 and bits.is_integer():
-        return (np.clip(values, 0, int(taken.high)) >> (int(bits) - 8)).astype(np.uint8)
+        return (np.clip(values.astype(np.int64), 0, int(taken.high)) >> (int(bits) - 8)).astype(np.uint8)
     levels = (values.astype(np.float64) - taken.low) * (255 / (taken.high - taken.low))
     return np.rint(np.clip(np.nan_to_num(levels, nan=0.0), 0, 255)).astype(np.uint8)

@@ -10,6 +10,7 @@ from dataprep.errors import UserError
 from vicregl_fast.augment.recipe import view_recipes
 from vicregl_fast.config import RunConfig, dump_config, load_config, parse_config
 from vicregl_fast.losses.config import LossConfig
+from vicregl_fast.optim.config import OptimConfig
 from vicregl_fast.optim.schedule import Schedule
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -61,6 +62,76 @@ def test_a_saved_configuration_reads_back_the_same(tmp_path: Path) -> None:
     config = parse_config(["--config", str(CONFIGS / "convnext_s.yaml"), "--data.workers", "3"])
     (tmp_path / "config.yaml").write_text(dump_config(config))
     assert asdict(load_config(tmp_path / "config.yaml")) == asdict(config)
+
+
+NUMBERS = ("1e-3", "1e5", "1.e5", "12e03", "0x1f", "1_000", "1:30", ".inf", "nan", "2001-01-01", ".5", "-1")
+MARKED = (
+    "null",
+    "true",
+    "a: b",
+    "#x",
+    "- x",
+    " space ",
+    "[1]",
+    "{a}",
+    "a\nb",
+    "a\x85b",
+    "\u2028",
+    "\ufeffx",
+    "'q\"",
+    "é😀",
+)
+
+
+@pytest.mark.parametrize("text", [*NUMBERS, *MARKED])
+def test_text_that_yaml_would_read_otherwise_is_kept(tmp_path: Path, text: str) -> None:
+    """Folders of sweeps are named by learning rates, and of commits by short hashes, which may look like 12e03."""
+    config = parse_config([f"--run_dir=x/../{text}", f"--data.path={text}", f"--data.labels={text}"])
+    assert config.data.path == text
+    (tmp_path / "config.yaml").write_text(dump_config(config))
+    assert load_config(tmp_path / "config.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        ("loss:\n  location:\n  feature: true\n", "loss.location has no value: give it one, or leave it out for True"),
+        ("epochs:\nseed: 1\n", "epochs has no value"),
+        ("train: {device: null}", "train.device has no value"),
+        ("data: {range: null}", "data.range has no value"),
+        ("model: []", "model is [], but must hold settings, such as model.backbone"),
+        ("views: 5", "views is 5"),
+        ("optim: &a [*a]", "no text of settings"),
+        ("# nothing\n", "no setting with a value"),
+        ("", "no setting with a value"),
+        ("run_dir: ''", "run_dir is empty"),
+        ("model: {weights: ''}", "model.weights is empty"),
+    ],
+)
+def test_settings_without_a_value_are_refused(tmp_path: Path, recipe: str, words: str) -> None:
+    (tmp_path / "r.yaml").write_text(recipe)
+    with pytest.raises(UserError) as error:
+        parse_config(["--config", str(tmp_path / "r.yaml")])
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_section_without_settings_has_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("epochs: 70\noptim:\n#  name: adamw\nloss:\ntrain: null\n")
+    config = parse_config(["--config", str(tmp_path / "r.yaml")])
+    assert config == RunConfig(epochs=70)
+    config = parse_config(["--config", str(tmp_path / "r.yaml"), "--optim.warmup_epochs", "1", "--loss.alpha", "0.5"])
+    assert (config.optim, config.loss) == (OptimConfig(warmup_epochs=1), LossConfig(alpha=0.5))
+
+
+def test_a_name_that_no_file_of_settings_can_hold_is_refused() -> None:
+    with pytest.raises(UserError, match=r"data.path is 'a\\udcff', which is no UTF-8"):
+        parse_config(["--data.path", "a\udcff"])
+
+
+def test_the_home_folder_is_known_behind_an_equals_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/x")
+    config = parse_config(["--run_dir=~/runs/1", "--data.path=~/a~b"])
+    assert (config.run_dir, config.data.path) == ("/home/x/runs/1", "/home/x/a~b")
 
 
 @pytest.mark.parametrize(

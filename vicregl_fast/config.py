@@ -1,9 +1,11 @@
 """The configuration of a run, read from YAML recipes and the command line; unknown keys are refused."""
 
+import json
+import re
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
@@ -178,9 +180,11 @@ def parse_config(arguments: list[str] | None = None) -> RunConfig:
     try:
         return _build(config_parser().parse_args(given))
     except ArgumentError as error:
+        if str(error).startswith("Unexpected config"):  # a file of comments, of one name, or of something else
+            raise UserError("what --config names has no setting with a value, but must be a YAML recipe") from None
         raise UserError(f"{_sentence(error)}; --help lists all options") from None
-    except UnicodeDecodeError:
-        raise UserError("what --config names is no text, but must be a YAML recipe") from None
+    except (UnicodeDecodeError, RecursionError):
+        raise UserError("what --config names is no text of settings, but must be a YAML recipe") from None
 
 
 def load_config(path: Path) -> RunConfig:
@@ -197,8 +201,23 @@ def load_config(path: Path) -> RunConfig:
 
 def dump_config(config: RunConfig) -> str:
     """Returns the whole configuration as YAML text that ``--config`` can read."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        """Writes text that reads as text."""
+
+        def text(self, text: str) -> yaml.ScalarNode:
+            """Quoted where jsonargparse, unlike YAML, would take it for a number, and where YAML would fold it."""
+            quoted = _NUMBER.fullmatch(text) is not None or not text.isprintable()
+            return self.represent_scalar("tag:yaml.org,2002:str", text, style='"' if quoted else None)
+
+    Dumper.add_representer(str, Dumper.text)
     parser = config_parser()
-    return parser.dump(parser.parse_object(asdict(config)), skip_none=False)
+    settings = json.loads(parser.dump(parser.parse_object(asdict(config)), skip_none=False, format="json"))
+    return yaml.dump(settings, Dumper=Dumper, default_flow_style=False, sort_keys=False, allow_unicode=True)
+
+
+_NUMBER = re.compile(r"[-+]?[0-9._]+([eE][-+]?[0-9]+)?")
 
 
 def flat(values: dict, prefix: str = "") -> dict[str, object]:
@@ -213,9 +232,51 @@ def flat(values: dict, prefix: str = "") -> dict[str, object]:
 
 
 def _build(parsed: Namespace) -> RunConfig:
-    values = config_parser().instantiate(parsed)
+    parser = config_parser()
+    _check_values(parsed, RunConfig, parser.get_defaults(), "")
+    values = parser.instantiate(parsed)
     values.pop("config", None)
     return RunConfig(**vars(values))
+
+
+def _check_values(parsed: Namespace, kind: type[Any], defaults: Namespace, prefix: str) -> None:
+    """Refuses what the parser lets through, and completes the rest.
+
+    A recipe may give no value to any setting (``location:``), or to a whole section, whose settings then have their
+    defaults. A path may begin with ``~``, which no shell has replaced in a recipe or behind an equals sign.
+
+    Raises:
+        UserError: a setting that needs a value has none, or one that no path and no file of settings can hold.
+    """
+    types = get_type_hints(kind)
+    for name in (each.name for each in fields(kind)):
+        if name not in parsed:  # of a section without a value, of which the command line gives a setting
+            parsed[name] = defaults[name]
+        value, key = parsed[name], prefix + name
+        if is_dataclass(types[name]):
+            if value is None:
+                parsed[name] = value = defaults[name]
+            if not isinstance(value, Namespace):
+                raise UserError(
+                    f"{key} is {value!r}, but must hold settings, such as {key}.{fields(types[name])[0].name}"
+                )
+            _check_values(value, types[name], defaults[name], f"{key}.")
+        elif value is None and type(None) not in get_args(types[name]):
+            raise UserError(f"{key} has no value: give it one, or leave it out for {defaults[name]}")
+        elif isinstance(value, str):
+            parsed[name] = _checked_text(key, value)
+
+
+def _checked_text(key: str, text: str) -> str:
+    if not text:
+        raise UserError(f"{key} is empty: give it a value, or leave it out")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"{key} is {text!r}, which is no UTF-8, so that no file of settings can hold it: rename it, or make a link"
+        ) from None
+    return str(Path(text).expanduser()) if text.startswith("~/") else text
 
 
 def _sentence(error: Exception) -> str:

@@ -150,6 +150,54 @@ def test_floats_and_signed_values_need_a_range(tmp_path: Path, kind: str, dtype:
     assert abs(shown - expected(kind)).max() <= 1
 
 
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("white", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"),
+    [
+        (np.uint32, 0, 2**32 - 1),
+        (np.int8, -128, 127),
+        (np.float64, 0, 1),
+        (np.uint32, 0, 4080),
+        (np.int32, -2040, 2040),
+    ],
+)
+def test_every_kind_of_number_goes_from_black_to_white(
+    tmp_path: Path, dtype: type, low: int, high: int, white: bool, order: str
+) -> None:
+    values = (low + GREY.astype(np.float64) / 255 * (high - low)).astype(dtype)
+    write(tmp_path, {"a.tif": tiff(values[..., None], 0 if white else 1, order=order)})
+    levels = np.asarray(load_rgb(tmp_path / "a.tif", ValueRange(low, high, given=True)))[..., 0].astype(int)
+    wanted = 255 - GREY.astype(int) if white else GREY.astype(int)
+    assert abs(levels - wanted).max() <= 1
+
+
+def test_signed_bytes_need_a_range(tmp_path: Path) -> None:
+    for low in (-100, 0):
+        write(tmp_path, {"a.tif": tiff((GREY.astype(int) // 3 + low).astype(np.int8)[..., None], 1)})
+        with pytest.raises(UnreadableImage, match=r"or a sign .*; say what is black and white"):
+            load_rgb(tmp_path / "a.tif", find_range(list_images(tmp_path)))
+
+
+def test_what_only_opencv_reads_is_looked_at_for_the_range(tmp_path: Path) -> None:
+    write(tmp_path, {"a.tif": tiff(twelve_bits(GREY)[..., None], 0, order=">")})
+    taken = find_range(list_images(tmp_path))
+    assert taken == ValueRange(0, 4095)
+    assert (np.asarray(load_rgb(tmp_path / "a.tif", taken))[..., 0] == 255 - GREY).all()
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.pbm"])
+@pytest.mark.parametrize("kind", ["grey.png", "rgb.png", "grey.pgm"])
+def test_deep_images_with_an_ending_of_others_are_not_silently_dark(tmp_path: Path, kind: str, name: str) -> None:
+    """The search for the range passes such endings over."""
+    write(tmp_path, {name: deep_files(twelve_bits)[kind]})
+    with pytest.raises(UnreadableImage, match=r"up to \d+\) use fewer.*rename it.*--range"):
+        load_rgb(tmp_path / name)
+    assert abs(np.asarray(load_rgb(tmp_path / name, ValueRange(0, 4095, given=True))) - expected(kind)).max() <= 1
+    write(tmp_path, {name: deep_files(sixteen_bits)[kind]})
+    assert (np.asarray(load_rgb(tmp_path / name)) == expected(kind)).all()
+
+
 def test_values_beyond_a_found_range_are_an_error_and_beyond_a_given_one_clipped(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(deep_png(np.array([[[100], [5000]]], np.uint16)))
     with pytest.raises(
