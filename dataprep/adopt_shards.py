@@ -89,6 +89,8 @@ def adopt_shards(
     counts = count_labels(labels, classes)
     if counts is None and label_field not in (None, "label"):
         raise UserError(f"no sample in {folder} has a label {label_field}, neither KEY.{label_field} nor in KEY.json")
+    if counts is None and label_field is not None:
+        note(f"the images of {folder} have no labels: none has KEY.cls, KEY.label, or a `label` in KEY.json beside it")
     sound, index = _decoded(kept, np.maximum(labels, -1), sieve, workers)
     if len(sound) < len(kept):
         counts = None if counts is None else count_labels(index["label"], classes)

@@ -1,5 +1,6 @@
 """Finds how many bits the 16-bit images of a source use: those of a 12-bit sensor are nearly black among 16."""
 
+import os
 import warnings
 from contextlib import closing
 from functools import partial
@@ -103,7 +104,7 @@ def _values(data: bytes, suffix: str, max_pixels: int) -> "np.ndarray | None":
 def _may_be_deep(path: Path) -> bool:
     """Whether the header says so, or cannot be read without a closer look."""
     check_stop()
-    if not path.is_file():  # neither a broken link nor a pipe, which could be waited for in vain
+    if not os.path.isfile(path):  # neither a broken link nor a pipe, which could be waited for in vain
         return False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

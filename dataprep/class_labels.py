@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from dataprep.errors import UserError
+from dataprep.labels import WHOLE
 from dataprep.manifest import UNLABELLED
+from dataprep.text_files import read_lines
 
 LARGEST_LABEL = 999_999
-WHOLE = re.compile(r"(\d+)\.0+")  # as a program writes that takes labels for floating-point numbers
 NUMBER = re.compile(r"[+-]?\d{1,18}")
 WITHOUT_LABELS = "adopt the store without labels (--label_field none)"
 
@@ -22,8 +23,8 @@ def read_class_names(file: Path) -> tuple[str, ...]:
         UserError: the file cannot be read, is empty, or has an empty line between names.
     """
     try:
-        names = [line.strip() for line in file.read_text(encoding="utf-8").rstrip().splitlines()]
-    except (OSError, UnicodeError) as error:
+        names = [line.strip() for line in "\n".join(read_lines(file)).rstrip().split("\n")]
+    except OSError as error:
         raise UserError(f"the file of classes {file} cannot be read: {error}") from error
     if not names or "" in names:
         raise UserError(f"the file of classes {file} must have one name on every line, that of label 0 first")

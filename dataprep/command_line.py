@@ -12,11 +12,13 @@ from dataprep.errors import UserError
 class SentenceParser(argparse.ArgumentParser):
     """An ``ArgumentParser`` that raises UserError instead of printing its usage and exiting.
 
-    Options are defined with ``_``, are also accepted with ``-`` in its place, and cannot be abbreviated.
+    Options are defined with ``_``, are also accepted with ``-`` in its place, and cannot be abbreviated. Those of type
+    ``Path`` are read by ``any_path``.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{"allow_abbrev": False, **options})
+        self.register("type", Path, any_path)
 
     def parse_args(self, arguments: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """Parses like ``ArgumentParser.parse_args``, after ``with_underscores``."""
@@ -51,9 +53,19 @@ def comma_list(choices: Sequence[str]) -> Callable[[str], list[str]]:
     return parse
 
 
+def any_path(text: str) -> Path:
+    """An argparse type: a path, which may begin with ``~``, as no shell replaces it behind an equals sign.
+
+    An empty one, as a shell's unset variable gives, would be the current folder.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty, and a path is needed")
+    return Path(text).expanduser() if text.startswith("~/") else Path(text)
+
+
 def output_file(text: str) -> Path:
     """An argparse type: the path of a file to write; its folder must exist, so that no work is done in vain."""
-    path = Path(text)
+    path = any_path(text)
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{path} cannot be written: make the folder {path.parent} first")
     if path.is_dir():

@@ -32,7 +32,7 @@ def deep_kind(image: Image.Image, data: bytes) -> DeepKind | None:
     top = _top(image, data)
     if image.mode.startswith("I") or image.mode == "F":
         return DeepKind(False, top)
-    deep = ";16" in _raw_mode(image) or (top or 0) > 0xFF
+    deep = ";16" in raw_mode(image) or (top or 0) > 0xFF
     return DeepKind(True, None if top == 0xFFFF else top) if deep and image.mode in ("RGB", "RGBA") else None
 
 
@@ -118,14 +118,23 @@ def opencv_pixels(data: bytes) -> "np.ndarray":
     return pixels
 
 
-def _raw_mode(image: Image.Image) -> str:
+def scaled_levels(image: Image.Image) -> bool:
+    """Whether Pillow, when it decodes this grey image of up to 8 bits, gives other numbers than the file holds."""
+    if image.mode != "L":
+        return False
+    if image.format == "PPM":
+        return _top(image, b"") not in (0xFF, None)  # None: they stand as they are
+    return raw_mode(image) in ("L;2", "L;4", "L;I", "L;2I", "L;4I", "L;2R", "L;4R", "L;2IR", "L;4IR", "L;IR")
+
+
+def raw_mode(image: Image.Image) -> str:
     """How Pillow names the layout of the channels in the file; it may follow other arguments, or stand alone."""
-    arguments = _tile_arguments(image)
+    arguments = tile_arguments(image)
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return first if isinstance(first, str) else ""
 
 
-def _tile_arguments(image: Image.Image) -> Any:
+def tile_arguments(image: Image.Image) -> Any:
     """What Pillow passes to the decoder of an opened image."""
     tiles = getattr(image, "tile", None)
     return tiles[0][3] if tiles else ()
@@ -134,7 +143,7 @@ def _tile_arguments(image: Image.Image) -> Any:
 def _top(image: Image.Image, data: bytes) -> int | None:
     """The largest possible value by the file's own header; None where that is a matter of its pixel format alone."""
     if image.format == "PPM":
-        arguments = _tile_arguments(image)
+        arguments = tile_arguments(image)
         top = arguments[1] if isinstance(arguments, tuple) and image.mode != "F" else None
         return None if top == 0xFFFF and image.mode == "I" else top
     if image.format == "JPEG2000":

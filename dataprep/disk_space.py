@@ -1,5 +1,6 @@
 """Refuses a conversion for which the disk clearly has too little space, before hours are spent on it."""
 
+import os
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,7 @@ def _mean_size(source: ImageSource, options: StoreOptions) -> float:
     """Mean bytes of some images, evenly spaced in the source, as the store keeps them; 0 for those left out."""
     places = sorted({round(step * (len(source) - 1) / (TRIED - 1)) for step in range(TRIED)})
     # Not of a pipe or a device, whose reading may never end.
-    files = [(place, source.files[place]) for place in places if (source.root / source.files[place]).is_file()]
+    files = [(place, source.files[place]) for place in places if os.path.isfile(source.root / source.files[place])]
     function = partial(convert, root=source.root, options=options)
     with closing(ordered_map(function, files, workers=1, crashed=lambda file: None)) as images:
         sizes = [len(image.data) for image in images if isinstance(image, StoredImage)]

@@ -1,6 +1,9 @@
 """The errors that a user can correct, and how a program ends when one occurs."""
 
+import errno
+import io
 import os
+import select
 import signal
 import sys
 import time
@@ -33,12 +36,15 @@ class ToldElsewhere(UserError):
 def exit_on_user_error() -> Iterator[None]:
     """On a UserError, prints its sentence to stderr without a traceback, and ends the program with exit code 2.
 
-    Ctrl-C ends it likewise, with exit code 130. The sentence of a ``ToldElsewhere`` is not printed; the program then
-    ends a little later, since what has started the processes may kill the others as soon as one ends.
+    So does what the system refuses about a file, such as the permission to read it, and the output's being refused.
+    Where nobody reads the output any more, the program ends as the shell's own do. Ctrl-C ends it likewise, with exit
+    code 130. The sentence of a ``ToldElsewhere`` is not printed; the program then ends a little later, since what has
+    started the processes may kill the others as soon as one ends.
     """
     _open_standard_streams()
     try:
-        yield
+        with _refusals_said():
+            yield
     except UserError as error:
         if isinstance(error, ToldElsewhere):
             time.sleep(TELLING)
@@ -50,6 +56,39 @@ def exit_on_user_error() -> Iterator[None]:
         raise SystemExit(128 + signal.SIGINT) from None
 
 
+@contextmanager
+def _refusals_said() -> Iterator[None]:
+    """Raises UserError where the system refuses something about a file that the error names, or has no space."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and _output_is_unread():
+            _output_nowhere()
+            raise SystemExit(128 + signal.SIGPIPE) from None
+        if error.filename is not None:
+            raise UserError(f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}") from error
+        if error.errno in _NO_SPACE:
+            _output_nowhere()
+            raise UserError(f"what is to be told cannot be written: {error.strerror}; free space") from error
+        raise
+
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _output_is_unread() -> bool:
+    """Whether the standard output is a pipe at whose other end nobody is any more."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _output_nowhere() -> None:
+    """Lets the standard output go nowhere, since Python would fail once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 def _open_standard_streams() -> None:
     """Opens what the caller has closed of input, output and errors, so that no file or pipe takes their numbers."""
     for number in range(3):
@@ -59,6 +98,8 @@ def _open_standard_streams() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it takes the lowest free number, this one
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold what the terminal cannot show
 
 
 REASON = 200

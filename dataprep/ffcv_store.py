@@ -65,9 +65,9 @@ def write_store(
     page_size = _page_size(max_side)
     beside = manifest_path(out), names_path(out)
     with (
-        unfinished(out) as partial_store,
         unfinished(beside[0]) as partial_manifest,
         unfinished(beside[1]) as partial_names,
+        unfinished(out) as partial_store,  # innermost, since most of what can fail is writing it
     ):
         write = partial(write_beton, partial_store, capacity=len(source), page_size=page_size)
         record = write_converted(write, source, options, workers, largest=page_size)
@@ -98,6 +98,9 @@ def _check_out(out: Path, overwrite: bool) -> None:
         raise UserError(f"the store's name {out} has an unknown extension; an FFCV store ends in .beton")
     if out.is_dir():
         raise UserError(f"{out} is a folder; give the name of a file to write")
+    for beside in (manifest_path(out), names_path(out)):
+        if beside.is_dir():
+            raise UserError(f"{beside} is a folder, and a file of this name belongs to the store: move it away")
     if overwrite and manifest_path(out).is_file() and out.exists() and _is_adopted(out):
         raise UserError(f"{out} is a store that was adopted, perhaps the only copy; choose another name")
     if out.exists() and not overwrite:

@@ -50,17 +50,21 @@ def _without_extension(name: str) -> str:
     return f"{start}/{stem}" if start else stem
 
 
-def split_label(line: str) -> tuple[str, str]:
-    """Splits a line into a name and what follows behind a tab, a comma or else the last white space.
+def split_label(line: str, column: int = 1) -> tuple[str, str]:
+    """Splits a line into a name and a label: behind a tab, a comma or else the last white space.
 
-    What follows a second tab or comma is dropped.
+    Of several columns, with tabs or commas between, ``column`` is that of the label; the first has number 0.
     """
-    for separator in "\t,":
-        if separator in line:
-            try:
-                name, label, *_ = [*next(csv.reader([line], delimiter=separator)), ""]
-            except csv.Error:
-                return line, ""
-            return name.strip(), label.strip()
+    if "\t" in line or "," in line:
+        columns = split_columns(line)
+        return columns[0].strip(), columns[column].strip() if column < len(columns) else ""
     name, _, label = line.strip().rpartition(" ")
     return (name.strip(), label) if name else (label, "")
+
+
+def split_columns(line: str) -> list[str]:
+    """The columns of a line, with tabs or else commas between, perhaps quoted; the line itself if that cannot be."""
+    try:
+        return next(csv.reader([line], delimiter="\t" if "\t" in line else ","))
+    except (csv.Error, StopIteration):
+        return [line]

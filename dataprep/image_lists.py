@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dataprep.errors import UserError
 from dataprep.file_names import FileNames, split_label
+from dataprep.text_files import read_lines
 
 SPECIAL = "but a pipe, a socket or a device"
 """What sentences say of a file that is no regular one: reading it may never end."""
@@ -57,7 +58,7 @@ def list_lines(list_file: Path) -> list[str]:
         UserError: it cannot be read, or has none.
     """
     try:
-        lines = list_file.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+        lines = read_lines(list_file)
     except OSError as error:
         raise UserError(f"the list {list_file} cannot be read: {error.strerror}") from error
     lines = [line.strip() for line in lines if line.strip()]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from dataprep.decoding import despite_metadata, load, open_header, orientation_of, read, reason, upright
-from dataprep.deep_pixels import check_sought, deep_kind, deep_to_rgb, deep_values, values_to_bytes
+from dataprep.deep_pixels import check_sought, deep_kind, deep_to_rgb, deep_values, scaled_levels, values_to_bytes
 from dataprep.errors import UnreadableImage, UserError
 from dataprep.formats import DEEP_EXTENSIONS, MAX_PIXELS
 from dataprep.frames import has_more
@@ -87,6 +87,11 @@ def load_pixels(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
         kind = deep_kind(image, data)
         if kind is not None and kind.colour:
             raise UnreadableImage("Pillow keeps only eight of the more bits of its colours; make it grey")
+        if scaled_levels(image):
+            raise UnreadableImage(
+                "its grey levels are not the numbers in the file, since it has fewer than 8 bits, another maximum than "
+                "255, or 0 as white: write it as an 8-bit grey PNG"
+            )
         return load(image, data)
 
     return despite_metadata(decode, read(path))

@@ -10,11 +10,18 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from dataprep.errors import UserError
-from dataprep.file_names import FileNames, split_label
+from dataprep.file_names import FileNames, split_columns, split_label
 from dataprep.formats import IMAGE_EXTENSIONS
+from dataprep.text_files import read_lines
 
 CHOICES = AUTO, FOLDERS, NONE = "auto", "folders", "none"
 OPTION = "--labels {0}; in training --data.labels {0}, in evaluations also --train_labels and --test_labels {0}"
+
+HEADINGS = ("label", "labels", "class", "class_name", "classname", "category", "target", "category_id", "class_id")
+"""How headings of files of labels call the column of labels, the likeliest first."""
+
+WHOLE = re.compile(r"(\d+)\.0+")
+"""A number as a program writes it that takes labels for floating-point numbers."""
 
 _BOXES = re.compile(r"(\S+)(?: \d+ \d+ \d+ \d+)+")  # ImageNet's own list of validation labels has boxes behind them
 
@@ -45,13 +52,17 @@ def label_images(files: Sequence[str], folder: Path, choice: str) -> Labelled:
         UserError: class folders are asked for and there are not two of them; or the file of labels cannot be read, is
             damaged, or gives an image two labels.
     """
+    if not choice:
+        raise UserError(f"the choice of labels is empty: give {', '.join(CHOICES)}, or a file of labels")
     if choice == AUTO:
         obstacle = _obstacle(files, folder)
         return Labelled(None, remark=obstacle) if obstacle else Labelled({file: _first(file) for file in files})
     if choice == NONE:
         return Labelled(None)
     if choice != FOLDERS:
-        return Labelled(_read_labels(Path(choice), files, folder))
+        found = _read_labels(Path(choice), files, folder)
+        same = f"{choice} gives all images one label, {next(iter(found.values()))}" if len(found) > 1 else ""
+        return Labelled(found, remark=same if len(set(found.values())) == 1 else "")
     inside = [file for file in files if "/" in file]
     outside = tuple(file for file in files if "/" not in file)
     if len({_first(file) for file in inside}) < 2:
@@ -104,19 +115,20 @@ def _obstacle(files: Sequence[str], folder: Path) -> str:
 def _read_labels(path: Path, files: Sequence[str], folder: Path) -> dict[str, str]:
     """Reads a file with a path and a label a line; a heading, and lines of files that are not there, are passed over.
 
-    Between path and label stands a tab, a comma or white space; what follows a second tab or comma is ignored.
-    ``FileNames`` says how else an image may be called.
+    Between path and label stands a tab, a comma or white space; what follows a second tab or comma is ignored, but a
+    heading may say which column holds the labels (HEADINGS). ``FileNames`` says how else an image may be called.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+        lines = read_lines(path)
     except OSError as error:
         raise UserError(f"the file of labels {path} cannot be read: {error.strerror}") from error
     names = FileNames(folder, files)
     found: dict[str, str] = {}
+    column = _label_column(lines, names)
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        name, label = split_label(line)
+        name, label = split_label(line, column)
         boxes = _BOXES.fullmatch(label)
         label = boxes[1] if boxes else label
         if PurePosixPath(label).suffix.lower() in IMAGE_EXTENSIONS and names.find(label):
@@ -128,6 +140,15 @@ def _read_labels(path: Path, files: Sequence[str], folder: Path) -> dict[str, st
             continue
         if not file:
             raise UserError(f"line {number} of {path}: several images of {folder} are called {name}; give their paths")
+        label = WHOLE.sub(r"\1", label)
         if found.setdefault(file, label) != label:
             raise UserError(f"{path} gives {file} two labels, {found[file]} and {label}; leave one")
     return found
+
+
+def _label_column(lines: Sequence[str], names: FileNames) -> int:
+    """The column of labels by the heading, if the first line is one; else the second, 1."""
+    heading = [each.strip().lower() for each in split_columns(lines[0])] if lines else []
+    if len(heading) < 3 or not heading[0] or names.find(split_label(lines[0])[0]) is not None:
+        return 1
+    return next((heading.index(each) for each in HEADINGS if each in heading[1:]), 1)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, asdict, dataclass, fields
 from pathlib import Path
@@ -189,7 +190,7 @@ def sha256_of(path: Path) -> str:
 def digest_of(files: Sequence[StoreFile]) -> str:
     """The SHA-256 digest of the list that ``sha256sum`` prints for ``files`` in the order of their names."""
     lines = "".join(f"{file.sha256}  {file.name}\n" for file in sorted(files, key=lambda file: file.name))
-    return hashlib.sha256(lines.encode()).hexdigest()
+    return hashlib.sha256(os.fsencode(lines)).hexdigest()
 
 
 def _check_file(store: Path, path: Path, size_bytes: int, sha256: str | None) -> None:

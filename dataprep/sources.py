@@ -156,25 +156,25 @@ def _sorted(paths: list[PurePosixPath]) -> tuple[str, ...]:
 
 
 def _files(folder: Path) -> Iterator[tuple[PurePosixPath, bool]]:
-    """Relative paths of all files that are not hidden; links to folders are followed, each folder once.
+    """Relative paths of all files that are not hidden; links to folders are followed, but not in a circle.
 
     Beside each is whether it is a regular file, after following links. A link that leads nowhere counts as one: that
     the file cannot be read says more.
     """
-    seen, waiting = set[str](), [PurePosixPath()]
+    waiting: list[tuple[PurePosixPath, frozenset[str]]] = [(PurePosixPath(), frozenset())]
     while waiting:
-        inside = waiting.pop()
+        inside, above = waiting.pop()
         real = os.path.realpath(folder / inside)
-        if real in seen:
+        if real in above:
             continue
-        seen.add(real)
+        above = above | {real}
         folders = []
         for entry in _entries(folder / inside):
             if _answers(entry.is_dir):
                 folders.append(entry.name)
             else:
                 yield inside / entry.name, _answers(entry.is_file) or not os.path.exists(entry.path)
-        waiting.extend(inside / name for name in sorted(folders, reverse=True))
+        waiting.extend((inside / name, above) for name in sorted(folders, reverse=True))
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

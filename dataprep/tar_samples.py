@@ -145,7 +145,7 @@ def _samples(
             fault = "or another member of its sample is there twice"
         else:
             try:
-                label = _label({ending: same[0] for ending, same in parts.items()}, read, label_field)
+                label = _label(images[0], {ending: same[0] for ending, same in parts.items()}, read, label_field)
             except (ValueError, RecursionError) as error:
                 fault = f"has a label that cannot be read ({error})"
         samples[key] = TarSample(*parts[images[0]][0], label, fault)
@@ -160,18 +160,21 @@ def _images(parts: dict[str, list[Member]], image_field: str | None) -> list[str
     return [ending for ending in images if "." not in ending] or images
 
 
-def _label(parts: dict[str, Member], read: Callable[[Member], bytes], field: str | None) -> str | None:
-    """The text of the label; None where there is none.
+def _label(image: str, parts: dict[str, Member], read: Callable[[Member], bytes], field: str | None) -> str | None:
+    """The text of the label; None where there is none. That of an image ``KEY.v1.jpg`` may be in ``KEY.v1.cls``.
 
     Raises:
         ValueError: it is no text, or no number or name.
     """
     if field is None:
         return None
-    for ending in [field, "cls"] if field == "label" else [field]:
+    start = image[: image.rfind(".") + 1]
+    names = [field, "cls"] if field == "label" else [field]
+    for ending in dict.fromkeys([*(start + name for name in names), *names]):
         if ending in parts:
-            return read(parts[ending]).decode().strip() or None
-    record = json.loads(read(parts["json"])) if "json" in parts else None
+            return read(parts[ending]).decode("utf-8-sig").strip() or None
+    json_of = next((parts[ending] for ending in (f"{start}json", "json") if ending in parts), None)
+    record = None if json_of is None else json.loads(read(json_of))
     value = record.get(field) if isinstance(record, dict) else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)

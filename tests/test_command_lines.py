@@ -31,6 +31,11 @@ from vicregl_fast.weights.options import export_parser
         (bench, ["augment", "--batch", "many"], "--batch"),
         (bench, ["augment", "--bat", "3"], "--bat"),  # an option that is cut short is none
         (dataprep, ["ffcv"], "SOURCE"),
+        (dataprep, ["ffcv", "", "b.beton"], "argument SOURCE: it is empty, and a path is needed"),
+        (evaluate.main, ["knn", "--run", "", "--train", "x", "--test", "x"], "it is empty"),
+        (evaluate.main, ["knn", "--run", "x", "--train", "x", "--test", "x", "--json="], "it is empty"),
+        (visualize.main, ["curves", "x", "--out", "x.txt"], "end it in .png or .pdf or .svg"),
+        (visualize.main, ["curves", "x", "--out", "/dev/null"], "end it in .png"),
         (dataprep, ["ffcv", "a", "b.beton", "--over"], "--over"),
     ],
 )
@@ -52,6 +57,12 @@ def test_training_says_its_mistakes_in_one_sentence(
         train()
     error = capsys.readouterr().err
     assert stopped.value.code == 2 and error.startswith("error: ") and error.count("\n") == 1 and "--epocs" in error
+
+
+def test_the_home_folder_is_known_behind_an_equals_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/x")
+    options = evaluate.evaluate_parser().parse_args(["knn", "--run=~/r", "--train=~/a~b", "--test", "~x"])
+    assert [str(path) for path in (*options.run, options.train, options.test)] == ["/home/x/r", "/home/x/a~b", "~x"]
 
 
 def test_words_of_an_option_join_by_either_sign() -> None:

@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from vicregl_fast.weights.exporting import export
         from vicregl_fast.weights.source import read_weights
 
-        weights = read_weights(options.run, options.backbone)
+        weights = read_weights(options.run, options.backbone, options.output_stride)
         usage = export(weights, options.out, options.to, options.classes, options.size)
         print(f"{options.out}\n{card_of(options.out)}\n\n{usage}")
 

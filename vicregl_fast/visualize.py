@@ -4,14 +4,18 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from dataprep.atomic import atomic_file
 from dataprep.errors import UserError, exit_on_user_error
 from vicregl_fast.seeds import check_seed
 from vicregl_fast.visualization.commands import PICTURES
 from vicregl_fast.visualization.options import HERE, visualize_parser
 
+FORMATS = {".png": "png", ".pdf": "pdf", ".svg": "svg"}
+"""Of pictures, by the endings of their files."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draws one picture, writes it as PNG, and prints its path.
+    """Draws one picture, writes it, as PNG where nothing else is asked for, and prints its path.
 
     Args:
         arguments: of the command line, without the program's name; None means ``sys.argv``.
@@ -20,11 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options = visualize_parser(__doc__).parse_args(arguments)
         check_seed(getattr(options, "seed", 0))
         out = options.out or _default_out(options)
+        if out.suffix not in FORMATS:
+            raise UserError(f"--out {out} does not say what kind of picture it is: end it in {' or '.join(FORMATS)}")
         figure = PICTURES[options.command](options)
-        try:
-            figure.savefig(out, dpi=110)
-        except OSError as error:
-            raise UserError(f"cannot write {out}: {error.strerror or error}; choose another --out") from error
+        with atomic_file(out) as file:
+            figure.savefig(file, format=FORMATS[out.suffix], dpi=110)
         print(out)
 
 

@@ -255,3 +255,20 @@ def test_labels_that_a_program_wrote_as_floats_are_numbers(tmp_path: Path) -> No
     folder = shards_of(tmp_path / "s", [sample(k, f"{label}.0") for k, label in enumerate((2, 10, 0))])
     manifest = adopt_store(folder, workers=1)
     assert manifest.classes is None and read_index(folder)["label"].tolist() == [2, 10, 0]
+
+
+def test_labels_lie_beside_their_images_in_names_with_dots(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    samples = [{f"img{k}.v1.jpg": jpeg(k), f"img{k}.v1.cls": b"\xef\xbb\xbf%d" % LABELS[k]} for k in range(3)]
+    folder = shards_of(tmp_path / "s", samples)
+    adopt_store(folder, workers=1)
+    assert read_index(folder)["label"].tolist() == LABELS[:3]
+    unlabelled = shards_of(tmp_path / "u", [sample(k, txt=b"a caption") for k in range(3)])
+    assert adopt_store(unlabelled, workers=1).label_counts is None
+    assert "have no labels" in capsys.readouterr().err
+
+
+def test_names_of_shards_are_any_bytes(tmp_path: Path) -> None:
+    folder = shards_of(tmp_path / "s", [sample(k, "1") for k in range(3)])
+    (folder / NAMES[0]).rename(folder / "a\udcff.tar")
+    adopt_store(folder, workers=1)
+    assert verify_store(folder, workers=1) == 0

@@ -24,3 +24,35 @@ def test_closed_streams_do_not_matter(tmp_path: Path) -> None:
     for closed in ("2>&-", "<&- >&- 2>&-"):
         subprocess.run(["bash", "-c", f"{program} --overwrite {closed}"], check=True, timeout=60)
         assert read_manifest(tmp_path / "s.beton").count == 6
+
+
+def run_python(script: str, shell: str = "{}") -> subprocess.CompletedProcess:
+    lines = "from dataprep.errors import exit_on_user_error\nwith exit_on_user_error():\n " + script
+    command = f"{sys.executable} -c '{lines}'"
+    return subprocess.run(
+        ["bash", "-c", shell.format(command)], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_what_the_system_refuses_about_a_file_is_one_sentence(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stop, exit_on_user_error():
+        raise PermissionError(13, "Permission denied", "data/x")
+    assert stop.value.code == 2 and capsys.readouterr().err == "error: data/x cannot be used: Permission denied\n"
+    with pytest.raises(OSError, match="other"), exit_on_user_error():
+        raise OSError(5, "other")
+
+
+def test_output_that_cannot_be_written_is_said_once() -> None:
+    full = run_python('print("x")', "{} > /dev/full")
+    assert (
+        full.returncode == 2
+        and full.stderr == "error: what is to be told cannot be written: No space left on device; free space\n"
+    )
+    gone = run_python('print("x" * 100000)', "set -o pipefail; {} | true")
+    assert gone.returncode == 128 + signal.SIGPIPE and gone.stderr == ""
+
+
+def test_names_that_the_terminal_cannot_show_are_printed(tmp_path: Path) -> None:
+    for encoding, shown in (("ascii", r"\xe9\udcff"), ("utf-8:strict", r"é\udcff")):
+        told = run_python('print("\\xe9\\udcff")', f"PYTHONIOENCODING={encoding} {{}}")
+        assert (told.returncode, told.stdout, told.stderr) == (0, f"{shown}\n", "")

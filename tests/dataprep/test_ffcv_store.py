@@ -1,6 +1,7 @@
 """FFCV's own code reads the store, and would have written the same bytes."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dataprep import ffcv_store
 from dataprep.errors import UserError
 from dataprep.ffcv_store import write_store
 from dataprep.manifest import JPEG_MODE, RAW_MODE, manifest_path, read_manifest
@@ -159,3 +161,27 @@ def test_manifests_from_before_pixels_and_shards_are_read(tmp_path: Path) -> Non
     del record["raw"], record["files"], record["options"]["mode"], record["options"]["raw_share"]
     manifest_path(tmp_path / "s.beton").write_text(json.dumps(record))
     assert read_manifest(tmp_path / "s.beton") == manifest
+
+
+@pytest.mark.parametrize("name", ["s.beton.names.jsonl", "s.beton.json"])
+def test_a_folder_with_the_name_of_a_companion_costs_nothing(tmp_path: Path, name: str) -> None:
+    write_tree(tmp_path / "images")
+    store = tmp_path / "s.beton"
+    write_store(list_images(tmp_path / "images"), store, workers=1)
+    before = store.read_bytes()
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=rf"{re.escape(name)} is a folder, .* move it away"):
+        write_store(list_images(tmp_path / "images"), store, workers=1, overwrite=True)
+    assert store.read_bytes() == before
+
+
+def test_a_write_that_fails_names_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tree(tmp_path / "images")
+
+    def full(*given: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ffcv_store, "write_converted", full)
+    with pytest.raises(UserError, match=r"cannot write .*s\.beton: No space left on device"):
+        write_store(list_images(tmp_path / "images"), tmp_path / "s.beton", workers=1)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dataprep.class_labels import read_class_names
 from dataprep.errors import UserError
 from dataprep.sources import list_images
 from tests.dataprep.test_sources import touch
@@ -144,3 +145,41 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(UserError, match=r"the folder .*bee cannot be read: Permission denied"):
         list_images(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "classes"),
+    [
+        ("filename,width,height,class\nx/a.jpg,64,48,cat\nx/b.jpg,64,48,dog\ny/a.jpg,64,48,cat\n", ("cat", "dog")),
+        ("image\tsplit\tLabel\nx/a.jpg\ttrain\t1.0\nx/b.jpg\ttrain\t2.0\ny/a.jpg\ttest\t1\n", ("1", "2")),
+        ("filename,class,width\nx/a.jpg,cat,64\nx/b.jpg,dog,64\ny/a.jpg,cat,64\n", ("cat", "dog")),
+        ("x/a.jpg,cat,label\nx/b.jpg,dog,label\ny/a.jpg,cat,label\n", ("cat", "dog")),
+    ],
+)
+def test_a_heading_says_which_column_holds_the_labels(tmp_path: Path, content: str, classes: tuple[str, str]) -> None:
+    folder = touch(tmp_path / "images", "x/a.jpg", "x/b.jpg", "y/a.jpg")
+    (tmp_path / "labels").write_text(content)
+    source = list_images(folder, labels=str(tmp_path / "labels"))
+    assert (source.classes, source.labels) == (classes, (0, 1, 0))
+
+
+def test_one_label_for_all_is_said(tmp_path: Path) -> None:
+    folder = touch(tmp_path / "images", "a.jpg", "b.jpg")
+    (tmp_path / "labels").write_text("a.jpg,64,cat\nb.jpg,64,dog\n")
+    assert "gives all images one label, 64" in list_images(folder, labels=str(tmp_path / "labels")).remarks[0]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_text_files_are_read_as_editors_write_them(tmp_path: Path, encoding: str) -> None:
+    folder = touch(tmp_path / "images", "é.jpg", "b.jpg")
+    (tmp_path / "labels").write_bytes("é.jpg,bär\r\nb.jpg,ant\r\n".encode(encoding))
+    assert list_images(folder, labels=str(tmp_path / "labels")).classes == ("ant", "bär")
+    (tmp_path / "list").write_bytes("é.jpg\r\n".encode(encoding))
+    assert list_images(folder, tmp_path / "list").files == ("é.jpg",)
+    (tmp_path / "classes").write_bytes("bär\r\nant\r\n".encode(encoding))
+    assert read_class_names(tmp_path / "classes") == ("bär", "ant")
+
+
+def test_an_empty_choice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the choice of labels is empty"):
+        list_images(touch(tmp_path, "a.jpg"), labels="")

@@ -117,3 +117,14 @@ def test_what_is_no_regular_file_is_passed_over_and_said(tmp_path: Path) -> None
         (folder / file).unlink()
     with pytest.raises(UserError, match=r"no images in .*; 4 files \(2 \.jpg, 1 \.txt, 1 \.png\) were passed over"):
         list_images(folder)
+
+
+def test_class_folders_that_are_links_count(tmp_path: Path) -> None:
+    """Also to each other; only a circle is left."""
+    folder = touch(tmp_path / "images", "bee/1.jpg", "cat/1.jpg")
+    (folder / "ant").symlink_to("bee")
+    (folder / "dog").symlink_to("cat")
+    (folder / "cat" / "all").symlink_to("..")
+    source = list_images(folder)
+    assert source.files == ("ant/1.jpg", "bee/1.jpg", "cat/1.jpg", "dog/1.jpg")
+    assert source.classes == ("ant", "bee", "cat", "dog")

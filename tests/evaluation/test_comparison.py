@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from tests.evaluation.stand_in import MeanColour
-from vicregl_fast.evaluation.candidates import Candidate, distinct_names
+from vicregl_fast.evaluation.candidates import Candidate, distinct_names, untrained_names
 from vicregl_fast.evaluation.comparison import compare
 from vicregl_fast.evaluation.paper import PaperColumn, Task, published_rows
 from vicregl_fast.evaluation.report import Judgement, Row
+from vicregl_fast.models.config import BackboneConfig
 
 
 class SeedJudge:
@@ -94,3 +95,19 @@ def test_runs_are_called_by_the_shortest_ends_of_their_paths_that_differ() -> No
     assert distinct_names(["runs/a", "runs/b/"]) == ["a", "b"]
     assert distinct_names(["x/run", "y/run", "other"]) == ["x/run", "y/run", "other"]
     assert distinct_names(["a", "a"]) == ["a (1)", "a (2)"]
+
+
+def test_untrained_networks_have_names_of_their_own() -> None:
+    one, other = BackboneConfig("resnet18"), BackboneConfig("resnet18", output_stride=16)
+    shallow, vit = BackboneConfig("resnet18", zero_init=False), BackboneConfig("test_vit")
+    assert list(untrained_names([one], [])) == ["random"]
+    assert list(untrained_names([one], ["a", "random"])) == ["random (untrained)"]
+    assert untrained_names([one, other], []) == {"random output_stride 32": one, "random output_stride 16": other}
+    assert list(untrained_names([one, vit], [])) == ["random resnet18", "random test_vit"]
+    assert list(untrained_names([shallow, one, other, vit], [])) == [
+        "random resnet18 output_stride 32 zero_init False",
+        "random resnet18 output_stride 32 zero_init True",
+        "random resnet18 output_stride 16 zero_init True",
+        "random test_vit output_stride 32 zero_init True",
+    ]
+    assert not untrained_names([], ["trained"])

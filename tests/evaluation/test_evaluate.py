@@ -81,6 +81,24 @@ def test_a_file_of_weights_is_judged_by_its_backbone_s_name(
     assert names == ["knn", "trained", "random", "majority class"]
 
 
+def test_weights_outside_their_run_are_judged_alike_with_its_stride(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Of a checkpoint's copy nothing says that it was trained at a stride of 16."""
+    shutil.copy(run / "checkpoints" / "step-000000001.pt", tmp_path / "copy.pt")
+    images = str(write_class_folders(tmp_path / "images", {"red": 4, "green": 6}))
+    given = ["embed", "--images", images, "--size", "64", "--workers", "0", "--picture", "none"]
+    weights = ["--weights", str(tmp_path / "copy.pt"), "--backbone", "resnet18"]
+    for name, options in {"run": ["--run", str(run)], "32": weights, "16": [*weights, "--output_stride", "16"]}.items():
+        evaluate.main([*given, *options, "--out", str(tmp_path / name)])
+    of_run, as_32, as_16 = (np.load(tmp_path / name / "features.npy") for name in ("run", "32", "16"))
+    assert (of_run == as_16).all() and abs(of_run - as_32).max() > 0.01 * abs(of_run).max()
+    assert "copy.pt does not say at which output stride" in capsys.readouterr().err
+    knn = ["knn", "--train", images, "--test", images, "--size", "64", "--k", "3", "--workers", "0", *weights]
+    evaluate.main([*knn, "--output_stride", "16"])
+    assert "stride" not in capsys.readouterr().err
+
+
 def test_embed_writes_features_and_a_picture(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     images = write_class_folders(tmp_path / "images", {"red": 3, "green": 2})
     out = tmp_path / "out"

@@ -117,3 +117,26 @@ def test_no_readable_checkpoint_is_said(tmp_path: Path) -> None:
     (tmp_path / "step-000000001.pt").write_bytes(b"")
     with pytest.raises(UserError, match=r"no checkpoint in .* can be read"):
         Checkpoints(tmp_path).load_newest()
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_wrong_bytes_within_tensors_are_noticed(tmp_path: Path, flipped: bool, capsys: pytest.CaptureFixture) -> None:
+    """Torch reads them without a word."""
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save({"step": 1}, 1)
+    path = checkpoints.save({"step": 2, "weights": torch.arange(30_000.0)}, 2)
+    content = bytearray(path.read_bytes())
+    place = content.index(torch.arange(1000.0, 1010.0).numpy().tobytes())
+    content[place : place + 4] = bytes([content[place] ^ 1, *content[place + 1 : place + 4]]) if flipped else bytes(4)
+    path.write_bytes(content)
+    with suppress(UserError):
+        assert len(torch.load(path, weights_only=True)["weights"]) == 30_000
+    assert checkpoints.load_newest() == {"step": 1}
+    assert "step-000000002.pt cannot be read (BadZipFile)" in capsys.readouterr().err
+
+
+def test_a_run_is_found_by_the_bare_name_of_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder(tmp_path / "run")
+    path = run.checkpoints.save({"step": 1}, 1)
+    monkeypatch.chdir(path.parent)
+    assert RunFolder.holding(Path(path.name)) == run

@@ -50,6 +50,7 @@ def test_pictures_of_masks_and_of_a_file_of_weights(
     ("given", "sentence"),
     [
         (["--image", "none.png"], "none.png does not"),
+        (["--image", "/dev/zero"], "/dev/zero is no regular file but a pipe, a socket or a device"),
         (["--image", "images/red/0.jpg", "--at", "500,3"], "--at 500,3 is not in the image, which has 32x24 pixels"),
         (["--image", "images/red/0.jpg", "--at", "5"], "5 must be two numbers with a comma between"),
     ],

@@ -280,3 +280,35 @@ def test_one_line_of_python_and_of_torch_hub(runs: dict[str, Path]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "resnet18", "512", "False"]
+
+
+@torch.no_grad()
+def test_what_the_card_says_of_a_vit_is_so(export: Export, runs: dict[str, Path]) -> None:
+    path = export("test_vit", "vit.pth", "--to", "timm")
+    card = path.with_name("vit.pth.md").read_text()
+    assert "at an output stride of 16" in card
+    lines = card.split("```python\n")[1].split("\n```")[0]
+    images = torch.randn(2, 3, 160, 160)
+    names = {"timm": timm, "images": images}
+    exec(lines.replace("'vit.pth'", repr(str(path))), names)
+    assert_close(names["pooled"], features_of(runs["test_vit"], images)[1])
+
+
+@torch.no_grad()
+def test_the_stride_of_a_file_can_be_told_to_an_export(tmp_path: Path) -> None:
+    torch.save(timm.create_model("resnet18", num_classes=0).state_dict(), tmp_path / "a.pth")
+    given = [str(tmp_path / "a.pth"), str(tmp_path / "b.safetensors"), "--to", "safetensors", "--backbone", "resnet18"]
+    main([*given, "--output_stride", "16"])
+    maps, _ = features_of(tmp_path / "b.safetensors")
+    assert maps.shape[2:] == (4, 4) and "at an output stride of 16" in (tmp_path / "b.safetensors.md").read_text()
+
+
+@pytest.mark.slow
+@NEEDS_ONNX
+def test_a_swin_is_exported_for_one_size(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Its graph for any size runs at those it was traced for, and fails at others."""
+    run = write_run(tmp_path / "run", ModelConfig("swin_tiny_patch4_window7_224", expander=8, projector=8))
+    with pytest.raises(SystemExit):
+        main([str(run), str(tmp_path / "swin.onnx"), "--to", "onnx"])
+    assert "; --size PIXELS exports it for images of one size" in capsys.readouterr().err
+    assert not (tmp_path / "swin.onnx").exists()

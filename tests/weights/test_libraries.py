@@ -95,3 +95,57 @@ def test_what_cannot_be_read_or_fits_nothing_is_one_sentence(tmp_path: Path) -> 
         with pytest.raises(UserError, match=words) as raised:
             load_backbone(tmp_path / name, "resnet18")
         assert "\n" not in str(raised.value)
+
+
+def test_odd_tensors_are_refused(tmp_path: Path) -> None:
+    state = timm.create_model("resnet18", num_classes=0).state_dict()
+    weight = state["conv1.weight"]
+    for name, tensor, words in (
+        ("int8", weight.to(torch.int8), "holds int8 numbers under conv1.weight"),
+        ("complex", weight.to(torch.complex64), "holds complex64 numbers under conv1.weight"),
+        ("sparse", weight.to_sparse(), "holds no plain tensor .*sparse.* under conv1.weight"),
+        ("meta", weight.to("meta"), "holds no plain tensor .*meta.* under conv1.weight"),
+    ):
+        torch.save(state | {"conv1.weight": tensor}, tmp_path / f"{name}.pth")
+        with pytest.raises(UserError, match=words):
+            load_backbone(tmp_path / f"{name}.pth", "resnet18")
+    torch.save(state | {"module.conv1.weight": weight + 1}, tmp_path / "twice.pth")
+    with pytest.raises(UserError, match=r"conv1\.weight, which are one tensor: leave one"):
+        load_backbone(tmp_path / "twice.pth", "resnet18")
+
+
+def test_wrong_bytes_within_tensors_are_noticed(tmp_path: Path) -> None:
+    state = timm.create_model("resnet18", num_classes=0).state_dict()
+    torch.save(state, tmp_path / "a.pth")
+    content = bytearray((tmp_path / "a.pth").read_bytes())
+    place = content.index(state["conv1.weight"].numpy().tobytes())
+    content[place : place + 400] = bytes(400)
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot be read \(BadZipFile\)"):
+        load_backbone(tmp_path / "a.pth", "resnet18")
+
+
+def test_a_name_of_another_library_does_not_stand_in_the_way(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    state = {name: value.contiguous() for name, value in timm.create_model("resnet18").state_dict().items()}
+    save_file(state, tmp_path / "a.safetensors", {"backbone": "their_net", "output_stride": "16"})
+    assert load_backbone(tmp_path / "a.safetensors", "resnet18")(IMAGES).map.shape[2:] == (4, 4)
+    assert "holds a their_net, which timm does not have: taken as a resnet18" in capsys.readouterr().err
+    save_file(state, tmp_path / "b.safetensors", {"backbone": "resnet34"})
+    with pytest.raises(UserError, match="holds a resnet34, not a resnet18"):
+        load_backbone(tmp_path / "b.safetensors", "resnet18")
+
+
+@torch.no_grad()
+def test_a_file_that_does_not_say_its_stride_can_be_told_it(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    torch.save(timm.create_model("resnet18").state_dict(), tmp_path / "a.pth")
+    expected = timm.create_model("resnet18", output_stride=16, num_classes=0).eval()
+    expected.load_state_dict(torch.load(tmp_path / "a.pth", weights_only=True), strict=False)
+    told = load_backbone(tmp_path / "a.pth", "resnet18", output_stride=16)
+    capsys.readouterr()
+    assert capsys.readouterr().err == ""
+    torch.testing.assert_close(told(IMAGES).pooled, expected(IMAGES))
+    assert load_backbone(tmp_path / "a.pth", "resnet18")(IMAGES).map.shape[2:] == (2, 2)
+    assert "does not say at which output stride it was trained: 32 is taken" in capsys.readouterr().err
+    torch.save(timm.create_model("test_vit").state_dict(), tmp_path / "vit.pth")
+    load_backbone(tmp_path / "vit.pth", "test_vit")
+    assert "stride" not in capsys.readouterr().err

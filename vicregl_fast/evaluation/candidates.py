@@ -1,7 +1,7 @@
 """The backbones that an evaluation compares: trained ones, and the same architectures untrained."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import partial
 
 import torch
@@ -35,7 +35,8 @@ def candidates_of(
 ) -> Iterator[Candidate]:
     """Yields the trained backbones, and after them, if that is asked for, an untrained one of each architecture.
 
-    A single one is called ``trained`` and ``random``; of several, each has the name of its file or folder.
+    A single one is called ``trained`` and ``random``; of several, each has the name of its file or folder, and the
+    untrained ones those of their architectures, with the settings in which these differ.
 
     Args:
         runs: weights of the trained ones, which say what they are.
@@ -47,11 +48,23 @@ def candidates_of(
     for name, weights in zip(names, runs, strict=True):
         stride = output_stride(weights.architecture.name)
         yield Candidate(name, partial(_trained, weights, stride), True, weights.architecture.name)
-    architectures = list(dict.fromkeys(weights.architecture for weights in runs)) if random_init else []
-    for architecture in architectures:
-        name = "random" if len(architectures) == 1 else f"random {architecture.name}"
+    # Drop path does nothing in eval mode.
+    known = dict.fromkeys(replace(weights.architecture, drop_path=None) for weights in runs)
+    for name, architecture in untrained_names(list(known) if random_init else [], names).items():
         stride = output_stride(architecture.name)
         yield Candidate(name, partial(_drawn, architecture, stride), False, architecture.name)
+
+
+def untrained_names(architectures: Sequence[BackboneConfig], taken: Collection[str]) -> dict[str, BackboneConfig]:
+    """Names for untrained backbones that differ from each other and from those in ``taken``."""
+    settings = [each.name for each in fields(BackboneConfig)]
+    differing = [each for each in settings if len({getattr(one, each) for one in architectures}) > 1]
+    named = {}
+    for one in architectures:
+        words = [getattr(one, each) if each == "name" else f"{each} {getattr(one, each)}" for each in differing]
+        name = " ".join(["random", *map(str, words)])
+        named[f"{name} (untrained)" if name in taken else name] = one
+    return named
 
 
 def distinct_names(paths: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dataprep.command_line import count, output_file
+from vicregl_fast.models.config import STRIDES
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,9 @@ def add_weights(parser: ArgumentParser, several: bool) -> None:
 
 def add_output_stride(parser: ArgumentParser, default: str = "as trained") -> None:
     """Adds the option that dilates backbones; ``default`` says what holds without it."""
-    parser.add_argument("--output_stride", type=int, help=f"pixels per cell, by dilation (default: {default})")
+    parser.add_argument(
+        "--output_stride", type=int, choices=STRIDES, help=f"pixels per cell, by dilation (default: {default})"
+    )
 
 
 def add_comparison(parser: ArgumentParser) -> None:

@@ -48,6 +48,7 @@ class Backbone(nn.Module):
     Attributes:
         name: of the model.
         channels: C, the number of channels of the map.
+        prefix_tokens: how many tokens come before the cells: class token, registers.
     """
 
     def __init__(self, model: nn.Module, name: str):
@@ -55,7 +56,7 @@ class Backbone(nn.Module):
         self.model = model
         self.name = name
         self.channels = int(model.num_features)  # type: ignore[arg-type]
-        self._prefix = int(getattr(model, "num_prefix_tokens", PREFIX_TOKENS.get(_family(name), 0)))
+        self.prefix_tokens = int(getattr(model, "num_prefix_tokens", PREFIX_TOKENS.get(_family(name), 0)))
 
     def forward(self, images: Tensor) -> FeatureMaps:
         """Computes the feature map [n, C, h, w] of images [n, 3, H, W], and its mean [n, C].
@@ -73,6 +74,18 @@ class Backbone(nn.Module):
             )
         return FeatureMaps(cells, cells.mean((2, 3)))
 
+    @property
+    def takes_stride(self) -> bool:
+        """Whether dilation gives it other output strides than its own, without other weights."""
+        return not self.name.startswith("convnext") and not hasattr(self.model, "patch_embed")
+
+    def stride(self) -> int:
+        """Pixels along a side of a cell, of an image of the size for which timm has the model."""
+        size = getattr(self.model, "pretrained_cfg", {}).get("input_size", (3, 224, 224))
+        with torch.inference_mode():
+            cells = self(torch.zeros(1, *size, device=next(self.parameters()).device)).map
+        return round(size[1] / cells.shape[2])
+
     def _channels_first(self, features: object, aspect: float) -> Tensor | None:
         """Brings a timm model's features to [n, C, h, w], or gives None if they are no map.
 
@@ -85,7 +98,7 @@ class Backbone(nn.Module):
         if features.ndim == 4 and features.shape[3] == self.channels:  # channels last, as Swin gives them
             return features.permute(0, 3, 1, 2)
         if features.ndim == 3 and features.shape[2] == self.channels:
-            cells = features[:, self._prefix :]  # what comes before them: class token, registers
+            cells = features[:, self.prefix_tokens :]  # what comes before them: class token, registers
             count = cells.shape[1]
             rows, columns = round((count * aspect) ** 0.5), round((count / aspect) ** 0.5)
             if rows * columns == count:  # patches are square and tile the image

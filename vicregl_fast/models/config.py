@@ -5,6 +5,9 @@ from typing import Literal
 
 from dataprep.errors import UserError
 
+STRIDES = (8, 16, 32)
+"""Pixels along a side of a cell that backbones can have."""
+
 
 def architecture_name(name: str) -> str:
     """A timm name without what follows a dot, which says whose weights timm offers for it."""
@@ -67,6 +70,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if min(self.expander, self.projector) < 1:
             raise UserError("model.expander and model.projector are widths and must be at least 1")
+        if self.output_stride not in STRIDES:
+            raise UserError(f"model.output_stride is {self.output_stride}; give 8, 16 or 32 pixels")
         if self.drop_path is not None and not 0 <= self.drop_path < 1:
             raise UserError(f"model.drop_path is {self.drop_path}; give a rate of at least 0 and below 1")
 

@@ -4,6 +4,7 @@ A checkpoint is written under a hidden name, synced and then renamed, so that a 
 """
 
 import re
+import zipfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,20 @@ def write_state(state: dict[str, Any], file: BinaryIO) -> None:
         raise
 
 
+def check_sums(path: Path) -> None:
+    """Checks the checksums that ``torch.save`` writes and ``torch.load`` does not look at.
+
+    Raises:
+        OSError: the file cannot be read.
+        BadZipFile: it is damaged.
+    """
+    if zipfile.is_zipfile(path):  # its first versions wrote another format, without checksums
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"{damaged} does not have its checksum")
+
+
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Loads one checkpoint, its tensors onto the CPU; no code that the file may hold is executed.
 
@@ -116,6 +131,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         UserError: the file is missing or damaged.
     """
     try:
+        check_sums(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint at {path}") from None

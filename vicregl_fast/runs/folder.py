@@ -57,7 +57,7 @@ class RunFolder:
     @classmethod
     def holding(cls, run: Path) -> "RunFolder":
         """Returns the folder of a run that a user names by its folder or by one of its checkpoint files."""
-        return cls(run.parents[1] if run.is_file() else run)
+        return cls(run.absolute().parents[1] if run.is_file() else run)
 
     @property
     def config(self) -> Path:

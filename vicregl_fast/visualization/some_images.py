@@ -1,9 +1,12 @@
 """Images to be looked at: a few of a folder or store, or one file."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 
+from dataprep.errors import UserError
+from dataprep.image_lists import SPECIAL
 from dataprep.sources import ImageSource
 from vicregl_fast.data.image_folder import ImageFolder
 from vicregl_fast.data.shared_range import range_like
@@ -30,6 +33,8 @@ def one_image(path: Path, like: Images | None = None) -> np.ndarray:
     Raises:
         UserError: it does not decode, or holds values beyond the range of the others.
     """
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
+        raise UserError(f"{path} is no regular file {SPECIAL}: give the file of an image")
     source = ImageSource(path.parent, (path.name,), None, None)
     taken = None if like is None else range_like(source, like)
     return np.array(ImageFolder.of(source, taken).open(0))

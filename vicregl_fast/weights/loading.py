@@ -29,7 +29,7 @@ def load_backbone(path: Path, backbone: str | None = None, output_stride: int | 
     Raises:
         UserError: the weights cannot be read, or do not fit the backbone.
     """
-    return trained_backbone(read_weights(path, backbone), output_stride)
+    return trained_backbone(read_weights(path, backbone, output_stride), output_stride)
 
 
 def trained_backbone(weights: Weights, output_stride: int | None = None) -> Backbone:
@@ -41,6 +41,12 @@ def trained_backbone(weights: Weights, output_stride: int | None = None) -> Back
         UserError: a tensor is missing or has another shape, or the architecture has no such output stride.
     """
     backbone = drawn_backbone(weights.architecture, 0, output_stride)
+    if output_stride is None and not weights.stride_known and backbone.takes_stride:
+        note(
+            f"{weights.path} does not say at which output stride it was trained: 32 is taken; --output_stride, or "
+            "output_stride in Python, says otherwise",
+            once=True,
+        )
     fitted = fit(weights, {f"{PART}{name}": value for name, value in backbone.state_dict().items()})
     if fitted.not_given:
         lacking = in_groups(

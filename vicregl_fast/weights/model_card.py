@@ -28,12 +28,11 @@ def model_card(weights: Weights, backbone: Backbone, file: str, usage: str) -> s
         usage: the Python lines that load it.
     """
     millions = sum(p.numel() for p in backbone.parameters()) / 1e6
-    stride = weights.architecture.output_stride
     config = None if weights.run is None else weights.run.read_config()
     parts = [
         f"# {file}",
         f"A {backbone.name} of {millions:.1f} million parameters. It gives a feature map of {backbone.channels} "
-        f"channels at an output stride of {stride}, and the mean of its cells.",
+        f"channels at an output stride of {backbone.stride()}, and the mean of its cells.",
         f"```python\n{usage}\n```",
         "## Input",
         f"RGB from 0 to 1, minus mean {_triple(MEAN)}, divided by std {_triple(STD)}.{_sizes(config)}",

@@ -11,6 +11,9 @@ from torch import Tensor
 from dataprep.errors import UserError
 from vicregl_fast.models.backbone import Backbone, FeatureMaps, checked_maps
 
+SIDES = ((64, 96), (96, 64), (224, 224), (160, 288))
+"""Height and width in pixels of the images at which a graph for any size is compared; the first is exported."""
+
 TOLERANCE = 1e-4
 """Largest difference from torch, in parts of the largest feature."""
 
@@ -28,7 +31,7 @@ def write_onnx(backbone: Backbone, path: Path, size: int | None) -> str:
             not compute what torch does.
     """
     _check_packages()
-    sides = ((64, 96), (96, 64)) if size is None else ((size, size),)
+    sides = SIDES if size is None else ((size, size),)
     images = torch.randn(2, 3, *sides[0])
     with torch.no_grad():
         checked_maps(backbone, images, needs_cells=False)

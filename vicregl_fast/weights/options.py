@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dataprep.command_line import SentenceParser, count, output_file
 from dataprep.errors import UserError
+from vicregl_fast.models.config import STRIDES
 
 FORMATS = {"timm": ".pth", "torchvision": ".pth", "safetensors": ".safetensors", "onnx": ".onnx"}
 """The ending of a file of each format."""
@@ -17,6 +18,7 @@ def export_parser(description: str | None) -> SentenceParser:
     parser.add_argument("out", type=output_file, metavar="OUT", help="file to write; its model card gets .md behind")
     parser.add_argument("--to", choices=FORMATS, required=True, help="what loads it")
     parser.add_argument("--backbone", metavar="NAME", help="timm model, where RUN is a file that does not say it")
+    parser.add_argument("--output_stride", type=int, choices=STRIDES, help="likewise (32)")
     parser.add_argument(
         "--classes", type=count, help="a classifier of this size, all zero (torchvision 1000; else none)"
     )

@@ -1,12 +1,15 @@
 """Weights as they come from a run or a file, in the names of our network."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from dataprep.errors import UserError
+from dataprep.notes import note
+from vicregl_fast.models.backbone import check_backbone
 from vicregl_fast.models.config import BackboneConfig, architecture_name
 from vicregl_fast.runs.folder import RunFolder
 from vicregl_fast.runs.networks import check_finite, saved_state
@@ -26,6 +29,7 @@ class Weights:
         stated: the backbone that the file is said to hold; None if nothing says it.
         run: folder of the run that trained them, if it is there.
         step: number of the step after which the run saved them.
+        stride_known: whether ``stated`` has the output stride of the training, and not the usual one.
     """
 
     path: Path
@@ -34,6 +38,7 @@ class Weights:
     stated: BackboneConfig | None
     run: RunFolder | None = None
     step: int | None = None
+    stride_known: bool = True
 
     @property
     def architecture(self) -> BackboneConfig:
@@ -47,25 +52,38 @@ class Weights:
         return self.stated
 
 
-def read_weights(path: Path, backbone: str | None = None) -> Weights:
+def read_weights(path: Path, backbone: str | None = None, output_stride: int | None = None) -> Weights:
     """Reads weights: of this package, timm, torchvision or the released VICRegL.
 
     Args:
         path: a run's folder, one of its checkpoints, a file of safetensors (by its ending) or of ``torch.save``.
         backbone: the timm model that it holds, for a file that does not say it.
+        output_stride: of its feature map, likewise; None for what the file says, or 32.
 
     Raises:
         UserError: there is nothing that can be read, it holds another backbone than ``backbone``, or a tensor is
-            non-finite.
+            non-finite or no weight.
     """
     weights = _of_run(path) if _is_run(path) else _of_file(path)
-    if backbone is None:
-        return weights
-    if weights.stated is None:
-        return Weights(path, weights.tensors, weights.keys, BackboneConfig(backbone))
-    if not same_model(weights.stated.name, backbone):
-        raise UserError(f"{path} holds a {weights.stated.name}, not a {backbone}: leave out --backbone")
-    return weights
+    stated = _agreed(weights, backbone)
+    if stated is None or output_stride is None:
+        return replace(weights, stated=stated, stride_known=weights.stated is not None)
+    return replace(weights, stated=replace(stated, output_stride=output_stride))
+
+
+def _agreed(weights: Weights, backbone: str | None) -> BackboneConfig | None:
+    """The backbone that a file states, or that a user names where it states none, or none that timm has."""
+    stated = weights.stated
+    if backbone is None or (stated is not None and same_model(stated.name, backbone)):
+        return stated
+    if stated is None:
+        return BackboneConfig(backbone)
+    try:
+        check_backbone(stated.name)
+    except UserError:
+        note(f"{weights.path} says that it holds a {stated.name}, which timm does not have: taken as a {backbone}")
+        return replace(stated, name=backbone)
+    raise UserError(f"{weights.path} holds a {stated.name}, not a {backbone}: leave out --backbone")
 
 
 def same_model(name: str, other: str) -> bool:
@@ -90,12 +108,27 @@ def _of_run(path: Path) -> Weights:
     )
 
 
+def _check_kind(key: str, tensor: Tensor, path: Path) -> None:
+    """Raises UserError for what is no plain tensor of floating-point numbers; counters are whole numbers."""
+    plain = tensor.layout == torch.strided and not tensor.is_quantized and tensor.device.type == "cpu"
+    if not plain or not (tensor.is_floating_point() or (tensor.ndim == 0 and not tensor.is_complex())):
+        kind = str(tensor.dtype).removeprefix("torch.")
+        shown = f"{kind} numbers" if plain else f"no plain tensor ({kind}, {tensor.layout}, on {tensor.device})"
+        raise UserError(f"{path} holds {shown} under {key}, where floating-point numbers are needed")
+
+
 def _of_file(path: Path) -> Weights:
     if path.suffix == ".safetensors":
         stored, stated = read_safetensors(path)
     else:
         stored, stated = read_torch_file(path), None
+    for key, tensor in stored.items():
+        _check_kind(key, tensor, path)
     check_finite(stored, f"in {path}", "take a sound file")
-    keys = {name: key for key, name in network_names(stored).items()}
+    names = network_names(stored)
+    keys = {name: key for key, name in names.items()}
+    if len(keys) < len(names):
+        twice = next(key for key, name in names.items() if keys[name] != key)
+        raise UserError(f"{path} holds {keys[names[twice]]} and {twice}, which are one tensor: leave one")
     tensors = {name: stored[key] for name, key in keys.items()}
     return Weights(path, tensors, keys, stated)

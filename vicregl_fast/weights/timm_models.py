@@ -20,11 +20,13 @@ def timm_tensors(backbone: Backbone, architecture: BackboneConfig, classes: int)
         classes: size of the classifier, whose weights are zero; 0 for none.
 
     Returns:
-        The tensors by timm's keys, and the Python line that loads them from ``FILE``.
+        The tensors by timm's keys, and the Python lines that load them from ``FILE`` and give the pooled vector.
     """
     options = {"num_classes": classes, **timm_options(replace(architecture, drop_path=0.0, zero_init=True))}
     with shapes_only():
         expected = timm.create_model(architecture.name, **options).state_dict()
     words = ", ".join(f"{name}={value}" for name, value in options.items())
     line = f"model = timm.create_model({architecture.name!r}, checkpoint_path=FILE, {words})"
+    if first := backbone.prefix_tokens:  # model(images) would give the class token
+        line += f".eval()\npooled = model.forward_features(images)[:, {first}:].mean(1)"
     return filled(expected, backbone.model.state_dict()), line

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from dataprep.errors import UserError
-from vicregl_fast.runs.checkpoints import write_state
+from vicregl_fast.runs.checkpoints import check_sums, write_state
 
 _WRAPPERS = ("network", "model", "state_dict")
 """Under which of these names a checkpoint keeps its network: this package, the released VICRegL and others' habit."""
-_BLOCKED = re.compile(r"GLOBAL (\S+) was not an allowed global")
+_BLOCKED = re.compile(r"GLOBAL (\S+) (?:was not an allowed global|whose module)")
 
 
 def _exclude_bias_and_norm(*_: object) -> None:
@@ -29,6 +29,7 @@ def read_torch_file(path: Path) -> dict[str, Tensor]:
     """
     allowed: list[Any] = [(_exclude_bias_and_norm, "optimizers.exclude_bias_and_norm")]
     try:
+        check_sums(path)
         with torch.serialization.safe_globals(allowed):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:

@@ -114,6 +114,16 @@ def test_images_without_classes_have_empty_columns(tmp_path: Path) -> None:
     assert rows_of(tmp_path / "out")[1:] == [[str(index), f"{index}.png", "", ""] for index in range(4)]
 
 
+def test_odd_names_keep_their_rows(tmp_path: Path) -> None:
+    names = ["a,b.png", 'a"b.png', "a\nb.png", "a\rb.png"]
+    (tmp_path / "images").mkdir()
+    for name in names:
+        Image.new("RGB", (32, 32)).save(tmp_path / "images" / name)
+    chosen = open_chosen(tmp_path / "images", None)
+    embed(MeanColour().eval(), chosen, tmp_path / "out", SMALL, maps=False, record=RECORD)
+    assert [row[1] for row in rows_of(tmp_path / "out")[1:]] == sorted(names)
+
+
 def test_what_fails_half_way_leaves_nothing_and_what_was_there(tmp_path: Path) -> None:
     write_halves(tmp_path / "images")
     opened = open_chosen(tmp_path / "images", None)

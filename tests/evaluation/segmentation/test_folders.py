@@ -80,3 +80,11 @@ def test_wrong_folders_and_suffixes_end_in_a_sentence(tmp_path: Path) -> None:
         folder_pairs(images, masks, mask_suffix="_ids")
     with pytest.raises(UserError, match=r"needs a file a\.png; or name the images that have masks with --train_list"):
         folder_pairs(images, masks)
+
+
+def test_two_images_of_one_name_do_not_share_a_mask(tmp_path: Path) -> None:
+    write(tmp_path, "images/a.jpg", "images/a.png", "masks/a.png")
+    with pytest.raises(UserError, match=r"two images of one name, a\.jpg and a\.png, for one mask"):
+        folder_pairs(tmp_path / "images", tmp_path / "masks")
+    pairs = folder_pairs(tmp_path / "images", tmp_path / "masks", listed(tmp_path, "a.jpg"))
+    assert found(tmp_path, pairs) == [("images/a.jpg", "masks/a.png")]

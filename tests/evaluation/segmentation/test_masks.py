@@ -1,5 +1,7 @@
 """What masks mean: binary ones, colour files of grey, and masks beside images that EXIF turns."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -9,6 +11,7 @@ import torch
 from PIL import Image, ImageOps
 
 from dataprep.errors import UserError
+from tests.dataprep.files import png_chunk, pnm, tiff
 from vicregl_fast.evaluation.segmentation.folders import folder_pairs
 from vicregl_fast.evaluation.segmentation.labels import Labels, ignore_index_of
 from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages, class_pixels
@@ -152,3 +155,28 @@ def test_masks_of_sixteen_bit_colours_are_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "m.png"), np.ones((4, 4, 3), np.uint16))
     with pytest.raises(UserError, match=r"m\.png cannot be decoded .*only eight of the more bits of its colours"):
         open_mask(tmp_path / "m.png", Labels(2))
+
+
+def test_grey_levels_that_are_scaled_are_no_labels(tmp_path: Path) -> None:
+    """Pillow makes 0, 17, 34 of the 0, 1, 2 of four bits; either may be meant."""
+    values = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    files = {"white.tif": tiff(values[..., None], 0), "maximum.pgm": pnm(values, 20)}
+    for bits in (2, 4):
+        packed = np.packbits(np.unpackbits(values[..., None] % (1 << bits), axis=2)[..., -bits:].reshape(4, -1), axis=1)
+        header = struct.pack(">IIBBBBB", 4, 4, bits, 0, 0, 0, 0)
+        rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in packed))
+        chunks = (png_chunk(b"IHDR", header), png_chunk(b"IDAT", rows), png_chunk(b"IEND", b""))
+        files[f"{bits}.png"] = b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+        assert Image.open(tmp_path / name).mode == "L"
+        with pytest.raises(UserError, match=r"grey levels are not the numbers in the file.*8-bit grey PNG"):
+            open_mask(tmp_path / name, Labels(21))
+    plain = f"P2 4 4 255 {' '.join(map(str, range(16)))}".encode()
+    for name, content in {
+        "a.tif": tiff(values[..., None], 1),
+        "a.pgm": b"P5 4 4 255\n" + values.tobytes(),
+        "b.pgm": plain,
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        assert open_mask(tmp_path / name, Labels(21)).tolist() == values.tolist()

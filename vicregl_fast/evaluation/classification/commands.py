@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vicregl_fast.evaluation.classification.config import KnnConfig, LinearConfig
-from vicregl_fast.evaluation.command import Command, add_comparison
+from vicregl_fast.evaluation.command import Command, add_comparison, add_output_stride
 
 if TYPE_CHECKING:
     from vicregl_fast.evaluation.chosen_images import ChosenImages
@@ -19,6 +19,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
             f"--{side}_labels", default="auto", metavar="auto|folders|FILE", help="where its labels come from (auto)"
         )
     add_comparison(parser)
+    add_output_stride(parser)
 
 
 def _opened(options: Namespace) -> "tuple[ChosenImages, ChosenImages]":
@@ -33,14 +34,14 @@ def _knn(options: Namespace, config: KnnConfig) -> None:
     from vicregl_fast.evaluation.classification.knn import KnnJudge
     from vicregl_fast.evaluation.comparison import run_judge
 
-    run_judge(options, lambda: KnnJudge(*_opened(options), config))
+    run_judge(options, lambda: KnnJudge(*_opened(options), config), lambda _: options.output_stride)
 
 
 def _linear(options: Namespace, config: LinearConfig) -> None:
     from vicregl_fast.evaluation.classification.linear import LinearJudge
     from vicregl_fast.evaluation.comparison import run_judge
 
-    run_judge(options, lambda: LinearJudge(*_opened(options), config))
+    run_judge(options, lambda: LinearJudge(*_opened(options), config), lambda _: options.output_stride)
 
 
 COMMANDS = {

@@ -87,7 +87,8 @@ def matched_labels(train: ChosenImages, test: ChosenImages) -> MatchedLabels:
 
 
 def _say_what_is_not_learned(train: ChosenImages) -> None:
-    learned, known = (len(np.unique(labels)) for labels in (_labels(train.store)[train.indices], _labels(train.store)))
+    learned = len(np.unique(_labels(train.store)[train.indices]))
+    known = len(train.store.classes or np.unique(_labels(train.store)))
     if learned < known:
         note(
             f"{known - learned} of the {known} classes of {train.store.path} have no image on the list of training "

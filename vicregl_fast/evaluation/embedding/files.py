@@ -78,7 +78,7 @@ def write_paths(path: Path, chosen: ChosenImages) -> None:
     names = paths_of(store)
     # A name that is not UTF-8 keeps its bytes.
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as lines:
-        table = csv.writer(lines, lineterminator="\n")
+        table = csv.writer(lines, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         table.writerow(("row", "path", "label", "class"))
         for row, sample in enumerate(chosen.indices.tolist()):
             file = "" if names is None else names[sample]

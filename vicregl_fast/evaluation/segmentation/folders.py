@@ -31,9 +31,11 @@ def folder_pairs(
         raise UserError(f"no image in {images} has a name that ends in {image_suffix}: look at --image_suffix")
     if listed is not None:
         files = list(read_list(listed, images, files, suffix=image_suffix))
-    found = []
+    found, seen = [], dict[str | None, str]()
     for file in files:
         stem = _stem(file, image_suffix)
+        if seen.setdefault(stem, file) != file:
+            raise UserError(f"{images} has two images of one name, {seen[stem]} and {file}, for one mask: leave one")
         if stem not in mask_of:
             raise UserError(
                 f"{images / file} has no mask: {masks} needs a file {stem}{mask_suffix}.png"
