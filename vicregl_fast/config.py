@@ -11,7 +11,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from dataprep.command_line import with_underscores
 from dataprep.errors import UserError
-from vicregl_fast.augment.recipe import ViewsConfig
+from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.choices import DeviceChoice, PrecisionChoice
 from vicregl_fast.data.config import DataConfig
 from vicregl_fast.losses.config import LossConfig
@@ -20,6 +20,8 @@ from vicregl_fast.optim.config import OptimConfig
 from vicregl_fast.seeds import check_seed
 
 TRACKERS = ("wandb", "mlflow")
+SMALLEST_VIEW = 16
+"""Pixels of a side: the cell of a ViT's map."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,9 @@ class RunConfig:
                 f"the warm-up of {self.optim.warmup_epochs:g} epochs is longer than the run of {self.epochs}: "
                 "lower --optim.warmup_epochs or raise --epochs"
             )
+        smallest = min(recipe.size for recipe in view_recipes(self.views))
+        if smallest < SMALLEST_VIEW:
+            raise UserError(f"views of {smallest} pixels show too little of an image: give {SMALLEST_VIEW} or more")
         check_seed(self.seed)
         if self.train.compile and self.train.chunk is not None and self.model.backbone_config.effective_drop_path > 0:
             raise UserError(
