@@ -2,9 +2,6 @@
 
 They are written under a hidden name in the same folder, synced to the disk, and renamed, which a file system does in
 one step. The hidden name says which process writes, so that what a killed process has left can be told and removed.
-
-A link stays one: what it leads to is written. What is no file or folder, such as a pipe or ``/dev/null``, is written to
-as it is.
 """
 
 import ctypes
@@ -13,6 +10,7 @@ import itertools
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -40,12 +38,11 @@ def unfinished(out: Path) -> Iterator[Path]:
     Raises:
         UserError: the system refused to write, for example because the disk is full.
     """
-    partial: Path | None = None
+    partial = None
     try:
-        place = _place(out)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(place.parent, place.name)
-        yield (partial := _hidden(place, "partial"))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(out.parent, out.name)
+        yield (partial := _hidden(out, "partial"))
     except OSError as error:
         cure = "raise the limit with ulimit -n" if error.errno in _TOO_MANY else "free space or choose another place"
         raise UserError(f"cannot write {out}: {error.strerror or error}; {cure}") from error
@@ -58,15 +55,50 @@ def unfinished(out: Path) -> Iterator[Path]:
 def atomic_file(out: Path) -> Iterator[BinaryIO]:
     """Yields a binary file to write; when the block ends without an error, it becomes ``out``.
 
-    A file that is already at ``out`` stays there until then.
+    A file that is already at ``out`` stays there until then. A link stays one: what it leads to is written. What is no
+    file, such as a pipe, ``/dev/null`` or ``/dev/stdout``, is written to as it is.
 
     Raises:
         UserError: the system refused to write.
     """
-    with unfinished(out) as partial:
+    if _is_special(out):
+        with tempfile.TemporaryFile() as file:
+            yield file
+            file.seek(0)
+            _copy_to_special(file, out)
+        return
+    place = Path(os.path.realpath(out)) if os.path.islink(out) else out
+    with unfinished(place) as partial:
         with partial.open("wb") as file:
             yield file
-        put_in_place(partial, out)
+        put_in_place(partial, place)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a path is of no file and no folder: of a device, a pipe, a socket, or of what this program has open."""
+    is_plain = os.path.isfile(path) or os.path.isdir(path)
+    return _descriptor(path) is not None or (os.path.exists(path) and not is_plain)
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number that names such as /dev/stdout and /dev/fd/3 mean, of what this program has open."""
+    names = [os.path.join(os.path.realpath(path.absolute().parent), path.name)]
+    if os.path.islink(path):
+        names.append(os.readlink(path))
+    found = next((found for name in names if (found := _DESCRIPTOR.fullmatch(name))), None)
+    return int(found["number"]) if found and found["process"] in ("self", str(os.getpid())) else None
+
+
+def _copy_to_special(file: BinaryIO, path: Path) -> None:
+    descriptor = _descriptor(path)
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()  # what was printed before comes before
+        # A descriptor goes on where it stands.
+        with path.open("ab") if descriptor is None else os.fdopen(os.dup(descriptor), "wb") as special:
+            shutil.copyfileobj(file, special)
+    except OSError as error:
+        raise UserError(f"cannot write to {path}: {error.strerror or error}") from error
 
 
 def write_text(out: Path, text: str) -> None:
@@ -98,12 +130,8 @@ def put_all_in_place(partials: Mapping[Path, Path]) -> None:
     for partial in partials.values():
         sync(partial)
     for out, partial in partials.items():
-        if is_special(out):
-            with partial.open("rb") as file, _open_special(out) as special:
-                shutil.copyfileobj(file, special)
-        else:
-            partial.replace(_place(out))
-            _confirm(_place(out))
+        partial.replace(out)
+    _confirm(out)
 
 
 def put_folder_in_place(partial: Path, out: Path) -> None:
@@ -114,7 +142,6 @@ def put_folder_in_place(partial: Path, out: Path) -> None:
     first. It is removed once the new folder has the name, and moved back if that fails; if the process is killed in
     between, ``remove_leftovers`` moves it back.
     """
-    out = _place(out)
     for folder, _, files in os.walk(partial):
         for name in files:
             sync(Path(folder, name))
@@ -161,30 +188,6 @@ def remove_leftovers(folder: Path, name: str | None = None, elsewhere: bool = Fa
             path.rename(path.with_name(hidden["name"]))
         else:
             _remove(path)
-
-
-def is_special(path: Path) -> bool:
-    """Whether a path is of no file and no folder: of a device, a pipe, a socket, or of what this program has open."""
-    return _descriptor(path) is not None or (path.exists() and not path.is_file() and not path.is_dir())
-
-
-def _descriptor(path: Path) -> int | None:
-    """The number that names such as /dev/stdout and /dev/fd/3 mean, of what this program has open."""
-    names = (path.absolute().parent.resolve() / path.name, path.readlink() if path.is_symlink() else "")
-    found = next((found for name in names if (found := _DESCRIPTOR.fullmatch(str(name)))), None)
-    return int(found["number"]) if found and found["process"] in ("self", str(os.getpid())) else None
-
-
-def _open_special(path: Path) -> BinaryIO:
-    descriptor = _descriptor(path)
-    return path.open("ab") if descriptor is None else os.fdopen(os.dup(descriptor), "wb")  # where it stands
-
-
-def _place(out: Path) -> Path:
-    """What is written for ``out``: where a link leads to; a file elsewhere for what is special."""
-    if is_special(out):
-        return Path(tempfile.gettempdir(), out.name)
-    return out.resolve() if out.is_symlink() else out
 
 
 def _exchange(first: Path, second: Path) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dataprep.errors import UserError
-from dataprep.labels import WHOLE
+from dataprep.labels import as_whole
 from dataprep.manifest import UNLABELLED
 from dataprep.text_files import read_lines
 
@@ -24,7 +24,8 @@ def read_class_names(file: Path) -> tuple[str, ...]:
     """
     try:
         names = [line.strip() for line in "\n".join(read_lines(file)).rstrip().split("\n")]
-    except OSError as error:
+        "".join(names).encode()
+    except (OSError, UnicodeError) as error:
         raise UserError(f"the file of classes {file} cannot be read: {error}") from error
     if not names or "" in names:
         raise UserError(f"the file of classes {file} must have one name on every line, that of label 0 first")
@@ -46,7 +47,7 @@ def number_labels(
     Raises:
         UserError: some texts are numbers and others names, or a name is not among ``classes``.
     """
-    texts = [None if text is None else WHOLE.sub(r"\1", text) for text in texts]
+    texts = [None if text is None else as_whole(text) for text in texts]
     given = {text for text in texts if text is not None}
     names = sorted(text for text in given if not NUMBER.fullmatch(text))
     if not names:

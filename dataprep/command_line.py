@@ -1,6 +1,7 @@
 """Parsing of command lines, in which a mistake is reported in one sentence, like every other wrong input."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -60,7 +61,7 @@ def any_path(text: str) -> Path:
     """
     if not text:
         raise argparse.ArgumentTypeError("it is empty, and a path is needed")
-    return Path(text).expanduser() if text.startswith("~/") else Path(text)
+    return Path(os.path.expanduser(text) if text.startswith("~/") else text)
 
 
 def output_file(text: str) -> Path:

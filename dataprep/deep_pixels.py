@@ -32,7 +32,7 @@ def deep_kind(image: Image.Image, data: bytes) -> DeepKind | None:
     top = _top(image, data)
     if image.mode.startswith("I") or image.mode == "F":
         return DeepKind(False, top)
-    deep = ";16" in raw_mode(image) or (top or 0) > 0xFF
+    deep = ";16" in _raw_mode(image) or (top or 0) > 0xFF
     return DeepKind(True, None if top == 0xFFFF else top) if deep and image.mode in ("RGB", "RGBA") else None
 
 
@@ -83,15 +83,15 @@ def values_to_bytes(values: "np.ndarray", top: int | None, taken: ValueRange) ->
     return to_bytes(values, taken)
 
 
-def check_sought(values: "np.ndarray", kind: DeepKind, taken: ValueRange) -> None:
+def check_sought(values: "np.ndarray") -> None:
     """Refuses a deep image that the search for the range has passed over, by its ending, and would have minded.
 
     Raises:
         UnreadableImage: its values need fewer than 16 bits, and nothing says how many.
     """
-    if not taken.given and kind.top is None and values.dtype.kind in "ui" and int(values.max()) < 1 << DEPTHS[-2]:
+    if values.dtype.kind in "ui" and int(values.max()) < 1 << DEPTHS[-2]:
         raise UnreadableImage(
-            f"it has 16 bits, of which its values (up to {int(values.max())}) use fewer, and an ending of images that "
+            f"it has 16 bits, of which its values (up to {int(values.max())}) use fewer, and a name of images that "
             "have 8: rename it to .png, .tif or what else it is" + _REMEDY
         )
 
@@ -124,17 +124,17 @@ def scaled_levels(image: Image.Image) -> bool:
         return False
     if image.format == "PPM":
         return _top(image, b"") not in (0xFF, None)  # None: they stand as they are
-    return raw_mode(image) in ("L;2", "L;4", "L;I", "L;2I", "L;4I", "L;2R", "L;4R", "L;2IR", "L;4IR", "L;IR")
+    return _raw_mode(image) in ("L;2", "L;4", "L;I", "L;2I", "L;4I", "L;2R", "L;4R", "L;2IR", "L;4IR", "L;IR")
 
 
-def raw_mode(image: Image.Image) -> str:
+def _raw_mode(image: Image.Image) -> str:
     """How Pillow names the layout of the channels in the file; it may follow other arguments, or stand alone."""
-    arguments = tile_arguments(image)
+    arguments = _tile_arguments(image)
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return first if isinstance(first, str) else ""
 
 
-def tile_arguments(image: Image.Image) -> Any:
+def _tile_arguments(image: Image.Image) -> Any:
     """What Pillow passes to the decoder of an opened image."""
     tiles = getattr(image, "tile", None)
     return tiles[0][3] if tiles else ()
@@ -143,7 +143,7 @@ def tile_arguments(image: Image.Image) -> Any:
 def _top(image: Image.Image, data: bytes) -> int | None:
     """The largest possible value by the file's own header; None where that is a matter of its pixel format alone."""
     if image.format == "PPM":
-        arguments = tile_arguments(image)
+        arguments = _tile_arguments(image)
         top = arguments[1] if isinstance(arguments, tuple) and image.mode != "F" else None
         return None if top == 0xFFFF and image.mode == "I" else top
     if image.format == "JPEG2000":

@@ -16,6 +16,7 @@ OnError = Literal["fail", "skip"]
 """What happens at an image that does not decode: the program ends with an error, or leaves the image out."""
 ON_ERROR: tuple[OnError, ...] = get_args(OnError)
 
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TELLING = 3.0
 """Seconds that another process has for printing its error before this one ends."""
 
@@ -60,21 +61,30 @@ def exit_on_user_error() -> Iterator[None]:
 def _refusals_said() -> Iterator[None]:
     """Raises UserError where the system refuses something about a file that the error names, or has no space."""
     try:
-        yield
-        sys.stdout.flush()
+        try:
+            yield
+        finally:
+            _flush_output()
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _output_is_unread():
-            _output_nowhere()
             raise SystemExit(128 + signal.SIGPIPE) from None
+        said = error.strerror or error
         if error.filename is not None:
-            raise UserError(f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}") from error
+            raise UserError(f"{os.fsdecode(error.filename)} cannot be used: {said}") from error
         if error.errno in _NO_SPACE:
-            _output_nowhere()
-            raise UserError(f"what is to be told cannot be written: {error.strerror}; free space") from error
+            raise UserError(f"something cannot be written: {said}; free space") from error
         raise
 
 
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+def _flush_output() -> None:
+    """Writes what was printed. What cannot be written goes nowhere, since Python would fail once more when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(128 + signal.SIGPIPE) from None
+        raise UserError(f"the output cannot be written: {error.strerror or error}") from error
 
 
 def _output_is_unread() -> bool:
@@ -82,11 +92,6 @@ def _output_is_unread() -> bool:
     poll = select.poll()
     poll.register(1, 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))
-
-
-def _output_nowhere() -> None:
-    """Lets the standard output go nowhere, since Python would fail once more when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _open_standard_streams() -> None:

@@ -8,6 +8,7 @@ from dataprep.beton import write_beton
 from dataprep.conversion import check_options, describe, for_source, write_converted
 from dataprep.errors import OnError, UserError
 from dataprep.formats import MAX_PIXELS
+from dataprep.image_lists import SPECIAL
 from dataprep.manifest import Manifest, StoreOptions, manifest_path, read_manifest, sha256_of
 from dataprep.sources import ImageSource
 from dataprep.store_names import names_path, write_names
@@ -98,6 +99,8 @@ def _check_out(out: Path, overwrite: bool) -> None:
         raise UserError(f"the store's name {out} has an unknown extension; an FFCV store ends in .beton")
     if out.is_dir():
         raise UserError(f"{out} is a folder; give the name of a file to write")
+    if out.exists() and not out.is_file():
+        raise UserError(f"{out} is no regular file {SPECIAL}; give the name of a file to write")
     for beside in (manifest_path(out), names_path(out)):
         if beside.is_dir():
             raise UserError(f"{beside} is a folder, and a file of this name belongs to the store: move it away")

@@ -87,7 +87,7 @@ def load_pixels(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
         kind = deep_kind(image, data)
         if kind is not None and kind.colour:
             raise UnreadableImage("Pillow keeps only eight of the more bits of its colours; make it grey")
-        if scaled_levels(image):
+        if scaled_levels(image) or (kind is not None and kind.top is not None):
             raise UnreadableImage(
                 "its grey levels are not the numbers in the file, since it has fewer than 8 bits, another maximum than "
                 "255, or 0 as white: write it as an 8-bit grey PNG"
@@ -238,8 +238,8 @@ def _decode_with_size(
         image.draft(None, (DRAFT_MARGIN * width, DRAFT_MARGIN * height))  # does nothing where it is no JPEG
     load(image, data)
     try:
-        if kind is not None and suffix.lower() not in DEEP_EXTENSIONS:
-            check_sought(deep_values(image, data, kind), kind, taken)
+        if kind is not None and not taken.given and kind.top is None and suffix.lower() not in DEEP_EXTENSIONS:
+            check_sought(deep_values(image, data, kind))
         rgb = _to_rgb(image) if kind is None else deep_to_rgb(image, data, kind, taken)
         orientation = orientation_of(image)  # after decoding: a TIFF is turned by Pillow
         return upright(rgb, orientation), size if orientation < 5 else size[::-1]

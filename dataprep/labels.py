@@ -4,6 +4,7 @@
 the first folder of each path, however deep the image lies; ``none`` takes no labels; anything else is a file of labels.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -20,8 +21,7 @@ OPTION = "--labels {0}; in training --data.labels {0}, in evaluations also --tra
 HEADINGS = ("label", "labels", "class", "class_name", "classname", "category", "target", "category_id", "class_id")
 """How headings of files of labels call the column of labels, the likeliest first."""
 
-WHOLE = re.compile(r"(\d+)\.0+")
-"""A number as a program writes it that takes labels for floating-point numbers."""
+_WHOLE = re.compile(r"(\d+)\.0+")
 
 _BOXES = re.compile(r"(\S+)(?: \d+ \d+ \d+ \d+)+")  # ImageNet's own list of validation labels has boxes behind them
 
@@ -32,7 +32,7 @@ class Labelled(NamedTuple):
     Attributes:
         classes: the class of each image, by its path; None without classes. A file of labels may leave images out.
         left_out: images that a choice of labels leaves out.
-        remark: a sentence on what prevents classes; empty if nothing does.
+        remark: a sentence on what prevents classes, or makes them doubtful; empty if nothing does.
     """
 
     classes: dict[str, str] | None
@@ -54,6 +54,7 @@ def label_images(files: Sequence[str], folder: Path, choice: str) -> Labelled:
     """
     if not choice:
         raise UserError(f"the choice of labels is empty: give {', '.join(CHOICES)}, or a file of labels")
+    choice = os.path.expanduser(choice) if choice.startswith("~/") else choice
     if choice == AUTO:
         obstacle = _obstacle(files, folder)
         return Labelled(None, remark=obstacle) if obstacle else Labelled({file: _first(file) for file in files})
@@ -61,8 +62,11 @@ def label_images(files: Sequence[str], folder: Path, choice: str) -> Labelled:
         return Labelled(None)
     if choice != FOLDERS:
         found = _read_labels(Path(choice), files, folder)
-        same = f"{choice} gives all images one label, {next(iter(found.values()))}" if len(found) > 1 else ""
-        return Labelled(found, remark=same if len(set(found.values())) == 1 else "")
+        same = (
+            f"{choice} gives all images one label, {next(iter(found.values()), '')}; of several columns the one is "
+            f"taken that a heading calls {HEADINGS[0]}, else the second"
+        )
+        return Labelled(found, remark=same if len(found) > 1 and len(set(found.values())) == 1 else "")
     inside = [file for file in files if "/" in file]
     outside = tuple(file for file in files if "/" not in file)
     if len({_first(file) for file in inside}) < 2:
@@ -86,6 +90,12 @@ def class_names(classes: dict[str, str], choice: str) -> tuple[str, ...]:
     names = sorted(set(classes.values()))
     by_value = choice not in CHOICES and all(name.isdecimal() for name in names)
     return tuple(sorted(names, key=int) if by_value else names)
+
+
+def as_whole(label: str) -> str:
+    """A label that is a whole number without its ``.0``, which a program adds that takes labels for floats."""
+    whole = _WHOLE.fullmatch(label)
+    return whole[1] if whole else label
 
 
 def _first(file: str) -> str:
@@ -140,7 +150,7 @@ def _read_labels(path: Path, files: Sequence[str], folder: Path) -> dict[str, st
             continue
         if not file:
             raise UserError(f"line {number} of {path}: several images of {folder} are called {name}; give their paths")
-        label = WHOLE.sub(r"\1", label)
+        label = as_whole(label)
         if found.setdefault(file, label) != label:
             raise UserError(f"{path} gives {file} two labels, {found[file]} and {label}; leave one")
     return found
@@ -148,7 +158,10 @@ def _read_labels(path: Path, files: Sequence[str], folder: Path) -> dict[str, st
 
 def _label_column(lines: Sequence[str], names: FileNames) -> int:
     """The column of labels by the heading, if the first line is one; else the second, 1."""
-    heading = [each.strip().lower() for each in split_columns(lines[0])] if lines else []
-    if len(heading) < 3 or not heading[0] or names.find(split_label(lines[0])[0]) is not None:
+    first = next((line for line in lines if line.strip()), "")
+    heading = [each.strip().lower() for each in split_columns(first)]
+    if len(heading) < 3 or not heading[0] or PurePosixPath(heading[0]).suffix in IMAGE_EXTENSIONS:
+        return 1
+    if heading[1] in HEADINGS or names.find(split_label(first)[0]) is not None:
         return 1
     return next((heading.index(each) for each in HEADINGS if each in heading[1:]), 1)

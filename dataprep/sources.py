@@ -17,6 +17,8 @@ SYSTEM_FOLDERS = frozenset(
     | {"system volume information", "__pycache__"}
 )
 """Folders, in lower case, that file servers and operating systems make: with thumbnails, and with what was deleted."""
+MOST_VISITS = 8
+"""Of one folder, by links to it: folders that all link to each other would have endless paths."""
 SHARD_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
@@ -32,7 +34,7 @@ class ImageSource:
         list_file: the list that chose the files, if there is one.
         choice: how labels were chosen (``labels.label_images``).
         passed_over: how many files were passed over, by their ending.
-        remarks: sentences on what was passed over, and on what prevents classes.
+        remarks: sentences on what was passed over, and on what prevents classes or makes them doubtful.
     """
 
     root: Path
@@ -107,12 +109,14 @@ class _Found:
         others: how many files are no images by their ending, by the ending.
         special: relative paths of what is an image by its ending and no regular file, sorted.
         system: how many images lie in system folders, by the folder's name.
+        again: of folders that several paths lead to, the first path, by the others.
     """
 
     images: tuple[str, ...] = ()
     others: Counter[str] = field(default_factory=Counter)
     special: tuple[str, ...] = ()
     system: Counter[str] = field(default_factory=Counter)
+    again: dict[str, str] = field(default_factory=dict)
 
     @property
     def passed_over(self) -> Counter[str]:
@@ -125,13 +129,21 @@ class _Found:
         if self.special:
             more = f", like {len(self.special) - 1} more" if len(self.special) > 1 else ""
             yield f"{self.special[0]} in {folder} is no regular file {SPECIAL}, and was passed over{more}"
+        for other, one in sorted(self.again.items())[:1]:
+            more = f", and {len(self.again) - 1} more such links" if len(self.again) > 1 else ""
+            yield f"{other} of {folder} is the folder {one}, whose images so count again{more}"
         for name, count in sorted(self.system.items()):
             yield f"{count} images in folders {name} of {folder} were passed over: a system makes such folders"
 
 
 def list_shards(folder: Path) -> list[str]:
-    """Relative paths of the WebDataset shards in a folder and the folders in it, compressed ones too, sorted."""
-    return sorted(str(path) for path, _ in _files(folder) if path.name.lower().endswith(SHARD_ENDINGS))
+    """Relative paths of the WebDataset shards in a folder and the folders in it, compressed ones too, sorted.
+
+    Of links to one shard, or to its folder, the first counts.
+    """
+    names = sorted(str(path) for path, _ in _files(folder) if path.name.lower().endswith(SHARD_ENDINGS))
+    first = {os.path.realpath(folder / name): name for name in reversed(names)}
+    return sorted(first.values())
 
 
 def _look(folder: Path) -> _Found:
@@ -146,8 +158,20 @@ def _look(folder: Path) -> _Found:
         else:
             found.others[_ending(path.name)] += 1
     found.images, found.special = _sorted(images), _sorted(special)
+    found.again = _same_folders(folder, {path.parent for path in images})
     found.system = +found.system
     return found
+
+
+def _same_folders(root: Path, folders: set[PurePosixPath]) -> dict[str, str]:
+    """Of folders that are one, the first, by the names of the others."""
+    first: dict[str, str] = {}
+    same = {}
+    for name in sorted(map(str, folders)):
+        one = first.setdefault(os.path.realpath(root / name), name)
+        if one != name:
+            same[name] = one
+    return same
 
 
 def _sorted(paths: list[PurePosixPath]) -> tuple[str, ...]:
@@ -158,15 +182,19 @@ def _sorted(paths: list[PurePosixPath]) -> tuple[str, ...]:
 def _files(folder: Path) -> Iterator[tuple[PurePosixPath, bool]]:
     """Relative paths of all files that are not hidden; links to folders are followed, but not in a circle.
 
+    A folder to which several links lead is looked at again for each, at most MOST_VISITS times.
+
     Beside each is whether it is a regular file, after following links. A link that leads nowhere counts as one: that
     the file cannot be read says more.
     """
     waiting: list[tuple[PurePosixPath, frozenset[str]]] = [(PurePosixPath(), frozenset())]
+    visits = Counter[str]()
     while waiting:
         inside, above = waiting.pop()
         real = os.path.realpath(folder / inside)
-        if real in above:
+        if real in above or visits[real] == MOST_VISITS:
             continue
+        visits[real] += 1
         above = above | {real}
         folders = []
         for entry in _entries(folder / inside):

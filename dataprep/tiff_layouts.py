@@ -19,6 +19,10 @@ _MIN_IS_WHITE, _GREY, _RGB, _SEPARATE_PLANES = 0, (0, 1), 2, 2  # values of tags
 _NUMBERS = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
 
 
+_OTHER_VERSIONS = {(8, 2): "int8", (32, 1): "uint32"}
+"""What numbers are, by bits and sample format, where OpenCV gives the other sign before its version 5."""
+
+
 @dataclass(frozen=True)
 class TiffLayout:
     """How the pixels of a TIFF's first page are laid out.
@@ -111,6 +115,8 @@ def tiff_values(data: bytes, layout: TiffLayout, max_pixels: int) -> "np.ndarray
     if layout.end > len(data):  # OpenCV would fill up what is missing
         raise UnreadableImage("the file is cut short")
     values = opencv_pixels(_as_stored(data, layout.orientation))
+    if (kind := _OTHER_VERSIONS.get((layout.bits, layout.sample_format))) and values.dtype.itemsize * 8 == layout.bits:
+        values = values.view(kind)
     if values.shape[:2] != (layout.height, layout.width) or (values.ndim == 3) != (layout.bands > 1):
         raise UnreadableImage(f"it is {layout}, which OpenCV misreads; save it as PNG")
     return values if values.ndim == 2 else values[..., 2::-1]

@@ -73,7 +73,7 @@ def write_shards(
 
 
 def _check_out(out: Path, overwrite: bool) -> None:
-    if out.is_file():
+    if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; give the name of a folder to write")
     if not out.is_dir() or not any(out.iterdir()):
         return

@@ -34,7 +34,7 @@ from vicregl_fast.weights.options import export_parser
         (dataprep, ["ffcv", "", "b.beton"], "argument SOURCE: it is empty, and a path is needed"),
         (evaluate.main, ["knn", "--run", "", "--train", "x", "--test", "x"], "it is empty"),
         (evaluate.main, ["knn", "--run", "x", "--train", "x", "--test", "x", "--json="], "it is empty"),
-        (visualize.main, ["curves", "x", "--out", "x.txt"], "end it in .png or .pdf or .svg"),
+        (visualize.main, ["curves", "x", "--out", "x.txt"], "end it in .png, .pdf, .svg"),
         (visualize.main, ["curves", "x", "--out", "/dev/null"], "end it in .png"),
         (dataprep, ["ffcv", "a", "b.beton", "--over"], "--over"),
     ],

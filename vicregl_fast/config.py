@@ -1,6 +1,7 @@
 """The configuration of a run, read from YAML recipes and the command line; unknown keys are refused."""
 
 import json
+import os
 import re
 import sys
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -200,7 +201,7 @@ def load_config(path: Path) -> RunConfig:
     """
     try:
         return _build(config_parser().parse_path(str(path)))
-    except (ArgumentError, TypeError, UnicodeDecodeError) as error:
+    except (ArgumentError, TypeError, UnicodeDecodeError, RecursionError, UserError) as error:
         raise UserError(f"{path} is not a run's configuration: {_sentence(error)}") from None
 
 
@@ -281,7 +282,7 @@ def _checked_text(key: str, text: str) -> str:
         raise UserError(
             f"{key} is {text!r}, which is no UTF-8, so that no file of settings can hold it: rename it, or make a link"
         ) from None
-    return str(Path(text).expanduser()) if text.startswith("~/") else text
+    return os.path.expanduser(text) if text.startswith("~/") else text
 
 
 def _sentence(error: Exception) -> str:

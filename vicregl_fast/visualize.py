@@ -10,8 +10,8 @@ from vicregl_fast.seeds import check_seed
 from vicregl_fast.visualization.commands import PICTURES
 from vicregl_fast.visualization.options import HERE, visualize_parser
 
-FORMATS = {".png": "png", ".pdf": "pdf", ".svg": "svg"}
-"""Of pictures, by the endings of their files."""
+ENDINGS = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".webp", ".eps")
+"""Of files of pictures, which say what kind they are."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,11 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options = visualize_parser(__doc__).parse_args(arguments)
         check_seed(getattr(options, "seed", 0))
         out = options.out or _default_out(options)
-        if out.suffix not in FORMATS:
-            raise UserError(f"--out {out} does not say what kind of picture it is: end it in {' or '.join(FORMATS)}")
+        if out.suffix.lower() not in ENDINGS:
+            raise UserError(f"--out {out} does not say what kind of picture it is: end it in {', '.join(ENDINGS)}")
         figure = PICTURES[options.command](options)
         with atomic_file(out) as file:
-            figure.savefig(file, format=FORMATS[out.suffix], dpi=110)
+            figure.savefig(file, format=out.suffix[1:].lower(), dpi=110)
         print(out)
 
 

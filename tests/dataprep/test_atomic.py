@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -116,7 +117,7 @@ def test_an_old_folder_comes_back_where_the_new_one_cannot_be_moved(
 
 
 @pytest.mark.parametrize("exchanged", [True, False])
-def test_a_link_stays_and_what_it_leads_to_is_replaced(
+def test_a_link_is_replaced_and_what_it_leads_to_stays(
     tmp_path: Path, exchanged: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not exchanged:
@@ -125,10 +126,9 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(
     for target in ("elsewhere", "nothing"):
         (tmp_path / "out").symlink_to(tmp_path / target)
         put_folder_in_place(folder_of(tmp_path / "new", "new"), tmp_path / "out")
-        assert (tmp_path / "out").readlink() == tmp_path / target
-        assert (tmp_path / target / "file").read_text() == "new"
-        (tmp_path / "out").unlink()
-    assert names(tmp_path) == ["elsewhere", "nothing"]
+        assert (tmp_path / "out" / "file").read_text() == "new" and not (tmp_path / "out").is_symlink()
+        assert (tmp_path / "elsewhere" / "file").read_text() == "old" and names(tmp_path) == ["elsewhere", "out"]
+        shutil.rmtree(tmp_path / "out")
 
 
 def test_a_link_to_a_file_stays(tmp_path: Path) -> None:
@@ -145,8 +145,11 @@ def test_a_link_to_a_file_stays(tmp_path: Path) -> None:
 
 
 def test_a_device_and_a_pipe_stay_and_are_written_to(tmp_path: Path) -> None:
-    write_text(Path("/dev/null"), "nothing")
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    master, terminal = os.openpty()
+    write_text(Path(os.ttyname(terminal)), "through")
+    assert os.read(master, 100) == b"through" and stat.S_ISCHR(os.stat(os.ttyname(terminal)).st_mode)
+    os.close(terminal)
+    os.close(master)
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     write_text(tmp_path / "pipe", "through")
@@ -157,12 +160,17 @@ def test_a_device_and_a_pipe_stay_and_are_written_to(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 def test_what_a_program_writes_to_is_no_file_to_replace(tmp_path: Path, name: str) -> None:
-    script = (
-        f"from dataprep.atomic import *; print('table', flush=True); write_text(Path('{name}'), 'json'); print('end')"
-    )
+    script = f"from dataprep.atomic import *; print('table'); write_text(Path('{name}'), 'json'); print('end')"
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with (tmp_path / "out").open("wb") as out:
-        subprocess.run([sys.executable, "-c", script], stdout=out, check=True)
+        subprocess.run([sys.executable, "-c", script], stdout=out, check=True, env=buffered)
     assert (tmp_path / "out").read_text() == "table\njsonend\n"
+
+
+def test_a_link_in_a_circle_is_said(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to("out")
+    with pytest.raises(UserError, match="cannot write"), atomic_file(tmp_path / "out" / "file"):
+        pass
 
 
 def test_a_name_that_is_too_long_is_said(tmp_path: Path) -> None:

@@ -42,17 +42,19 @@ def test_what_the_system_refuses_about_a_file_is_one_sentence(capsys: pytest.Cap
         raise OSError(5, "other")
 
 
-def test_output_that_cannot_be_written_is_said_once() -> None:
-    full = run_python('print("x")', "{} > /dev/full")
-    assert (
-        full.returncode == 2
-        and full.stderr == "error: what is to be told cannot be written: No space left on device; free space\n"
-    )
-    gone = run_python('print("x" * 100000)', "set -o pipefail; {} | true")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_cannot_be_written_is_said_once(unbuffered: str) -> None:
+    before = f"export PYTHONUNBUFFERED={unbuffered}; "
+    full = run_python('print("x")', before + "{} > /dev/full")
+    assert full.returncode == 2 and full.stderr.count("\n") == 1
+    assert "cannot be written: No space left on device" in full.stderr
+    gone = run_python('print("x" * 100000)', before + "set -o pipefail; {} | true")
     assert gone.returncode == 128 + signal.SIGPIPE and gone.stderr == ""
+    left = run_python('print("x"); raise SystemExit(0)', "unset PYTHONUNBUFFERED; {} > /dev/full")
+    assert left.returncode == 2 and left.stderr == "error: the output cannot be written: No space left on device\n"
 
 
-def test_names_that_the_terminal_cannot_show_are_printed(tmp_path: Path) -> None:
+def test_names_that_the_terminal_cannot_show_are_printed() -> None:
     for encoding, shown in (("ascii", r"\xe9\udcff"), ("utf-8:strict", r"é\udcff")):
         told = run_python('print("\\xe9\\udcff")', f"PYTHONIOENCODING={encoding} {{}}")
         assert (told.returncode, told.stdout, told.stderr) == (0, f"{shown}\n", "")

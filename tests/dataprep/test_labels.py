@@ -183,3 +183,19 @@ def test_text_files_are_read_as_editors_write_them(tmp_path: Path, encoding: str
 def test_an_empty_choice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the choice of labels is empty"):
         list_images(touch(tmp_path, "a.jpg"), labels="")
+
+
+@pytest.mark.parametrize(
+    ("content", "classes"),
+    [
+        ("a.jpg,1.05\nb.jpg,15\n", ("1.05", "15")),
+        ("a.jpg,v1.0\nb.jpg,v1\n", ("v1", "v1.0")),
+        ("filename,class,label\na.jpg,cat,0\nb.jpg,dog,1\n", ("cat", "dog")),
+        ("gone.jpg,cat,target\na.jpg,cat,1\nb.jpg,dog,1\n", ("cat", "dog")),
+        ("\nfilename,split,target\na.jpg,train,cat\nb.jpg,train,dog\n", ("cat", "dog")),
+    ],
+)
+def test_labels_stay_what_they_are(tmp_path: Path, content: str, classes: tuple[str, str]) -> None:
+    folder = touch(tmp_path / "images", "a.jpg", "b.jpg")
+    (tmp_path / "labels").write_text(content)
+    assert list_images(folder, labels=str(tmp_path / "labels")).classes == classes

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dataprep.errors import UserError
-from dataprep.sources import list_images
+from dataprep.sources import MOST_VISITS, list_images
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -128,3 +128,15 @@ def test_class_folders_that_are_links_count(tmp_path: Path) -> None:
     source = list_images(folder)
     assert source.files == ("ant/1.jpg", "bee/1.jpg", "cat/1.jpg", "dog/1.jpg")
     assert source.classes == ("ant", "bee", "cat", "dog")
+    assert source.remarks == (f"bee of {folder} is the folder ant, whose images so count again, and 1 more such links",)
+
+
+@pytest.mark.timeout(20)
+def test_folders_that_all_link_to_each_other_end(tmp_path: Path) -> None:
+    names = [f"c{number}" for number in range(9)]
+    folder = touch(tmp_path / "images", *(f"{name}/1.jpg" for name in names))
+    for one in names:
+        for other in names:
+            if one != other:
+                (folder / one / other).symlink_to(f"../{other}")
+    assert len(list_images(folder).files) <= 9 * MOST_VISITS

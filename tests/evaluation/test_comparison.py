@@ -1,17 +1,19 @@
 """Several backbones, seeds and the paper's rows in one table."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from tests.evaluation.stand_in import MeanColour
-from vicregl_fast.evaluation.candidates import Candidate, distinct_names, untrained_names
+from vicregl_fast.evaluation.candidates import Candidate, candidates_of, distinct_names, untrained_names
 from vicregl_fast.evaluation.comparison import compare
 from vicregl_fast.evaluation.paper import PaperColumn, Task, published_rows
 from vicregl_fast.evaluation.report import Judgement, Row
 from vicregl_fast.models.config import BackboneConfig
+from vicregl_fast.weights.source import Weights
 
 
 class SeedJudge:
@@ -111,3 +113,13 @@ def test_untrained_networks_have_names_of_their_own() -> None:
         "random test_vit output_stride 32 zero_init True",
     ]
     assert not untrained_names([], ["trained"])
+
+
+def test_one_stride_for_all_makes_one_untrained_network() -> None:
+    strides = (32, 16)
+    runs = [Weights(Path(f"run{k}"), {}, {}, BackboneConfig("resnet18", output_stride=k)) for k in strides]
+    names = [candidate.name for candidate in candidates_of(runs, random_init=True)]
+    assert names == ["run32", "run16", "random output_stride 32", "random output_stride 16"]
+    (*_, random) = candidates_of(runs, True, lambda name: 8)
+    assert random.name == "random" and len(list(candidates_of(runs, True, lambda name: 8))) == 3
+    assert random.build(0)(torch.zeros(1, 3, 64, 64)).map.shape[2:] == (8, 8)

@@ -48,7 +48,7 @@ def other_classes(images: Path) -> Path:
         ({"views__backend": "cuda"}, "views.backend cuda needs a CUDA device"),
         ({"model__output_stride": 3}, "resnet18 cannot be built with output_stride 3|output_stride"),
         (
-            {"model__backbone": "convnext_atto", "model__output_stride": 32, "views__large_size": 2},
+            {"model__backbone": "convnext_atto", "model__output_stride": 32, "views__large_size": 16},
             "cannot take images",
         ),
         ({"data__engine": "torchvision", "data__on_error": "skip"}, "on_error skip goes with stores"),

@@ -101,14 +101,21 @@ def test_odd_tensors_are_refused(tmp_path: Path) -> None:
     state = timm.create_model("resnet18", num_classes=0).state_dict()
     weight = state["conv1.weight"]
     for name, tensor, words in (
-        ("int8", weight.to(torch.int8), "holds int8 numbers under conv1.weight"),
-        ("complex", weight.to(torch.complex64), "holds complex64 numbers under conv1.weight"),
-        ("sparse", weight.to_sparse(), "holds no plain tensor .*sparse.* under conv1.weight"),
-        ("meta", weight.to("meta"), "holds no plain tensor .*meta.* under conv1.weight"),
+        (
+            "int8",
+            weight.to(torch.int8),
+            r"other kinds of numbers than the network: conv1\.weight torch\.int8 for torch\.float32",
+        ),
+        ("complex", weight.to(torch.complex64), r"conv1\.weight torch\.complex64 for"),
+        ("sparse", weight.to_sparse(), r"no plain tensor under conv1\.weight .*sparse"),
+        ("meta", weight.to("meta"), r"no plain tensor under conv1\.weight .*meta"),
     ):
         torch.save(state | {"conv1.weight": tensor}, tmp_path / f"{name}.pth")
         with pytest.raises(UserError, match=words):
             load_backbone(tmp_path / f"{name}.pth", "resnet18")
+    more = {"queue_ptr": torch.zeros(1, dtype=torch.int64), "position_ids": torch.arange(9)}
+    torch.save(state | more, tmp_path / "more.pth")
+    load_backbone(tmp_path / "more.pth", "resnet18")
     torch.save(state | {"module.conv1.weight": weight + 1}, tmp_path / "twice.pth")
     with pytest.raises(UserError, match=r"conv1\.weight, which are one tensor: leave one"):
         load_backbone(tmp_path / "twice.pth", "resnet18")
@@ -121,7 +128,7 @@ def test_wrong_bytes_within_tensors_are_noticed(tmp_path: Path) -> None:
     place = content.index(state["conv1.weight"].numpy().tobytes())
     content[place : place + 400] = bytes(400)
     (tmp_path / "a.pth").write_bytes(content)
-    with pytest.raises(UserError, match=r"cannot be read \(BadZipFile\)"):
+    with pytest.raises(UserError, match=r"is damaged .*copy it again"):
         load_backbone(tmp_path / "a.pth", "resnet18")
 
 
@@ -141,8 +148,7 @@ def test_a_file_that_does_not_say_its_stride_can_be_told_it(tmp_path: Path, caps
     expected = timm.create_model("resnet18", output_stride=16, num_classes=0).eval()
     expected.load_state_dict(torch.load(tmp_path / "a.pth", weights_only=True), strict=False)
     told = load_backbone(tmp_path / "a.pth", "resnet18", output_stride=16)
-    capsys.readouterr()
-    assert capsys.readouterr().err == ""
+    assert "stride" not in capsys.readouterr().err
     torch.testing.assert_close(told(IMAGES).pooled, expected(IMAGES))
     assert load_backbone(tmp_path / "a.pth", "resnet18")(IMAGES).map.shape[2:] == (2, 2)
     assert "does not say at which output stride it was trained: 32 is taken" in capsys.readouterr().err

@@ -49,10 +49,12 @@ def candidates_of(
         stride = output_stride(weights.architecture.name)
         yield Candidate(name, partial(_trained, weights, stride), True, weights.architecture.name)
     # Drop path does nothing in eval mode.
-    known = dict.fromkeys(replace(weights.architecture, drop_path=None) for weights in runs)
-    for name, architecture in untrained_names(list(known) if random_init else [], names).items():
-        stride = output_stride(architecture.name)
-        yield Candidate(name, partial(_drawn, architecture, stride), False, architecture.name)
+    known = [replace(weights.architecture, drop_path=None) for weights in runs] if random_init else []
+    judged = dict.fromkeys(
+        replace(each, output_stride=output_stride(each.name) or each.output_stride) for each in known
+    )
+    for name, architecture in untrained_names(list(judged), names).items():
+        yield Candidate(name, partial(_drawn, architecture), False, architecture.name)
 
 
 def untrained_names(architectures: Sequence[BackboneConfig], taken: Collection[str]) -> dict[str, BackboneConfig]:
@@ -97,8 +99,8 @@ def _trained(weights: Weights, output_stride: int | None, seed: int) -> Backbone
     return placed_backbone(weights, output_stride)
 
 
-def _drawn(architecture: BackboneConfig, output_stride: int | None, seed: int) -> Backbone:
-    return _placed(drawn_backbone(architecture, seed, output_stride))
+def _drawn(architecture: BackboneConfig, seed: int) -> Backbone:
+    return _placed(drawn_backbone(architecture, seed))
 
 
 def _placed(backbone: Backbone) -> Backbone:

@@ -77,12 +77,12 @@ class Backbone(nn.Module):
     @property
     def takes_stride(self) -> bool:
         """Whether dilation gives it other output strides than its own, without other weights."""
-        return not self.name.startswith("convnext") and not hasattr(self.model, "patch_embed")
+        return not hasattr(self.model, "patch_embed")
 
     def stride(self) -> int:
         """Pixels along a side of a cell, of an image of the size for which timm has the model."""
         size = getattr(self.model, "pretrained_cfg", {}).get("input_size", (3, 224, 224))
-        with torch.inference_mode():
+        with torch.no_grad():
             cells = self(torch.zeros(1, *size, device=next(self.parameters()).device)).map
         return round(size[1] / cells.shape[2])
 

@@ -106,4 +106,4 @@ def newest_state(
     path = processes.gather(None if state is None else folder.checkpoints.path(state.step))[0]
     if path is None or processes.leads:
         return state
-    return RunState.of_checkpoint(load_checkpoint(path), folder.path)
+    return RunState.of_checkpoint(load_checkpoint(path, sound=True), folder.path)  # the leader looked

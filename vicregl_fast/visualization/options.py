@@ -35,7 +35,9 @@ def visualize_parser(description: str | None) -> argparse.ArgumentParser:
     _add_pca(commands.add_parser("pca", help="cells in colours: like features, like colours"))
     for name, command in commands.choices.items():
         where = "here" if name in HERE else "in the run folder; here for a file of weights"
-        command.add_argument("--out", type=output_file, help=f"file that ends in .png, .pdf or .svg (default: {where})")
+        command.add_argument(
+            "--out", type=output_file, help=f"a file that ends in .png, .pdf, .svg, .jpg, ... (default: {where})"
+        )
     return parser
 
 

@@ -34,7 +34,8 @@ def one_image(path: Path, like: Images | None = None) -> np.ndarray:
         UserError: it does not decode, or holds values beyond the range of the others.
     """
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
-        raise UserError(f"{path} is no regular file {SPECIAL}: give the file of an image")
+        kind = "a folder" if path.is_dir() else f"no regular file {SPECIAL}"
+        raise UserError(f"{path} is {kind}: give the file of an image")
     source = ImageSource(path.parent, (path.name,), None, None)
     taken = None if like is None else range_like(source, like)
     return np.array(ImageFolder.of(source, taken).open(0))

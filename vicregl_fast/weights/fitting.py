@@ -34,10 +34,12 @@ def fit(weights: Weights, expected: Mapping[str, Tensor]) -> Fit:
 
     Args:
         weights: as read.
-        expected: the tensors of a network or of its part, by the names of ``VICRegLNetwork``; only their shapes count.
+        expected: the tensors of a network or of its part, by the names of ``VICRegLNetwork``; only their shapes and
+            kinds of numbers count.
 
     Raises:
-        UserError: a tensor has another shape than the network's, or none of the backbone's has a place.
+        UserError: a tensor has another shape or kind of numbers than the network's, or none of the backbone's has a
+            place.
     """
     places = {name: last_norm_name(name, expected) for name in weights.tensors}
     keys = {place: weights.keys[name] for name, place in places.items()}
@@ -51,6 +53,10 @@ def fit(weights: Weights, expected: Mapping[str, Tensor]) -> Fit:
             f"{len(wrong)} tensors of {weights.path} have other shapes than the network's: {_first(shapes)}; take the "
             "backbone and the widths of heads that it was trained with"
         )
+    other = [name for name in common if taken[name].is_floating_point() != expected[name].is_floating_point()]
+    if other:
+        kinds = [f"{keys[name]} {taken[name].dtype} for {expected[name].dtype}" for name in other]
+        raise UserError(f"{weights.path} holds other kinds of numbers than the network: {_first(kinds)}")
     if not any(name.startswith(PART) for name in common):
         raise UserError(
             f"nothing in {weights.path} fits the network: it holds {_first(sorted(weights.keys.values()))}, and the "

@@ -18,7 +18,9 @@ def export_parser(description: str | None) -> SentenceParser:
     parser.add_argument("out", type=output_file, metavar="OUT", help="file to write; its model card gets .md behind")
     parser.add_argument("--to", choices=FORMATS, required=True, help="what loads it")
     parser.add_argument("--backbone", metavar="NAME", help="timm model, where RUN is a file that does not say it")
-    parser.add_argument("--output_stride", type=int, choices=STRIDES, help="likewise (32)")
+    parser.add_argument(
+        "--output_stride", type=int, choices=STRIDES, help="pixels per cell, where RUN does not say it (32)"
+    )
     parser.add_argument(
         "--classes", type=count, help="a classifier of this size, all zero (torchvision 1000; else none)"
     )

@@ -79,7 +79,7 @@ def _agreed(weights: Weights, backbone: str | None) -> BackboneConfig | None:
     if stated is None:
         return BackboneConfig(backbone)
     try:
-        check_backbone(stated.name)
+        check_backbone(architecture_name(stated.name))
     except UserError:
         note(f"{weights.path} says that it holds a {stated.name}, which timm does not have: taken as a {backbone}")
         return replace(stated, name=backbone)
@@ -109,12 +109,10 @@ def _of_run(path: Path) -> Weights:
 
 
 def _check_kind(key: str, tensor: Tensor, path: Path) -> None:
-    """Raises UserError for what is no plain tensor of floating-point numbers; counters are whole numbers."""
-    plain = tensor.layout == torch.strided and not tensor.is_quantized and tensor.device.type == "cpu"
-    if not plain or not (tensor.is_floating_point() or (tensor.ndim == 0 and not tensor.is_complex())):
-        kind = str(tensor.dtype).removeprefix("torch.")
-        shown = f"{kind} numbers" if plain else f"no plain tensor ({kind}, {tensor.layout}, on {tensor.device})"
-        raise UserError(f"{path} holds {shown} under {key}, where floating-point numbers are needed")
+    """Raises UserError for what is no plain tensor on the CPU."""
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+        kind = f"{tensor.dtype}, {tensor.layout}, on {tensor.device}"
+        raise UserError(f"{path} holds no plain tensor under {key} ({kind}): save it as one, on the CPU")
 
 
 def _of_file(path: Path) -> Weights:

@@ -34,6 +34,8 @@ def read_torch_file(path: Path) -> dict[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"there is no file of weights at {path}") from None
+    except UserError:
+        raise
     except pickle.UnpicklingError as error:
         blocked = _BLOCKED.search(str(error))
         if blocked is None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dataprep.errors import UserError
+from dataprep.text_files import read_lines
 
 USUAL_IGNORE_INDEX = 255
 IGNORED = -1
@@ -142,8 +143,9 @@ def read_label_map(path: Path) -> tuple[dict[int, int], bool]:
         UserError: the file cannot be read, a line is something else, or a value stands there twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_lines(path)
+        "".join(lines).encode()
+    except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise UserError(f"the label map {path} cannot be read: {reason}") from error
     table: dict[int, int] = {}
