@@ -61,7 +61,12 @@ def any_path(text: str) -> Path:
     """
     if not text:
         raise argparse.ArgumentTypeError("it is empty, and a path is needed")
-    return Path(os.path.expanduser(text) if text.startswith("~/") else text)
+    return Path(with_home(text))
+
+
+def with_home(text: str) -> str:
+    """A path with the home folder in the place of a ``~`` at its beginning."""
+    return os.path.expanduser(text) if text.startswith("~/") else text
 
 
 def output_file(text: str) -> Path:

@@ -4,12 +4,12 @@
 the first folder of each path, however deep the image lies; ``none`` takes no labels; anything else is a file of labels.
 """
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from dataprep.command_line import with_home
 from dataprep.errors import UserError
 from dataprep.file_names import FileNames, split_columns, split_label
 from dataprep.formats import IMAGE_EXTENSIONS
@@ -54,7 +54,7 @@ def label_images(files: Sequence[str], folder: Path, choice: str) -> Labelled:
     """
     if not choice:
         raise UserError(f"the choice of labels is empty: give {', '.join(CHOICES)}, or a file of labels")
-    choice = os.path.expanduser(choice) if choice.startswith("~/") else choice
+    choice = with_home(choice)
     if choice == AUTO:
         obstacle = _obstacle(files, folder)
         return Labelled(None, remark=obstacle) if obstacle else Labelled({file: _first(file) for file in files})

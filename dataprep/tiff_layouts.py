@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
 _MIN_IS_WHITE, _GREY, _RGB, _SEPARATE_PLANES = 0, (0, 1), 2, 2  # values of tags
 _NUMBERS = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
-
-
-_OTHER_VERSIONS = {(8, 2): "int8", (32, 1): "uint32"}
-"""What numbers are, by bits and sample format, where OpenCV gives the other sign before its version 5."""
+_SIGNS = {(8, 2): "int8", (32, 1): "uint32"}
+"""What numbers are, by bits and sample format, where Pillow takes the other sign, and OpenCV before its version 5."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,8 @@ class TiffLayout:
 
     @property
     def misread(self) -> bool:
-        """Whether Pillow gives wrong pixels: of 32 bits it takes unsigned numbers for signed ones, of 8 the reverse."""
-        return self._deep_planes or (self.bits, self.sample_format) in ((8, 2), (32, 1))
+        """Whether Pillow gives wrong pixels."""
+        return self._deep_planes or (self.bits, self.sample_format) in _SIGNS
 
     @property
     def _deep_planes(self) -> bool:
@@ -115,7 +113,7 @@ def tiff_values(data: bytes, layout: TiffLayout, max_pixels: int) -> "np.ndarray
     if layout.end > len(data):  # OpenCV would fill up what is missing
         raise UnreadableImage("the file is cut short")
     values = opencv_pixels(_as_stored(data, layout.orientation))
-    if (kind := _OTHER_VERSIONS.get((layout.bits, layout.sample_format))) and values.dtype.itemsize * 8 == layout.bits:
+    if (kind := _SIGNS.get((layout.bits, layout.sample_format))) and values.dtype.itemsize * 8 == layout.bits:
         values = values.view(kind)
     if values.shape[:2] != (layout.height, layout.width) or (values.ndim == 3) != (layout.bands > 1):
         raise UnreadableImage(f"it is {layout}, which OpenCV misreads; save it as PNG")

@@ -1,7 +1,6 @@
 """The configuration of a run, read from YAML recipes and the command line; unknown keys are refused."""
 
 import json
-import os
 import re
 import sys
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -10,7 +9,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from dataprep.command_line import with_underscores
+from dataprep.command_line import with_home, with_underscores
 from dataprep.errors import UserError
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.choices import DeviceChoice, PrecisionChoice
@@ -282,7 +281,7 @@ def _checked_text(key: str, text: str) -> str:
         raise UserError(
             f"{key} is {text!r}, which is no UTF-8, so that no file of settings can hold it: rename it, or make a link"
         ) from None
-    return os.path.expanduser(text) if text.startswith("~/") else text
+    return with_home(text)
 
 
 def _sentence(error: Exception) -> str:

@@ -4,7 +4,6 @@ import errno
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -129,48 +128,6 @@ def test_a_link_is_replaced_and_what_it_leads_to_stays(
         assert (tmp_path / "out" / "file").read_text() == "new" and not (tmp_path / "out").is_symlink()
         assert (tmp_path / "elsewhere" / "file").read_text() == "old" and names(tmp_path) == ["elsewhere", "out"]
         shutil.rmtree(tmp_path / "out")
-
-
-def test_a_link_to_a_file_stays(tmp_path: Path) -> None:
-    (tmp_path / "disk").mkdir()
-    for target in ("disk/old", "disk/nothing"):
-        (tmp_path / "disk" / "old").write_text("old")
-        (tmp_path / "out").symlink_to(target)
-        with atomic_file(tmp_path / "out") as file:
-            file.write(b"new")
-            assert len(names(tmp_path)) == 2  # unfinished where the link leads to, perhaps on another disk
-        assert (tmp_path / "out").is_symlink() and (tmp_path / target).read_text() == "new"
-        (tmp_path / "out").unlink()
-    assert names(tmp_path / "disk") == ["nothing", "old"]
-
-
-def test_a_device_and_a_pipe_stay_and_are_written_to(tmp_path: Path) -> None:
-    master, terminal = os.openpty()
-    write_text(Path(os.ttyname(terminal)), "through")
-    assert os.read(master, 100) == b"through" and stat.S_ISCHR(os.stat(os.ttyname(terminal)).st_mode)
-    os.close(terminal)
-    os.close(master)
-    os.mkfifo(tmp_path / "pipe")
-    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    write_text(tmp_path / "pipe", "through")
-    assert os.read(reader, 100) == b"through" and stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
-    os.close(reader)
-    assert names(tmp_path) == ["pipe"]
-
-
-@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
-def test_what_a_program_writes_to_is_no_file_to_replace(tmp_path: Path, name: str) -> None:
-    script = f"from dataprep.atomic import *; print('table'); write_text(Path('{name}'), 'json'); print('end')"
-    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    with (tmp_path / "out").open("wb") as out:
-        subprocess.run([sys.executable, "-c", script], stdout=out, check=True, env=buffered)
-    assert (tmp_path / "out").read_text() == "table\njsonend\n"
-
-
-def test_a_link_in_a_circle_is_said(tmp_path: Path) -> None:
-    (tmp_path / "out").symlink_to("out")
-    with pytest.raises(UserError, match="cannot write"), atomic_file(tmp_path / "out" / "file"):
-        pass
 
 
 def test_a_name_that_is_too_long_is_said(tmp_path: Path) -> None:

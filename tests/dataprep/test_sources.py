@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dataprep.errors import UserError
-from dataprep.sources import MOST_VISITS, list_images
+from dataprep.sources import MOST_VISITS, list_images, list_shards
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -140,3 +140,10 @@ def test_folders_that_all_link_to_each_other_end(tmp_path: Path) -> None:
             if one != other:
                 (folder / one / other).symlink_to(f"../{other}")
     assert len(list_images(folder).files) <= 9 * MOST_VISITS
+
+
+def test_of_links_to_one_shard_the_first_counts(tmp_path: Path) -> None:
+    folder = touch(tmp_path, "b/0.tar", "b/1.tar")
+    (folder / "a").symlink_to("b")
+    (folder / "c.tar").symlink_to("b/0.tar")
+    assert list_shards(folder) == ["a/0.tar", "a/1.tar"]

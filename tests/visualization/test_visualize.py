@@ -44,6 +44,8 @@ def test_pictures_of_masks_and_of_a_file_of_weights(
     weights = ["--weights", "timm.pth", "--backbone", "resnet18", "--output_stride", "8"]
     visualize.main(["masks", *weights, *masked, "--by", "nearest", "--count", "2"])
     assert capsys.readouterr().out.strip() == "masks.png" and Image.open("masks.png").width > 500
+    visualize.main(["masks", *weights, *masked, "--by", "nearest", "--count", "1", "--out", "A.JPG"])
+    assert Image.open("A.JPG").format == "JPEG"
 
 
 @pytest.mark.parametrize(

@@ -1,86 +1,22 @@
-"""What is exported loads strictly in timm and torchvision and runs in onnxruntime, with the same features."""
+"""What is exported loads strictly in timm and torchvision, with the same features."""
 
-import importlib.util
-import json
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 import timm
 import torch
 import torchvision
 from safetensors import safe_open
-from torch import Tensor
 
 import vicregl_fast
-from tests.weights.layouts import drawn
-from vicregl_fast.config import RunConfig, dump_config
+from tests.weights.exported import IMAGES, NEEDS_ONNX, ROOT, Export, assert_close, features_of, write_run
 from vicregl_fast.export import main
 from vicregl_fast.models.config import ModelConfig
-from vicregl_fast.models.network import VICRegLNetwork
-from vicregl_fast.runs.folder import RunFolder
-from vicregl_fast.runs.images import LearnedImages
-
-IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-ROOT = Path(__file__).resolve().parents[2]
-Export = Callable[..., Path]
-NEEDS_ONNX = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxruntime", "onnxscript")),
-    reason="needs the extra export",
-)
-
-
-def write_run(folder: Path, model: ModelConfig, seed: int = 0) -> Path:
-    """What a training leaves, with drawn weights."""
-    run = RunFolder(folder)
-    config = RunConfig(epochs=20, batch_size=10, model=model)
-    folder.mkdir()
-    run.config.write_text(dump_config(config))
-    network = drawn(VICRegLNetwork(model, use_global=True, use_local=True), seed)
-    run.checkpoints.save({"network": network, "step": 12}, 12)
-    LearnedImages("ffcv", 47, ("a", "b")).write(run.images)
-    run.metrics.write_text('{"step": 9, "loss": 3.5}\n{"step": 12, "loss": 2.25, "health/global_std": 0.75}\n')
-    run.validation.write_text('{"step": 12, "val_loss": 2.5}')
-    results = [{"name": "knn.trained.accuracy", "value": 61.5, "unit": "%"}]
-    (folder / "knn.json").write_text(json.dumps({"settings": {}, "results": results}))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Runs of small backbones, by name."""
-    root = tmp_path_factory.mktemp("runs")
-    return {
-        name: write_run(root / name, ModelConfig(name, expander=8, projector=8))
-        for name in ("resnet18", "convnext_atto", "convnext_tiny", "test_vit")
-    }
-
-
-@pytest.fixture
-def export(runs: dict[str, Path], tmp_path: Path) -> Export:
-    """Exports the run of a backbone."""
-
-    def run(name: str, file: str, *options: str) -> Path:
-        main([str(runs[name]), str(tmp_path / file), *options])
-        return tmp_path / file
-
-    return run
-
-
-def features_of(run: Path, images: Tensor = IMAGES) -> tuple[Tensor, Tensor]:
-    with torch.no_grad():
-        maps, pooled = vicregl_fast.load_backbone(run)(images)
-    return maps, pooled
-
-
-def assert_close(value: Tensor, expected: Tensor, tolerance: float = 1e-5) -> None:
-    assert expected.std() > 0.01
-    torch.testing.assert_close(value, expected, atol=tolerance * float(expected.abs().max()), rtol=0)
 
 
 @torch.no_grad()
@@ -136,39 +72,6 @@ def test_a_dilated_resnet_is_dilated_in_torchvision(tmp_path: Path, capsys: pyte
     maps, _ = features_of(run)
     assert maps.shape[2:] == (8, 8)
     assert_close(torch.nn.Sequential(*list(model.children())[:-2])(IMAGES), maps)
-
-
-@NEEDS_ONNX
-@pytest.mark.parametrize("name", ["resnet18", "convnext_atto"])
-def test_onnx_takes_any_number_and_size_of_images(name: str, export: Export, runs: dict[str, Path]) -> None:
-    import onnxruntime
-
-    path = export(name, f"{name}.onnx", "--to", "onnx")
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    for shape in ((1, 3, 64, 64), (3, 3, 96, 160), (2, 3, 224, 33)):
-        images = torch.randn(shape)
-        pooled, maps = session.run(["pooled", "map"], {"images": images.numpy()})
-        for given, expected in zip((maps, pooled), features_of(runs[name], images), strict=True):
-            assert_close(torch.from_numpy(given), expected, 1e-4)
-    assert sorted(file.name for file in path.parent.iterdir()) == [path.name, f"{path.name}.md"]
-
-
-@pytest.mark.slow
-@NEEDS_ONNX
-def test_onnx_of_one_size_where_any_cannot_be(
-    export: Export, runs: dict[str, Path], capsys: pytest.CaptureFixture
-) -> None:
-    with pytest.raises(SystemExit):
-        export("test_vit", "vit.onnx", "--to", "onnx")
-    assert "test_vit cannot be exported to ONNX" in (words := capsys.readouterr().err)
-    assert "; --size PIXELS exports it for images of one size" in words and words.count("error: ") == 1
-    path = export("test_vit", "vit.onnx", "--to", "onnx", "--size", "160")
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    images = torch.randn(3, 3, 160, 160)
-    (pooled,) = session.run(["pooled"], {"images": images.numpy()})
-    assert_close(torch.from_numpy(np.asarray(pooled)), features_of(runs["test_vit"], images)[1], 1e-4)
 
 
 def test_exports_come_back_in(export: Export, runs: dict[str, Path]) -> None:
@@ -301,14 +204,3 @@ def test_the_stride_of_a_file_can_be_told_to_an_export(tmp_path: Path) -> None:
     main([*given, "--output_stride", "16"])
     maps, _ = features_of(tmp_path / "b.safetensors")
     assert maps.shape[2:] == (4, 4) and "at an output stride of 16" in (tmp_path / "b.safetensors.md").read_text()
-
-
-@pytest.mark.slow
-@NEEDS_ONNX
-def test_a_swin_is_exported_for_one_size(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """Its graph for any size runs at those it was traced for, and fails at others."""
-    run = write_run(tmp_path / "run", ModelConfig("swin_tiny_patch4_window7_224", expander=8, projector=8))
-    with pytest.raises(SystemExit):
-        main([str(run), str(tmp_path / "swin.onnx"), "--to", "onnx"])
-    assert "; --size PIXELS exports it for images of one size" in capsys.readouterr().err
-    assert not (tmp_path / "swin.onnx").exists()

@@ -155,3 +155,11 @@ def test_a_file_that_does_not_say_its_stride_can_be_told_it(tmp_path: Path, caps
     torch.save(timm.create_model("test_vit").state_dict(), tmp_path / "vit.pth")
     load_backbone(tmp_path / "vit.pth", "test_vit")
     assert "stride" not in capsys.readouterr().err
+
+
+def test_whole_numbers_that_a_network_keeps_are_no_odd_tensors(tmp_path: Path) -> None:
+    state = timm.create_model("efficientformer_l1", num_classes=0).state_dict()
+    assert any(value.ndim and not value.is_floating_point() for value in state.values())
+    torch.save(state, tmp_path / "a.pth")
+    loaded = load_backbone(tmp_path / "a.pth", "efficientformer_l1").model.state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in state.items())

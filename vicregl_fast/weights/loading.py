@@ -29,7 +29,7 @@ def load_backbone(path: Path, backbone: str | None = None, output_stride: int | 
     Raises:
         UserError: the weights cannot be read, or do not fit the backbone.
     """
-    return trained_backbone(read_weights(path, backbone, output_stride), output_stride)
+    return trained_backbone(read_weights(path, backbone), output_stride)
 
 
 def trained_backbone(weights: Weights, output_stride: int | None = None) -> Backbone:

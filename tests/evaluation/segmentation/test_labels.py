@@ -32,6 +32,12 @@ def test_a_label_map_gives_values_their_classes(tmp_path: Path) -> None:
         read(tmp_path, [999], labels)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_label_maps_are_read_as_editors_write_them(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "map").write_bytes("7 0\r\n8 1\r\n".encode(encoding))
+    assert read_label_map(tmp_path / "map") == ({7: 0, 8: 1}, False)
+
+
 def test_other_values_may_be_ignored(tmp_path: Path) -> None:
     table, others = read_label_map(written(tmp_path, "7 0", "255 1", "others ignore"))
     labels = Labels(2, None, table=table, others_ignored=others)
