@@ -20,6 +20,7 @@ from vicregl_fast.optim.config import OptimConfig
 from vicregl_fast.seeds import check_seed
 
 TRACKERS = ("wandb", "mlflow")
+_NUMBER = re.compile(r"[-+]?[0-9._]+([eE][-+]?[0-9]+)?")
 SMALLEST_VIEW = 16
 """Pixels of a side: the cell of a ViT's map."""
 
@@ -220,9 +221,6 @@ def dump_config(config: RunConfig) -> str:
     parser = config_parser()
     settings = json.loads(parser.dump(parser.parse_object(asdict(config)), skip_none=False, format="json"))
     return yaml.dump(settings, Dumper=Dumper, default_flow_style=False, sort_keys=False, allow_unicode=True)
-
-
-_NUMBER = re.compile(r"[-+]?[0-9._]+([eE][-+]?[0-9]+)?")
 
 
 def flat(values: dict, prefix: str = "") -> dict[str, object]:

@@ -111,7 +111,7 @@ def write_state(state: dict[str, Any], file: BinaryIO) -> None:
 
 
 def check_sums(path: Path) -> None:
-    """Checks the checksums that ``torch.save`` writes and ``torch.load`` does not look at.
+    """Checks the checksums that ``torch.save`` writes and ``torch.load`` does not look at, and nothing else.
 
     Raises:
         UserError: one of them is wrong.
@@ -121,7 +121,7 @@ def check_sums(path: Path) -> None:
             for part in archive.infolist():
                 if part.CRC:  # torch can be told to write none
                     _read_through(archive, part)
-    except zipfile.BadZipFile as error:  # of its first versions' format, or damaged so that torch says it
+    except (OSError, zipfile.BadZipFile) as error:  # such as a file of torch's first versions
         if "CRC" in str(error):
             raise UserError(f"{path} is damaged ({error}): copy it again, if there is a sound one") from error
 
@@ -142,13 +142,11 @@ def load_checkpoint(path: Path, sound: bool = False) -> dict[str, Any]:
     Raises:
         UserError: the file is missing or damaged.
     """
+    if not sound:
+        check_sums(path)
     try:
-        if not sound:
-            check_sums(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint at {path}") from None
-    except UserError:
-        raise
     except Exception as error:  # for a damaged file torch raises half a dozen types
         raise UserError(f"the checkpoint {path} cannot be read ({type(error).__name__})") from error

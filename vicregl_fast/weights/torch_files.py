@@ -28,14 +28,12 @@ def read_torch_file(path: Path) -> dict[str, Tensor]:
         UserError: the file is missing or damaged, holds code, or holds something else than tensors with names.
     """
     allowed: list[Any] = [(_exclude_bias_and_norm, "optimizers.exclude_bias_and_norm")]
+    check_sums(path)
     try:
-        check_sums(path)
         with torch.serialization.safe_globals(allowed):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"there is no file of weights at {path}") from None
-    except UserError:
-        raise
     except pickle.UnpicklingError as error:
         blocked = _BLOCKED.search(str(error))
         if blocked is None:
