@@ -9,16 +9,18 @@ import pytest
 import torch
 
 from dataprep.errors import UserError
+from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
 from vicregl_fast.augment.recipe import ViewsConfig
 from vicregl_fast.bench import main
-from vicregl_fast.benchmarks.bare_decoding import BareDecoding
+from vicregl_fast.benchmarks.bare_decoding import BareCopying, BareDecoding
 from vicregl_fast.benchmarks.loader_sources import open_all, open_bytes
 from vicregl_fast.benchmarks.loaders import LoaderBench, _peer_ratios, bench_loaders
 from vicregl_fast.benchmarks.measurements import read_measurements
 from vicregl_fast.benchmarks.peers.table import PEERS
 from vicregl_fast.benchmarks.pil_decoding import PilDecoding
 from vicregl_fast.data.image_folder import ImageFolder
+from vicregl_fast.data.stored_images import open_stored
 
 pytestmark = pytest.mark.timeout(200)
 CPU = torch.device("cpu")
@@ -48,6 +50,31 @@ def test_bare_decoding_names_what_does_not_decode(beton: Path, tmp_path: Path) -
     sizes[30] //= 2
     with pytest.raises(UserError, match="image 30 of"):
         BareDecoding(replace(store, sizes=sizes), 4, 2).decode(np.array([7, 30, 21]))
+
+
+@pytest.fixture(scope="module")
+def raw_beton(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The images of ``image_folder``, stored as pixels."""
+    path = tmp_path_factory.mktemp("raw") / "raw.beton"
+    write_store(list_images(image_folder), path, mode="raw")
+    return path
+
+
+def test_bare_copying_copies_each_image(raw_beton: Path) -> None:
+    store = open_stored(raw_beton)
+    copying = BareCopying(store, workers=2)
+    copying.copy(np.array([7, 30, 21]))
+    for buffer, last in zip(copying._buffers, (21, 30), strict=True):  # of every second one the last
+        pixels = np.asarray(store.open(last)).ravel()
+        assert np.array_equal(buffer[: len(pixels)], pixels)
+
+
+def test_stored_pixels_are_measured_beside_copying(raw_beton: Path) -> None:
+    bench = bench_of(raw_beton, engines=("ffcv",), stages=("decode",))
+    rows = {row.name.removeprefix("loader."): row for row in bench_loaders(bench, repeats=2)}
+    assert list(rows) == ["bare.copy", "ffcv.decode", "ffcv.decode_over_copy"]
+    ours, bare = rows["ffcv.decode"], rows["bare.copy"]
+    assert ours.min / bare.max <= rows["ffcv.decode_over_copy"].value <= ours.max / bare.min
 
 
 def _source(beton: Path) -> Path:

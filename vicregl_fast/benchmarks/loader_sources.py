@@ -56,7 +56,7 @@ def open_files(path: Path) -> ImageFolder:
 
 
 def open_bytes(path: Path, cache: Path) -> StoredImages:
-    """Opens the store at ``path``, or the one that a folder of images is converted to, for bare decoding.
+    """Opens the store at ``path``, or the one that a folder of images is converted to, for reading JPEGs.
 
     Raises:
         UserError: it cannot be opened, or holds other images than JPEGs.

@@ -14,8 +14,8 @@ from dataprep.errors import UserError
 from dataprep.notes import note
 from vicregl_fast.augment.backends import choose_backend
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
-from vicregl_fast.benchmarks.bare_decoding import BareDecoding
-from vicregl_fast.benchmarks.loader_sources import open_all, open_bytes
+from vicregl_fast.benchmarks.bare_decoding import BareCopying, BareDecoding
+from vicregl_fast.benchmarks.loader_sources import open_all
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.peers.names import LoaderPeer
 from vicregl_fast.benchmarks.peers.table import PeerFailed, jpeg_batches, open_peers
@@ -28,7 +28,9 @@ from vicregl_fast.data.engine_feed import EngineFeed
 from vicregl_fast.data.engine_table import FeedOptions, OpenedStore, open_feed
 from vicregl_fast.data.image_folder import ImageFolder
 from vicregl_fast.data.order import GlobalBatches
+from vicregl_fast.data.source import Source
 from vicregl_fast.data.store import Store
+from vicregl_fast.data.stored_images import open_jpegs, open_stored
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.losses.config import LossConfig
 from vicregl_fast.losses.plan import plan_directions
@@ -43,6 +45,7 @@ FORKING = ("torchvision.", "peer.lightly.")
 
 RATIOS = {
     "ffcv.decode_over_bare": ("ffcv.decode", "bare.decode"),
+    "ffcv.decode_over_copy": ("ffcv.decode", "bare.copy"),
     "ffcv.views_over_torchvision": ("ffcv.views", "torchvision.views"),
     "dali.views_over_torchvision": ("dali.views", "torchvision.views"),
     "ffcv.decode_over_torchvision_views": ("ffcv.decode", "torchvision.views"),
@@ -104,8 +107,9 @@ class LoaderBench:
 def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
     """Measures images/s of every engine and stage, in turns, and then how many times faster some are (``RATIOS``).
 
-    ``bare`` is libjpeg-turbo on the store's bytes, which the peers are given, too. The torchvision engine reads the
-    original image files. The first turn is not timed; a peer that fails in it is left out.
+    ``bare.decode`` is libjpeg-turbo on the store's bytes, which the peers are given, too; where all images are stored
+    as pixels, ``bare.copy`` copies them. The torchvision engine reads the original image files. The first turn is not
+    timed; a peer that fails in it is left out.
 
     Args:
         bench: what is measured.
@@ -121,7 +125,7 @@ def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
             calls |= {f"{engine}.{stage}": call for stage, call in _calls(bench, opened, batches).items()}
         if "decode" in bench.stages:
             try:
-                calls = {"bare.decode": _bare(bench, Path(cache), batches), **calls}
+                calls = {**_bare(bench, Path(cache), batches), **calls}
             except UserError as error:
                 note(f"bare is left out: {error}")
         calls |= _peer_calls(bench, Path(cache), batches)
@@ -183,11 +187,19 @@ def _peer_calls(bench: LoaderBench, cache: Path, batches: Sequence[np.ndarray]) 
     return {f"peer.{name}": call for name, call in open_peers(bench.peers, bench.stages, work).items()}
 
 
-def _bare(bench: LoaderBench, cache: Path, batches: Sequence[np.ndarray]) -> Call:
-    """Makes a call that decodes all batches by libjpeg-turbo alone."""
-    bare = BareDecoding(open_bytes(bench.path, cache), bench.batch_size, bench.workers)
-    indices = np.concatenate(batches)
-    return lambda: bare.decode(indices)
+def _bare(bench: LoaderBench, cache: Path, batches: Sequence[np.ndarray]) -> dict[str, Call]:
+    """Makes a call that decodes all batches by libjpeg-turbo alone, or copies their pixels.
+
+    Raises:
+        UserError: the store cannot be opened, or holds JPEGs and pixels.
+    """
+    path = Source(bench.path, cache).beton()
+    indices, store = np.concatenate(batches), open_stored(path)
+    if store.raw.all():
+        copying = BareCopying(store, bench.workers)
+        return {"bare.copy": lambda: copying.copy(indices)}
+    decoding = BareDecoding(open_jpegs(path), bench.batch_size, bench.workers)
+    return {"bare.decode": lambda: decoding.decode(indices)}
 
 
 def _calls(bench: LoaderBench, opened: OpenedStore, batches: Sequence[np.ndarray]) -> dict[str, Call]:
