@@ -61,7 +61,7 @@ def atomic_file(out: Path) -> Iterator[BinaryIO]:
     Raises:
         UserError: the system refused to write.
     """
-    if _is_special(out):
+    if is_special(out):
         with tempfile.TemporaryFile() as file:
             yield file
             file.seek(0)
@@ -74,7 +74,7 @@ def atomic_file(out: Path) -> Iterator[BinaryIO]:
         put_in_place(partial, place)
 
 
-def _is_special(path: Path) -> bool:
+def is_special(path: Path) -> bool:
     """Whether a path is of no file and no folder: of a device, a pipe, a socket, or of what this program has open."""
     is_plain = os.path.isfile(path) or os.path.isdir(path)
     return _descriptor(path) is not None or (os.path.exists(path) and not is_plain)

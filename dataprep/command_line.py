@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dataprep.errors import UserError
+from dataprep.own_outputs import in_the_way
 
 
 class SentenceParser(argparse.ArgumentParser):
@@ -70,6 +71,17 @@ def with_home(text: str) -> str:
 
 
 def output_file(text: str) -> Path:
+    """An argparse type: the path of a file of results or of a picture to write (``new_file``).
+
+    A file that is there is refused unless such a program made it (``own_outputs``).
+    """
+    path = new_file(text)
+    if obstacle := in_the_way(path):
+        raise argparse.ArgumentTypeError(obstacle)
+    return path
+
+
+def new_file(text: str) -> Path:
     """An argparse type: the path of a file to write; its folder must exist, so that no work is done in vain."""
     path = any_path(text)
     if not path.parent.is_dir():

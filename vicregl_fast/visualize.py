@@ -3,15 +3,20 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from dataprep import own_outputs
 from dataprep.atomic import atomic_file
 from dataprep.errors import UserError, exit_on_user_error
 from vicregl_fast.seeds import check_seed
 from vicregl_fast.visualization.commands import PICTURES
 from vicregl_fast.visualization.options import HERE, visualize_parser
 
-ENDINGS = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".webp", ".eps")
-"""Of files of pictures, which say what kind they are."""
+if TYPE_CHECKING:
+    from PIL import Image
+
+NAMES_NO_MAKER = (".jpg", ".jpeg", ".webp")
+"""Of pictures in which Matplotlib does not name itself of its own accord."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,12 +29,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options = visualize_parser(__doc__).parse_args(arguments)
         check_seed(getattr(options, "seed", 0))
         out = options.out or _default_out(options)
-        if out.suffix.lower() not in ENDINGS:
-            raise UserError(f"--out {out} does not say what kind of picture it is: end it in {', '.join(ENDINGS)}")
+        _check_out(out)
         figure = PICTURES[options.command](options)
+        ending = out.suffix.lower()
+        named = {"pil_kwargs": {"exif": _maker()}} if ending in NAMES_NO_MAKER else {}
         with atomic_file(out) as file:
-            figure.savefig(file, format=out.suffix[1:].lower(), dpi=110)
+            figure.savefig(file, format=ending[1:], dpi=110, **named)
         print(out)
+
+
+def _check_out(out: Path) -> None:
+    """Raises UserError where the picture would have no kind, or would replace a file that is none of ours."""
+    if out.suffix.lower() not in own_outputs.PICTURES:
+        endings = ", ".join(own_outputs.PICTURES)
+        raise UserError(f"--out {out} does not say what kind of picture it is: end it in {endings}")
+    if obstacle := own_outputs.in_the_way(out):
+        raise UserError(obstacle)
+
+
+def _maker() -> "Image.Exif":
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[own_outputs.SOFTWARE] = own_outputs.MAKER
+    return exif
 
 
 def _default_out(options: argparse.Namespace) -> Path:

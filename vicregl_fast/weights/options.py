@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from dataprep.command_line import SentenceParser, count, output_file
+from dataprep.command_line import SentenceParser, count, new_file
 from dataprep.errors import UserError
 from vicregl_fast.models.config import STRIDES
 
@@ -15,7 +15,7 @@ def export_parser(description: str | None) -> SentenceParser:
     """The parser of the command line."""
     parser = SentenceParser(prog="python -m vicregl_fast.export", description=description)
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder, checkpoint, or file of weights")
-    parser.add_argument("out", type=output_file, metavar="OUT", help="file to write; its model card gets .md behind")
+    parser.add_argument("out", type=new_file, metavar="OUT", help="file to write; its model card gets .md behind")
     parser.add_argument("--to", choices=FORMATS, required=True, help="what loads it")
     parser.add_argument("--backbone", metavar="NAME", help="timm model, where RUN is a file that does not say it")
     parser.add_argument(
