@@ -94,6 +94,13 @@ def test_a_linear_head_learns_colours(tmp_path: Path, protocol: str) -> None:
     assert again[0] == rows[0]
 
 
+def test_crops_of_a_single_cell_are_refused_one_by_one(tmp_path: Path) -> None:
+    data = write_masked(tmp_path, 2, seed=0)
+    config = SegmentationConfig("augmented", iterations=2, batch_size=1, crop=(4, 4), workers=0)
+    with pytest.raises(UserError, match=r"a single cell, .*: raise --batch_size"):
+        SegmentationJudge(data, data, config).judge(mean_colour(0), 0)
+
+
 def test_class_pixels_leave_the_ignored_out(tmp_path: Path) -> None:
     data = write_masked(tmp_path, 3, seed=0)
     masks = torch.stack([data[index].mask for index in range(3)])

@@ -6,13 +6,17 @@ import pytest
 import torch
 from PIL import Image
 
+from dataprep.errors import UserError
 from tests.evaluation.segmentation.test_linear_segmentation import write_masked
 from tests.evaluation.stand_in import MeanColour
 from vicregl_fast.evaluation.segmentation import kept_maps
+from vicregl_fast.evaluation.segmentation.config import SegmentationConfig
 from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures
 from vicregl_fast.evaluation.segmentation.labels import IGNORED
+from vicregl_fast.evaluation.segmentation.linear_head import drawn_heads, train_heads
 from vicregl_fast.evaluation.segmentation.map_cache import CachedMaps
 from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages
+from vicregl_fast.evaluation.segmentation.protocol import protocol_of
 from vicregl_fast.models.backbone import build_backbone
 from vicregl_fast.models.config import BackboneConfig
 from vicregl_fast.philox import permutation
@@ -60,6 +64,17 @@ def test_cached_batches_go_on_into_further_epochs(tmp_path: Path) -> None:
     ((maps, masks),), ((_, later),) = batches[0], batches[3]
     assert maps.dtype == torch.float32 and masks.dtype == torch.int64
     assert not torch.equal(masks, later)
+
+
+def test_a_single_cell_joins_the_batch_before(tmp_path: Path) -> None:
+    """Of images of one cell, three in two batches would leave one, of which BatchNorm takes no statistics."""
+    cached = cached_maps(write_masked(tmp_path, 5, seed=0), stride=48)
+    batches = list(cached.batches(batch_size=2, iterations=3, seed=0))
+    assert [sum(len(maps) for maps, _ in batch) for batch in batches] == [2, 3, 2]
+    (head,) = drawn_heads(3, 3, 1, seed=0)
+    train_heads([head], batches, protocol_of(SegmentationConfig(iterations=3), "resnet18"), seed=0)
+    with pytest.raises(UserError, match=r"a step of training would have a single cell, .*: raise --batch_size"):
+        next(cached.batches(batch_size=1, iterations=3, seed=0))
 
 
 def test_batches_are_full_whatever_the_sizes(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
+from dataprep.errors import UserError
 from dataprep.progress import progress_bar
 from vicregl_fast.evaluation.segmentation.config import Sides
 from vicregl_fast.evaluation.segmentation.labels import IGNORED
@@ -55,6 +56,15 @@ def norm_together(norm: nn.BatchNorm2d, groups: Sequence[Tensor]) -> list[Tensor
     cells = torch.cat([maps.flatten(0, 2) for maps in channels_last])  # [n, C]
     parts = norm(cells[:, :, None, None])[:, :, 0, 0].split([maps.shape[:3].numel() for maps in channels_last])
     return [part.view(maps.shape).permute(0, 3, 1, 2) for part, maps in zip(parts, channels_last, strict=True)]
+
+
+def check_cells(cells: int) -> None:
+    """Raises UserError if steps have as few ``cells`` as one, of which BatchNorm can take no statistics."""
+    if cells < 2:
+        raise UserError(
+            "a step of training would have a single cell, and BatchNorm needs more than one: raise --batch_size, give "
+            "larger images or --crop, or a smaller --output_stride"
+        )
 
 
 def drawn_heads(channels: int, classes: int, count: int, seed: int) -> list[LinearHead]:

@@ -11,7 +11,7 @@ from vicregl_fast.evaluation.report import Judgement
 from vicregl_fast.evaluation.segmentation.augmentation import SegmentationAugmentation
 from vicregl_fast.evaluation.segmentation.config import DatasetName, SegmentationConfig
 from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures
-from vicregl_fast.evaluation.segmentation.linear_head import LinearHead, drawn_heads, train_heads
+from vicregl_fast.evaluation.segmentation.linear_head import LinearHead, check_cells, drawn_heads, train_heads
 from vicregl_fast.evaluation.segmentation.map_batches import Batch, augmented_batches
 from vicregl_fast.evaluation.segmentation.map_cache import CachedMaps
 from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages
@@ -126,12 +126,17 @@ def fit_heads(
     protocol: Protocol,
     seed: int,
 ) -> list[LinearHead]:
-    """Trains a head for each learning rate on the ``learned`` images; returns them in eval mode on that device."""
+    """Trains a head for each learning rate on the ``learned`` images; returns them in eval mode on that device.
+
+    Raises:
+        UserError: an image is bad, the backbone takes none of this size, or a step would have a single cell.
+    """
     batches: Iterator[Batch]
     if protocol.cached:
         maps = CachedMaps(features, train, learned, protocol.base_size, config.workers, config.cache_folder)
         batches = maps.batches(protocol.batch_size, protocol.iterations, seed)
     else:
+        _check_crop(features, protocol)
         batches = augmented_batches(
             features,
             train,
@@ -149,3 +154,10 @@ def fit_heads(
         torch.manual_seed(seed)  # of the backbone's drop path
         train_heads(heads, batches, protocol, seed, features.backbone if protocol.finetune else None)
     return heads
+
+
+@torch.no_grad()
+def _check_crop(features: SegmentationFeatures, protocol: Protocol) -> None:
+    if protocol.batch_size == 1:
+        crop = torch.zeros(1, 3, *protocol.crop, dtype=torch.uint8)
+        check_cells(features(crop).shape[2:].numel())

@@ -16,6 +16,7 @@ from vicregl_fast.evaluation.loading import chunks
 from vicregl_fast.evaluation.segmentation.config import Sides
 from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures, cover
 from vicregl_fast.evaluation.segmentation.kept_maps import KeptMaps
+from vicregl_fast.evaluation.segmentation.linear_head import check_cells
 from vicregl_fast.evaluation.segmentation.map_batches import Batch, Group, same_size_batches, whole_images
 from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages
 from vicregl_fast.evaluation.segmentation.scaling import resize_mask
@@ -70,13 +71,24 @@ class CachedMaps:
     def batches(self, batch_size: int, iterations: int, seed: int) -> Iterator[Batch]:
         """Yields ``iterations`` batches of images of any sizes, in an order that is drawn anew for every epoch.
 
-        The last batch of an epoch has what is left of it.
+        The last batch of an epoch has what is left of it; a single cell joins the batch before.
+
+        Raises:
+            UserError: a batch would have a single cell (``check_cells``).
         """
+        fewest = min(shape[1:].numel() for shape in map(torch.Size, self.maps.shapes))
+        check_cells(fewest * min(batch_size, len(self.maps.shapes)))
         # Masks of one size may belong to maps of two sizes, since maps and masks are rounded down differently.
         sizes = [(*shape, *mask.shape) for shape, mask in zip(self.maps.shapes, self.masks, strict=True)]
-        epochs = (chunks(permutation(seed, epoch, len(sizes)).tolist(), batch_size) for epoch in count())
+        epochs = (self._epoch(permutation(seed, epoch, len(sizes)).tolist(), batch_size) for epoch in count())
         for indices in islice(chain.from_iterable(epochs), iterations):
             yield [self._group(group) for group in same_size_batches(sizes, batch_size, indices)]
+
+    def _epoch(self, order: list[int], batch_size: int) -> list[list[int]]:
+        *batches, last = chunks(order, batch_size)
+        if len(last) == 1 and torch.Size(self.maps.shapes[last[0]][1:]).numel() == 1 and batches:
+            return [*batches[:-1], batches[-1] + last]
+        return [*batches, last]
 
     def _group(self, indices: Sequence[int]) -> Group:
         maps = torch.stack([self.maps[index] for index in indices])
