@@ -3,7 +3,7 @@
 import pytest
 
 from dataprep.errors import UserError
-from vicregl_fast.evaluation.held_out import HeldOut, best_rate
+from vicregl_fast.evaluation.held_out import HeldOut, best_rate, finite_rates
 
 
 def test_a_tenth_is_held_out_by_the_seed_and_none_for_one_rate() -> None:
@@ -24,3 +24,10 @@ def test_the_best_rate_is_taken_and_said(capsys: pytest.CaptureFixture) -> None:
     assert (
         "of 3 learning rates 1 is taken, the best on 7 training images held out (mIoU 52.2%)" in capsys.readouterr().err
     )
+
+
+def test_rates_that_diverged_are_left_out_of_the_choice(capsys: pytest.CaptureFixture) -> None:
+    assert finite_rates([True, False, True], [0.1, 1e30, 2]) == [0, 2]
+    assert "training diverged at the learning rate 1e+30, which is left out of the choice" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"diverged at --lr 0\.1, 1e\+30, to values that are not finite: lower --lr"):
+        finite_rates([False, False], [0.1, 1e30])

@@ -1,9 +1,11 @@
 """Chooses among learning rates on images held out of the training images; the test images have no say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from dataprep.errors import UserError
 from dataprep.notes import note
@@ -35,6 +37,29 @@ class HeldOut:
         """The images held out, in drawn order, and those learned from, sorted: int64 each."""
         order = permutation(seed, HOLDING_OUT_EPOCH, self._images)
         return order[: self._count], np.sort(order[self._count :])
+
+
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether no value in these tensors is infinite or NaN."""
+    return all(bool(torch.isfinite(each).all()) for each in tensors)
+
+
+def finite_rates(finite: Sequence[bool], rates: Sequence[float]) -> list[int]:
+    """The numbers of the rates at which all that was trained stayed finite; a note names the others.
+
+    Args:
+        finite: for each rate, whether it did.
+        rates: learning rates.
+
+    Raises:
+        UserError: there is none.
+    """
+    diverged = ", ".join(f"{rate:g}" for rate, each in zip(rates, finite, strict=True) if not each)
+    if not any(finite):
+        raise UserError(f"training diverged at --lr {diverged}, to values that are not finite: lower --lr")
+    if diverged:
+        note(f"training diverged at the learning rate {diverged}, which is left out of the choice")
+    return [number for number, each in enumerate(finite) if each]
 
 
 def best_rate(scores: Sequence[float], rates: Sequence[float], images: int, measure: str) -> int:

@@ -242,6 +242,30 @@ def test_the_rate_that_was_taken_is_in_the_judgement(tmp_path: Path) -> None:
     assert judgement.settings == {"lr": 3.0, "computed_epochs": 2}
 
 
+def test_training_that_diverges_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    train = colours(tmp_path / "train", False, red=20, blue=20)
+    judgement = LinearJudge(train, train, small(lr=(1e38, 3.0), epochs=5)).judge(MeanColour().eval(), 0)
+    assert judgement.settings["lr"] == 3.0 and judgement.figures == {"accuracy": 100.0}
+    assert "diverged at the learning rate 1e+38" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"diverged at --lr 1e\+38"):
+        LinearJudge(train, train, small(lr=(1e38,))).judge(MeanColour().eval(), 0)
+    with pytest.raises(UserError, match=r"fine-tuning diverged in epoch \d+, .*: lower --lr or --backbone_lr"):
+        LinearJudge(train, train, small(finetune=True, backbone_lr=1e38)).judge(MeanColour().eval(), 0)
+
+
+@pytest.mark.parametrize("finetune", [False, True])
+def test_a_bad_test_image_is_found_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finetune: bool
+) -> None:
+    train, test = colours(tmp_path / "a", False, red=2, blue=2), colours(tmp_path / "b", False, red=2, blue=2)
+    broken = tmp_path / "b" / "red" / "1.jpg"
+    broken.write_bytes(broken.read_bytes()[:300])
+    for kind in (FeatureEpochs, FineTuning):
+        monkeypatch.setattr(kind, "epoch", lambda *_: pytest.fail("the work began"))
+    with pytest.raises(UserError, match=r"red/1\.jpg does not decode"):
+        LinearJudge(train, test, small(finetune=finetune)).judge(MeanColour().eval(), 0)
+
+
 def test_fine_tuning_takes_full_batches_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """BatchNorm could not take a last one of a single image."""
     sizes: list[int] = []

@@ -137,6 +137,18 @@ def test_of_several_rates_the_best_on_images_held_out_is_taken(tmp_path: Path, c
         SegmentationJudge(val, val, config)
 
 
+def test_training_that_diverges_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """The class with number 0 is the commonest, and the answer of logits that are NaN."""
+    train = write_masked(tmp_path / "data", 20, seed=0)
+    both = SegmentationConfig(iterations=40, batch_size=4, lr=(1e30, 1e-3), workers=0)
+    assert SegmentationJudge(train, train, both).judge(Coloured().eval(), 0).settings["lr"] == 1e-3
+    assert "diverged at the learning rate 1e+30" in capsys.readouterr().err
+    for finetune in (False, True):
+        made = judge("voc12aug", tmp_path / str(finetune), finetune, lr=(1e30,))
+        with pytest.raises(UserError, match=r"diverged at --lr 1e\+30, .*: lower --lr"):
+            made.judge(Coloured().eval(), 0)
+
+
 @pytest.mark.parametrize("finetune", [False, True])
 @pytest.mark.parametrize("name", ["resnet18", "convnext_atto"])
 def test_fine_tuning_changes_the_backbone_and_nothing_else_does(tmp_path: Path, name: str, finetune: bool) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from dataprep.errors import UserError
 from vicregl_fast.evaluation.classification.features import pooled_of
 from vicregl_fast.evaluation.classification.linear_heads import MOMENTUM, WEIGHT_DECAY, cosine_factor, drawn_weight
+from vicregl_fast.evaluation.held_out import all_finite
 from vicregl_fast.models.backbone import Backbone
 
 ImageBatch = tuple[Tensor, Tensor]
@@ -45,7 +47,7 @@ class FineTuning:
         """Takes a step with each batch of an epoch, counted from 0, and leaves the backbone in eval mode.
 
         Raises:
-            UserError: the backbone takes no images of this size.
+            UserError: the backbone takes no images of this size, or training diverged.
         """
         self._backbone.train()
         with torch.random.fork_rng():
@@ -57,6 +59,10 @@ class FineTuning:
                 self._optimiser.step()
         self._schedule.step()
         self._backbone.eval()
+        if not all_finite([self._weight_kc, self._bias_k, *self._backbone.state_dict().values()]):
+            raise UserError(
+                f"fine-tuning diverged in epoch {number + 1}, to values that are not finite: lower --lr or --backbone_lr"
+            )
 
     def logits(self, images: Tensor) -> Tensor:
         """The logits, float32 [b, k], of normalised images."""
@@ -66,3 +72,7 @@ class FineTuning:
         """How many of these samples, given their pooled features, the head gets right: int64 [1]."""
         logits_bk = nn.functional.linear(features_bc, self._weight_kc, self._bias_k)
         return (logits_bk.argmax(1) == labels_b).sum()[None]
+
+    def finite(self) -> list[bool]:
+        """That of the only head, which ``epoch`` checks."""
+        return [True]

@@ -1,6 +1,6 @@
 """Linear classification of frozen features: how the paper judges pooled features (docs/method.md, Evaluation)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,13 +11,13 @@ from dataprep.progress import progress_bar
 from vicregl_fast.devices import choose_device
 from vicregl_fast.evaluation.chosen_images import ChosenImages
 from vicregl_fast.evaluation.classification.config import LinearConfig
-from vicregl_fast.evaluation.classification.crop_feed import CentreCropFeed, CropFeeds
-from vicregl_fast.evaluation.classification.feature_epochs import FeatureEpochs, labelled_crops
-from vicregl_fast.evaluation.classification.features import pooled_of
+from vicregl_fast.evaluation.classification.crop_feed import CropFeeds
+from vicregl_fast.evaluation.classification.feature_epochs import FeatureBatch, FeatureEpochs, labelled_crops
+from vicregl_fast.evaluation.classification.features import pooled_features
 from vicregl_fast.evaluation.classification.fine_tuning import FineTuning
 from vicregl_fast.evaluation.classification.labels import matched_labels
 from vicregl_fast.evaluation.classification.linear_heads import LinearHeads
-from vicregl_fast.evaluation.held_out import HeldOut, best_rate
+from vicregl_fast.evaluation.held_out import HeldOut, best_rate, finite_rates
 from vicregl_fast.evaluation.paper import PaperColumn
 from vicregl_fast.evaluation.report import Judgement
 from vicregl_fast.models.backbone import Backbone
@@ -33,6 +33,10 @@ class Classifier(Protocol):
         """How many of these samples each gets right, int64 [l]."""
         ...
 
+    def finite(self) -> list[bool]:
+        """Whether the weights of each are finite."""
+        ...
+
 
 class LinearJudge:
     """Judges a backbone by the accuracy of a linear classifier on its pooled features.
@@ -46,7 +50,8 @@ class LinearJudge:
         device: where the backbone is; None chooses one as the programs do.
 
     Raises:
-        UserError: images have no labels, the two have no class in common, or there are too few images.
+        UserError: images have no labels, the two have no class in common, there are too few images, or, with
+            fine-tuning, a test image does not decode.
     """
 
     def __init__(
@@ -58,6 +63,8 @@ class LinearJudge:
         self._feeds = CropFeeds(config.size, config.batch_size, config.workers, self._device)
         self._opened = train.opened
         self._train, self._test = self._feeds.centre(train.opened), self._feeds.centre(test.opened)
+        if config.finetune:
+            self._check_test_images()
 
     @property
     def published(self) -> PaperColumn | None:
@@ -77,16 +84,26 @@ class LinearJudge:
 
     def judge(self, backbone: Backbone, seed: int) -> Judgement:
         """The accuracy on the test images in percent, and the learning rate that was taken."""
+        config = self._config
         held_out, learned = (self._labels.train_indices[places] for places in self._held_out.split(seed))
-        heads = (self._fine_tune if self._config.finetune else self._fit)(backbone, learned, seed)
-        right_l = self._right(backbone, heads, self._test, self._labels.test_indices, self._labels.test)
-        chosen = self._choose(backbone, heads, held_out)
-        settings = {"lr": self._config.rates(backbone.name)[chosen], "computed_epochs": self._config.computed}
-        return Judgement({"accuracy": 100 * right_l[chosen].item() / len(self._labels.test_indices)}, settings)
+        if config.finetune:
+            heads = self._fine_tune(backbone, learned, seed)
+            tried, tested = self._judged_by(backbone, held_out)
+        else:  # of a frozen backbone first, so that a bad image is found before the heads are trained
+            tried, tested = self._judged_by(backbone, held_out)
+            heads = self._fit(backbone, learned, seed)
+        chosen = self._choose(heads, tried, config.rates(backbone.name))
+        settings = {"lr": config.rates(backbone.name)[chosen], "computed_epochs": config.computed}
+        return Judgement({"accuracy": self._accuracies(heads, tested)[chosen]}, settings)
 
     def majority_figures(self) -> dict[str, float]:
         """The accuracy in percent of always answering the commonest training class."""
         return {"accuracy": self._labels.majority_accuracy()}
+
+    def _check_test_images(self) -> None:
+        """Decodes them once, since fine-tuning looks at them only after its work."""
+        for _ in self._test.batches(self._labels.test_indices):
+            pass
 
     def _fit(self, backbone: Backbone, learned: np.ndarray, seed: int) -> Classifier:
         config, rates = self._config, self._config.rates(backbone.name)
@@ -110,20 +127,30 @@ class LinearJudge:
             tuning.epoch(labelled_crops(crops, order, self._labels.train, epoch), epoch)
         return tuning
 
-    def _choose(self, backbone: Backbone, heads: Classifier, held_out: np.ndarray) -> int:
-        """The number of the head that is best on the images held out."""
-        if len(held_out) == 0:
+    def _judged_by(self, backbone: Backbone, held_out: np.ndarray) -> tuple[FeatureBatch, FeatureBatch]:
+        """Features and labels of the images held out, and of the test images, on the backbone's device."""
+        sides = (self._train, held_out, self._labels.train), (self._test, self._labels.test_indices, self._labels.test)
+        tried, tested = (
+            (
+                pooled_features(backbone, crops, chosen, self._device),
+                labels[torch.from_numpy(chosen)].to(self._device),
+            )
+            for crops, chosen, labels in sides
+        )
+        return tried, tested
+
+    def _choose(self, heads: Classifier, tried: FeatureBatch, rates: Sequence[float]) -> int:
+        """The number of the head that is best on the images held out, of those that are finite."""
+        finite, held_out = finite_rates(heads.finite(), rates), len(tried[1])
+        if held_out == 0:
             return 0
-        right_l = self._right(backbone, heads, self._train, held_out, self._labels.train)
-        accuracies = (100 * right_l / len(held_out)).tolist()
-        return best_rate(accuracies, self._config.rates(backbone.name), len(held_out), "accuracy")
+        accuracies = self._accuracies(heads, tried)
+        best = best_rate([accuracies[k] for k in finite], [rates[k] for k in finite], held_out, "accuracy")
+        return finite[best]
 
     @torch.inference_mode()
-    def _right(
-        self, backbone: Backbone, heads: Classifier, crops: CentreCropFeed, order: np.ndarray, labels: Tensor
-    ) -> Tensor:
-        right = [
-            heads.correct(pooled_of(backbone, images), labels[torch.from_numpy(indices)].to(self._device))
-            for indices, images in crops.batches(order)
-        ]
-        return torch.stack(right).sum(0)
+    def _accuracies(self, heads: Classifier, judged: FeatureBatch) -> list[float]:
+        """Of each head, in percent."""
+        batches = zip(*(each.split(self._config.batch_size) for each in judged), strict=True)
+        right_l = torch.stack([heads.correct(features_bc, labels_b) for features_bc, labels_b in batches]).sum(0)
+        return (100 * right_l / len(judged[1])).tolist()

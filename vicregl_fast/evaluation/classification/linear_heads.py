@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from vicregl_fast.evaluation.held_out import all_finite
+
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-6
 """Of the published protocol (docs/method.md, Evaluation)."""
 
@@ -78,3 +80,7 @@ class LinearHeads:
     def correct(self, features_bc: Tensor, labels_b: Tensor) -> Tensor:
         """How many of these samples each head gets right, int64 [l]."""
         return (self.logits(features_bc).argmax(2) == labels_b).sum(1)
+
+    def finite(self) -> list[bool]:
+        """Whether the weights of each head are finite."""
+        return [all_finite(each) for each in zip(self._weight_lkc, self._bias_lk, strict=True)]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from dataprep.notes import note
-from vicregl_fast.evaluation.held_out import HeldOut, best_rate
+from vicregl_fast.evaluation.held_out import HeldOut, all_finite, best_rate, finite_rates
 from vicregl_fast.evaluation.paper import PaperColumn, Task
 from vicregl_fast.evaluation.report import Judgement
 from vicregl_fast.evaluation.segmentation.augmentation import SegmentationAugmentation
@@ -104,11 +104,14 @@ class SegmentationJudge(PixelJudge):
     def _choose(
         self, features: SegmentationFeatures, heads: list[LinearHead], held_out: list[int], protocol: Protocol
     ) -> int:
-        """The number of the head that is best on the images held out."""
+        """The number of the head that is best on the images held out, of those that are finite."""
+        learned = list(features.backbone.state_dict().values()) if protocol.finetune else []
+        finite = finite_rates([all_finite([*head.state_dict().values(), *learned]) for head in heads], protocol.rates)
         if not held_out:
             return 0
-        scores = self._score(features, heads, self._train, held_out, protocol)
-        return best_rate([score.figures()["mIoU"] for score in scores], protocol.rates, len(held_out), "mIoU")
+        scores = self._score(features, [heads[k] for k in finite], self._train, held_out, protocol)
+        figures, rates = [score.figures()["mIoU"] for score in scores], [protocol.rates[k] for k in finite]
+        return finite[best_rate(figures, rates, len(held_out), "mIoU")]
 
 
 def task_of(dataset: DatasetName | None, finetune: bool) -> Task | None:
