@@ -26,10 +26,20 @@ counts=()
 for count in 1 2 4 8; do [ "$count" -gt "$here" ] || counts+=("$count"); done
 [ ${#counts[@]} -gt 0 ] || { say "torch sees no GPU here (--device cpu tries the script itself)"; exit 3; }
 
+failed=0
+begun=$(mktemp) && trap 'rm -f "$begun"' EXIT
 "$python" -m vicregl_fast.bench scaling --json "$out/scaling.json" --processes "${counts[@]}" "$@" > "$out/scaling.log" ||
-    { say "the measurement failed; $out/scaling.log has what was measured before"; exit 2; }
+    failed=1
+measured=$out/scaling.json
+if [ $failed = 1 ]; then
+    say "the measurement failed"
+    [ ! "$out/scaling.partial.json" -nt "$begun" ] || measured=$out/scaling.partial.json
+    [ "$measured" -nt "$begun" ] || exit 2  # nothing was measured, and what is there is of another run
+fi
 for count in "${counts[@]}"; do
-    printf '\n%s %s\n' "$count" "$unit"
-    "$python" -m vicregl_fast.bench show "$out/scaling.json" --only "scaling.$count."
+    table=$("$python" -m vicregl_fast.bench show "$measured" --only "scaling.$count.") || exit 2
+    [ -n "$table" ] || continue  # it was not reached
+    printf '\n%s %s\n%s\n' "$count" "$unit" "$table"
 done
 "$python" -m vicregl_fast.bench report "$out"
+[ $failed = 0 ] || exit 2

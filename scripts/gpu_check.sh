@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Tests and measures everything that needs a GPU, in at most 10 minutes and without a download. Every part writes
 # OUT/PART.log and, if it measures, OUT/PART.json. A part that fails, or whose packages are missing, does not stop the
-# others.
+# others. Figures of an earlier run stay until a part has all of its own; what a stopped part has measured beside them
+# is in OUT/PART.partial.json.
 #   bash scripts/gpu_check.sh OUT [--images FOLDER] [--only PART,...] [--device cpu]
 # --images: what the training loop and the loaders are measured with, instead of drawn pictures; 64 to some thousand.
 # --only: these parts; projection takes what steps and loop have left in OUT.
@@ -48,7 +49,7 @@ slack=1  # a busy CPU may take four times as long
 planned=  # seconds until the end of the part, from the start of the script
 failed=0
 results=()
-rm -f "$out/parts.txt"
+[ ! -e "$out/parts.txt" ] || mv "$out/parts.txt" "$out/parts.earlier.txt"
 work=$(mktemp -d "$out/work.XXXXXX") || exit 2
 running=
 trap '[ -z "$running" ] || kill -- "-$running"; rm -rf "$work"' EXIT
@@ -65,17 +66,19 @@ part() {
     planned=$((${planned:-$SECONDS} + $2 * slack))
     seconds=$((planned - SECONDS))
     shift 3
-    rm -f "$out/$name.json" "$out/$name.log"
     for module in $modules; do
         "$python" -c "import importlib.util as u, sys; sys.exit(u.find_spec('$module') is None)" ||
             { note "$name" "skipped: $module is not installed"; return; }
     done
     [ "$seconds" -gt 0 ] || { note "$name" "skipped: its time is over"; return; }
+    touch "$work/begun"
     timeout -k 5 "$seconds" "$@" > "$out/$name.log" 2>&1 &
     running=$!  # timeout leads a process group, which no signal to this script reaches
     wait "$running" || code=$?
     running=
-    [ ! -e "$out/$name.json" ] || results+=("$out/$name.json")
+    for module in "$out/$name.json" "$out/$name.partial.json"; do
+        [ ! "$module" -nt "$work/begun" ] || results+=("$module")
+    done
     case $code in
         0) note "$name" "ok, $((SECONDS - started)) s" ;;
         124 | 137) note "$name" "stopped after $seconds s: $out/$name.log"; failed=1 ;;
@@ -137,7 +140,7 @@ if [ $device = cuda ]; then
     part convnext 45 "$base" bash -c \
         "bench convnext step --config configs/convnext_s.yaml --batch 48 --repeats 3 --precisions ${formats%% *}"
     part train 45 "$whole" bash -c 'train 6 --model.backbone resnet50 --batch_size 256'
-    part loop 60 "$whole" bash -c 'store && bench loop train --path "$store" --batch 64 --steps 48 --repeats 1'
+    part loop 60 "$whole" bash -c 'store && bench loop train --path "$store" --batch 64 --steps 24 --repeats 3'
     part projection 10 "$base" bash -c project
     part loader 45 "$base ffcv" bash -c 'store && bench loader loader --path "$store" --batch 64 --repeats 5 --peers all'
     if [ "$gpus" -gt 1 ]; then

@@ -8,7 +8,7 @@ import torch
 
 from dataprep.errors import UserError
 from vicregl_fast import devices
-from vicregl_fast.devices import choose_device, side_stream
+from vicregl_fast.devices import choose_device, memory_shortage_said, side_stream
 
 
 @pytest.fixture
@@ -78,3 +78,12 @@ def test_a_gpu_that_torch_cannot_use_is_said(
     said = capsys.readouterr().err
     assert said.count("an NVIDIA GPU is here") == noted
     assert ("is too old (found version 11040). Please update it." in said) == noted
+
+
+def test_too_little_memory_is_one_sentence() -> None:
+    with pytest.raises(UserError, match="the GPU's memory is not enough: try less"), memory_shortage_said("less"):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+    with pytest.raises(UserError, match="the memory is not enough: try less"), memory_shortage_said("less"):
+        torch.empty(1 << 60, dtype=torch.uint8)
+    with pytest.raises(RuntimeError, match="something else"), memory_shortage_said("less"):
+        raise RuntimeError("something else")

@@ -5,6 +5,8 @@ then say that a tensor has to be copied to the GPU on which it already lies.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +18,9 @@ from vicregl_fast.choices import DeviceChoice
 
 GPU_FILES = (Path("/dev/nvidia0"), Path("/proc/driver/nvidia/version"))
 """Any of these is there where a driver of NVIDIA's is loaded."""
+
+CPU_SHORTAGE = "DefaultCPUAllocator"
+"""What torch's error about memory of the CPU, a RuntimeError like many others, says."""
 
 
 def choose_device(name: DeviceChoice = "auto", number: int = 0) -> torch.device:
@@ -61,6 +66,23 @@ def synchronize(device: torch.device) -> None:
     """Waits until the device has finished all work that it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+@contextmanager
+def memory_shortage_said(remedy: str) -> Iterator[None]:
+    """Raises UserError where torch finds too little memory, on a GPU or for the CPU.
+
+    Args:
+        remedy: what to try, such as ``a smaller --batch``.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise UserError(f"the GPU's memory is not enough: try {remedy} ({reason_of(error)})") from error
+    except RuntimeError as error:
+        if CPU_SHORTAGE not in str(error):
+            raise
+        raise UserError(f"the memory is not enough: try {remedy} ({reason_of(error)})") from error
 
 
 def shapes_only() -> torch.device:

@@ -25,7 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options = evaluate_parser().parse_args(given)
         options.arguments = list(given)
         command = COMMANDS[options.command]
-        command.run(options, from_options(command.settings, options))
+        settings = from_options(command.settings, options)
+        from vicregl_fast.devices import memory_shortage_said  # with torch, which options need not wait for
+
+        with memory_shortage_said("a smaller --batch_size"):
+            command.run(options, settings)
 
 
 def evaluate_parser() -> argparse.ArgumentParser:

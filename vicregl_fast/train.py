@@ -12,6 +12,9 @@ from vicregl_fast.training.hang_watch import HangWatch
 from vicregl_fast.training.launchers import speaks_for_its_machine
 from vicregl_fast.training.signals import exit_code
 
+SMALLER = "--train.chunk, which keeps the batch, or a smaller --batch_size"
+"""What makes a step take less memory."""
+
 
 def run(config: RunConfig, watch: HangWatch | None = None) -> int:
     """Trains or resumes the run that ``config`` describes.
@@ -30,6 +33,7 @@ def run(config: RunConfig, watch: HangWatch | None = None) -> int:
         try:
             watch = stack.enter_context((watch or HangWatch()).watching(os.environ))
             with clean_stop():  # a signal during a conversion removes the unfinished store
+                from vicregl_fast.devices import memory_shortage_said
                 from vicregl_fast.runs.folder import RunFolder
                 from vicregl_fast.training.precision import choose_kernels
                 from vicregl_fast.training.processes import join_processes, told_of_a_lost_process
@@ -39,6 +43,7 @@ def run(config: RunConfig, watch: HangWatch | None = None) -> int:
                 processes = join_processes(config.train.device, watch)
                 stack.callback(processes.leave)
                 stack.enter_context(told_of_a_lost_process())
+                stack.enter_context(memory_shortage_said(SMALLER))
                 folder = RunFolder(Path(config.run_dir))
                 processes.first(lambda: stack.enter_context(folder.held()))
                 trainer = Trainer(config, processes)

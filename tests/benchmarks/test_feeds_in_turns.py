@@ -26,7 +26,15 @@ def test_turns_are_timed_without_their_first_and_last_steps(clock: Clock) -> Non
     feeds = {"slow": SlowFeed(0.01, clock), "fast": SlowFeed(0.0, clock)}
     batches = [np.array([number]) for number in range(9)]
     margins = {"slow": 1, "fast": 2}
-    in_turns = FeedsInTurns(feeds, margins, batches, repeats=2, device=CPU)  # type: ignore[arg-type]
+    told: list[int] = []
+    in_turns = FeedsInTurns(
+        feeds,  # type: ignore[arg-type]
+        margins,
+        batches,
+        repeats=2,
+        device=CPU,
+        after_turn=lambda turns: told.append(len(turns["fast"])),
+    )
     assert in_turns.steps == 3 * (7 + 9)
     loader: BatchLoader = in_turns.loader([], epoch=7)
     seen = []
@@ -36,7 +44,7 @@ def test_turns_are_timed_without_their_first_and_last_steps(clock: Clock) -> Non
             clock.sleep(0.01)
     assert seen == [*range(1, 8), *range(9)] * 3 and feeds["slow"].epochs == [0, 1, 2]
     assert loader.waited == pytest.approx(3 * (2 * 0.2 + 6 * 0.01))
-    assert set(in_turns.turns) == {"slow", "fast"}
+    assert set(in_turns.turns) == {"slow", "fast"} and told == [1, 2]
     for name, seconds in (("slow", 0.1), ("fast", 0.05)):
         turns = in_turns.turns[name]
         assert [turn.seconds for turn in turns] == [pytest.approx(seconds)] * 2

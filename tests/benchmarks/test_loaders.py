@@ -16,7 +16,7 @@ from vicregl_fast.bench import main
 from vicregl_fast.benchmarks.bare_decoding import BareCopying, BareDecoding
 from vicregl_fast.benchmarks.loader_sources import open_all, open_bytes
 from vicregl_fast.benchmarks.loaders import LoaderBench, _peer_ratios, bench_loaders
-from vicregl_fast.benchmarks.measurements import read_measurements
+from vicregl_fast.benchmarks.measurements import Measurement, read_measurements
 from vicregl_fast.benchmarks.peers.table import PEERS
 from vicregl_fast.benchmarks.pil_decoding import PilDecoding
 from vicregl_fast.data.image_folder import ImageFolder
@@ -93,7 +93,9 @@ def test_pil_decodes_every_image_and_says_which_it_cannot(image_folder: Path, tm
 
 def test_rows_of_a_folder(image_folder: Path) -> None:
     before = set(multiprocessing.active_children())
-    rows = {row.name: row for row in bench_loaders(bench_of(image_folder), repeats=2)}
+    so_far: list[list[Measurement]] = []
+    rows = {row.name: row for row in bench_loaders(bench_of(image_folder), 2, so_far.append)}
+    assert [{row.name: row.n for row in turn} for turn in so_far] == [dict.fromkeys(rows, n) for n in (1, 2)]
     rates = ["bare.decode", "ffcv.decode", "ffcv.views", "torchvision.decode", "torchvision.views"]
     ratios = {
         "ffcv.decode_over_bare": ("ffcv.decode", "bare.decode"),

@@ -73,3 +73,27 @@ def test_what_is_no_result_is_said(tmp_path: Path, content: str | None) -> None:
         path.write_text(content)
     with pytest.raises(UserError, match="does not hold measurements"):
         read_measurements(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"results": [{"name": "a", "value": null, "unit": "s"}]}',
+        '{"results": [{"name": "a", "value": "1", "unit": "s"}]}',
+        '{"results": [{"name": 3, "value": 1, "unit": "s"}]}',
+        '{"results": [{"name": "a", "value": 1, "unit": null}]}',
+        '{"results": [{"name": "a", "value": 1, "unit": "s", "n": "2", "min": 1, "max": 1}]}',
+        '{"results": [{"name": "a", "value": 1, "unit": "s", "n": 2, "min": 2, "max": 3}]}',
+        '{"results": [], "environment": {"versions": ["torch"]}}',
+        '{"results": [], "environment": {"measured": [1]}}',
+        '{"results": [], "environment": {"processes": 3}}',
+        '{"results": [], "environment": [1]}',
+        '{"results": ' + "[" * 100_000,
+        "[1, 2]",
+        "",
+    ],
+)
+def test_what_others_wrote_is_one_sentence(content: str, tmp_path: Path) -> None:
+    (tmp_path / "odd.json").write_text(content)
+    with pytest.raises(UserError, match=r"odd\.json does not hold measurements"):
+        read_file(tmp_path / "odd.json")

@@ -1,14 +1,17 @@
 """A projection follows its formulas, and refuses figures of another network."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 
+from dataprep.errors import UserError
 from vicregl_fast.bench import main
 from vicregl_fast.benchmarks.measurements import Measurement, read_measurements, write_measurements
-from vicregl_fast.benchmarks.projection import Cluster, Parts, Run, measured_parts, project
+from vicregl_fast.benchmarks.projection import Cluster, Parts, Run, project
+from vicregl_fast.benchmarks.projection_parts import measured_parts, read_parts
 from vicregl_fast.benchmarks.scaling_bytes import RecipeBytes, bytes_of_gradients
 from vicregl_fast.config import RunConfig, parse_config
 from vicregl_fast.environment import describe_environment
@@ -60,12 +63,13 @@ def test_a_slow_loader_slows_the_step() -> None:
 def test_the_cores_of_a_machine_load_for_all_its_gpus() -> None:
     """16 cores at 8 ms an image load 2000 images/s: enough for one GPU of 1000, a quarter of it for each of 8."""
     cluster, parts = Cluster(8, 100.0, 10.0, cores=16), Parts(1000.0, 1.0, 1.0, loading_cost=8.0)
-    assert projected(1, parts, cluster)["loading"] == pytest.approx(1.6)
+    assert projected(1, parts, cluster)["loading"] == pytest.approx(0)
     for gpus in (8, 16):
-        assert projected(gpus, parts, cluster)["loading"] == pytest.approx(1600 / gpus / 250)
+        assert projected(gpus, parts, cluster)["loading"] == pytest.approx(1600 / gpus * (1 / 250 - 1 / 1000))
     assert projected(8, parts, cluster)["full_overlap.step"] == pytest.approx(0.8 + 0.0008)
-    assert projected(8, Parts(1000.0, 1.0, 0.1, 8.0), cluster)["loading"] == pytest.approx(2.0)  # the measured ratio
-    assert projected(8, parts)["loading"] == pytest.approx(0.2)  # the cores are not known
+    slower = projected(8, Parts(1000.0, 1.0, 0.1, 8.0), cluster)
+    assert slower["loading"] == pytest.approx(2.0 - 0.2)  # the measured ratio
+    assert projected(8, parts)["loading"] == pytest.approx(0)  # the cores are not known
 
 
 def test_one_gpu_sends_no_gradients() -> None:
@@ -111,13 +115,14 @@ def test_parts_are_taken_from_rows() -> None:
         assert measured_parts(rows, 7) == Parts(500.0, 0.6, 0.9, known)
 
 
-def _step_file(path: Path, parameters: int) -> None:
+def _step_file(path: Path, parameters: int, **more: object) -> None:
     rows = [
         Measurement.of("step.images_per_second", [1000.0], "images/s"),
         Measurement.of("step.backward_share", [0.6], "x"),
         Measurement.of("step.parameters", [parameters], ""),
     ]
-    write_measurements(path, describe_environment(torch.device("cpu"), "vicregl_fast.bench", ["step"]), rows)
+    environment = describe_environment(torch.device("cpu"), "vicregl_fast.bench", ["step"])
+    write_measurements(path, {**environment, **more}, rows)
 
 
 TINY = "--model.backbone=test_resnet --model.expander=16 --model.projector=8 --batch_size=64 --epochs=100"
@@ -142,10 +147,8 @@ def test_the_command_takes_the_cores_of_where_loading_was_measured(tmp_path: Pat
     step, loop, out = tmp_path / "step.json", tmp_path / "loop.json", tmp_path / "projection.json"
     _step_file(step, RecipeBytes.of(parse_config(TINY.split())).parameters)
     write_measurements(loop, {"cores": 12}, [Measurement.of("train.loader_cpu_ms_per_image", [3.0], "ms")])
-    older = tmp_path / "older.json"
-    write_measurements(older, {"cores": 2}, [Measurement.of("train.loader_cpu_ms_per_image", [10.0], "ms")])
     for more, cores in (("", 12), ("--cores_per_node 96", 96)):
-        main(f"projection --measured {step} {older} {loop} --gpus 16 --json {out} {more} -- {TINY}".split())
+        main(f"projection --measured {step} {loop} --gpus 16 --json {out} {more} -- {TINY}".split())
         rows = {row.name.removeprefix("projection.assumed."): row.value for row in read_measurements(out)}
         assert rows["cores_per_node"] == cores
         assert rows["loaded_for_a_gpu_of_a_full_node"] == pytest.approx(cores / 8 / 0.003)
@@ -156,6 +159,8 @@ def test_the_command_takes_the_cores_of_where_loading_was_measured(tmp_path: Pat
     [
         (5, "", "the measured network has 5 parameters"),
         (None, "--between 0", "--between 0 are GB/s, and must be above 0"),
+        (None, "--between nan", "--between nan are GB/s, and must be above 0"),
+        (None, "--images 60", "an epoch of 60 images has no batch of 64"),
         (None, "--gpus 48", "48 GPUs cannot share a batch of 64"),
         (None, "--measured missing.json", "missing.json does not hold measurements"),
     ],
@@ -169,3 +174,25 @@ def test_mistakes_are_one_sentence(
         main(f"projection --measured {step} {options} -- {TINY}".split())
     error = capsys.readouterr().err
     assert stopped.value.code == 2 and reason in error and "Traceback" not in error
+
+
+def test_parts_are_of_one_recipe_one_device_and_one_measurement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = parse_config(TINY.split())
+    parameters = RecipeBytes.of(config).parameters
+    step, loop = tmp_path / "step.json", tmp_path / "loop.json"
+    _step_file(step, parameters, recipe=json.loads(json.dumps(asdict(config))))
+    loading = [Measurement.of("train.real_over_synthetic", [0.9], "x")]
+    write_measurements(loop, {"device": "cpu"}, loading)
+    parts, _ = read_parts([step, loop], config, parameters)
+    assert parts == Parts(1000.0, 0.6, 0.9)
+    assert capsys.readouterr().err.count(f"{loop} does not say of which recipe it is") == 1
+    with pytest.raises(UserError, match=r"both have the row step\.images_per_second"):
+        read_parts([step, step], config, parameters)
+    smaller = parse_config([*TINY.split(), "--views.large_size=96"])
+    with pytest.raises(UserError, match=r"measured with views\.large_size 224, and the recipe has 96"):
+        read_parts([step], smaller, parameters)
+    write_measurements(loop, {"device": "NVIDIA H200"}, loading)
+    with pytest.raises(UserError, match=r"different devices: cpu \(.*step\.json\), NVIDIA H200 \(.*loop\.json\)"):
+        read_parts([step, loop], config, parameters)

@@ -1,6 +1,7 @@
 """Processes train together, and their rates are put in relation to one process's."""
 
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -126,6 +127,38 @@ def test_the_scaler_is_settled_before_steps_are_timed(monkeypatch: pytest.Monkey
     monkeypatch.setattr(scaling_process, "loss_bytes", lambda learner, batch: 0)
     measure(recipe(), Processes(0, 1, choose_device("cpu")), steps=1, repeats=1)
     assert left == [0]
+
+
+def test_the_reason_is_what_was_raised() -> None:
+    traceback = "[rank0]: Traceback (most recent call last):\n[rank0]:   raise ValueError(\n"
+    said = traceback + "[rank0]: torch.OutOfMemoryError: CUDA out of memory\nE1126 torchrun: see above\n"
+    assert scaling._reason(said) == "OutOfMemoryError: CUDA out of memory"
+    assert scaling._reason("error: timm has no model\n" + said) == "timm has no model"
+    assert scaling._reason("killed\n\n") == "killed" and scaling._reason("") == "they said nothing"
+
+
+def test_one_image_for_a_process_is_refused_before_any_starts() -> None:
+    with pytest.raises(UserError, match="leaves under 2 images a process"):
+        list(bench_scaling(ScalingBench(recipe("--batch_size=1"), "cpu", [1], steps=1, repeats=1)))
+
+
+def test_what_was_started_ends_with_the_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for torchrun says that it has been asked to end."""
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    script = tmp_path / "torchrun.sh"
+    script.write_text(f"#!/bin/sh\ntrap 'touch {ended}; exit 1' TERM\ntouch {begun}\nwhile :; do sleep 0.1; done\n")
+    script.chmod(0o755)
+
+    def stop(*given: object) -> None:
+        while not begun.exists():
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scaling.sys, "executable", str(script))
+    monkeypatch.setattr(scaling.subprocess.Popen, "communicate", stop)
+    with pytest.raises(KeyboardInterrupt):
+        scaling._torchrun(ScalingBench(recipe(), "cpu", [1], steps=1, repeats=1), 1, [])
+    assert ended.exists()
 
 
 @pytest.mark.slow

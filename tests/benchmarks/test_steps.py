@@ -1,18 +1,20 @@
 """The benchmark of a step takes the step of its recipe, and its supervised twin really is supervised."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
+from dataprep.errors import UserError
 from vicregl_fast.bench import main
-from vicregl_fast.benchmarks import step_parts
+from vicregl_fast.benchmarks import step_parts, step_variants, steps
 from vicregl_fast.benchmarks.measurements import Measurement, read_measurements
 from vicregl_fast.benchmarks.prepared_step import PreparedStep, prepare_step
 from vicregl_fast.benchmarks.step_arithmetic import bench_arithmetic
 from vicregl_fast.benchmarks.step_parts import PARTS, bench_parts
-from vicregl_fast.benchmarks.step_variants import StepVariant, all_variants
+from vicregl_fast.benchmarks.step_variants import StepVariant, all_variants, default_precisions
 from vicregl_fast.benchmarks.steps import bench_beside_supervised, bench_steps
 from vicregl_fast.benchmarks.supervised import CLASSES, SupervisedStep
 from vicregl_fast.config import RunConfig, parse_config
@@ -66,6 +68,37 @@ def test_rows_of_steps() -> None:
     assert rows["step.tflops"].value == pytest.approx(
         rows["step.flops"].value / 4 * max(last.value, plain.value) / 1e12
     )
+
+
+def test_a_variant_that_does_not_fit_costs_no_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def without(*lacking: StepVariant):  # type: ignore[no-untyped-def]
+        def prepare(config: RunConfig, variant: StepVariant, device: torch.device) -> PreparedStep:
+            if variant in lacking:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return prepare_step(config, variant, device)
+
+        return prepare
+
+    monkeypatch.setattr(steps, "prepare_step", without(PLAIN))
+    rows = by_name(bench_steps(recipe(), CPU, [PLAIN, LAST], repeats=1))
+    assert rows["step.images_per_second"].value == rows["step.fp32.channels_last.images_per_second"].value
+    assert not [name for name in rows if name.startswith("step.fp32.images") or "_over_fp32" in name]
+    assert "step.fp32 is left out: the GPU's memory is too small for 4 images" in capsys.readouterr().err
+    monkeypatch.setattr(steps, "prepare_step", without(PLAIN, LAST))
+    with pytest.raises(UserError, match="no step fits into the GPU's memory"):
+        list(bench_steps(recipe(), CPU, [PLAIN, LAST], repeats=1))
+
+
+def test_formats_that_are_measured_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = {"auto": "bf16", "fp16": "fp16"}
+    monkeypatch.setattr(step_variants, "choose_precision", lambda name, device: SimpleNamespace(name=taken[name]))
+    gpu = torch.device("cuda", 0)
+    assert default_precisions("auto", gpu) == ["bf16", "fp16"] and default_precisions("auto", CPU) == ["bf16"]
+    assert default_precisions("fp16", gpu) == ["fp16"]
+    taken["auto"] = "fp16"  # as on a V100
+    assert default_precisions("auto", gpu) == ["fp16"]
 
 
 def test_the_network_is_the_recipes(prepared: PreparedStep) -> None:
@@ -176,6 +209,7 @@ def test_the_command_takes_a_recipe_and_what_replaces_it(tmp_path: Path) -> None
         ("--config missing.yaml", "missing.yaml"),
         ("-- --model.width 3", "model.width"),
         ("resnet18", "resnet18"),
+        ("--backbone test_resnet --batch 1", "batch_size 1 leaves under 2 images"),
     ],
 )
 def test_bad_recipes_are_one_sentence(options: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """Durations are of the calls, without those that warm up."""
 
 import time
+from collections.abc import Mapping
 
 import pytest
 import torch
@@ -86,3 +87,14 @@ def test_what_is_said_of_warm_up_is_what_is_done() -> None:
     assert parser.parse_args(["copy"]).warm_up == f"{WARM_UP_CALLS} calls"
     assert f"mean of {IN_A_ROW} calls in a row" in parser.parse_args(["step"]).timed
     assert "prepared ahead" in parser.parse_args(["train", "--path", "x"]).warm_up
+
+
+def test_what_is_measured_so_far_is_told_after_each_turn() -> None:
+    told: list[dict[str, int]] = []
+
+    def after(seconds: Mapping[str, list[float]]) -> None:
+        told.append({name: len(durations) for name, durations in seconds.items()})
+
+    calls = {"a": lambda: None, "b": lambda: None}
+    time_side_by_side(calls, torch.device("cpu"), repeats=2, after_turn=after)
+    assert told == [{"a": 1, "b": 1}, {"a": 2, "b": 2}]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vicregl_fast.benchmarks.measurements import read_measurements
+from vicregl_fast.benchmarks.measurements import Measurement, read_measurements, write_measurements
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "gpu_check.sh"
 
@@ -79,6 +79,19 @@ def test_chosen_parts_run_alone(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "parts.txt").read_text().startswith("copy ") and "copy.device" in done.stdout
     assert len((tmp_path / "parts.txt").read_text().splitlines()) == 1
+
+
+def test_a_failing_part_leaves_the_figures_of_an_earlier_run(tmp_path: Path) -> None:
+    earlier = tmp_path / "copy.json"
+    write_measurements(earlier, {}, [Measurement.of("copy.device", [123.0], "GB/s")])
+    (tmp_path / "parts.txt").write_text("copy ok\n")
+    stub = tmp_path / "python.sh"
+    stub.write_text(f'#!/bin/sh\ncase "$*" in *"bench copy"*) exit 5;; esac\nexec {sys.executable} "$@"\n')
+    stub.chmod(0o755)
+    done = check(str(tmp_path), "--device", "cpu", "--only", "copy", PYTHON=str(stub))
+    assert done.returncode == 1 and "failed with 5" in (tmp_path / "parts.txt").read_text()
+    assert read_measurements(earlier)[0].value == 123.0 and "123" not in done.stdout
+    assert (tmp_path / "parts.earlier.txt").read_text() == "copy ok\n"
 
 
 @pytest.mark.parametrize("part", ["loops", "convnext"])

@@ -14,7 +14,7 @@ from vicregl_fast.augment.parameters import ViewParameters, draw_parameters
 from vicregl_fast.augment.recipe import ViewRecipe, ViewsConfig, view_recipes
 from vicregl_fast.benchmarks.drawn_views import drawn_batch
 from vicregl_fast.benchmarks.measurements import Measurement
-from vicregl_fast.benchmarks.timing import time_side_by_side
+from vicregl_fast.benchmarks.timing import in_a_row, time_side_by_side
 from vicregl_fast.training.precision import choose_precision
 
 WIDTH, HEIGHT = 500, 375  # size of the median ImageNet image in pixels
@@ -52,7 +52,7 @@ def bench_augmentation(
 
         return {name: call(name) for name in placed}
 
-    whole = time_side_by_side(calls(list(zip(recipes, drawn, strict=True))), device, repeats)
+    whole = time_side_by_side(calls(list(zip(recipes, drawn, strict=True))), device, repeats, in_a_row(device))
     for name, seconds in whole.items():
         yield Measurement.rate(f"augment.{name}", batch_size, seconds, "images/s")
     for name, seconds in whole.items():
@@ -60,7 +60,7 @@ def bench_augmentation(
             yield Measurement.speedup(f"augment.{name}_over_torch", seconds, whole["torch"])
     for operation in (None, *(chance.name for chance in CHANCES)):
         alone = drawn[0].only(*([] if operation is None else [operation]))
-        for name, seconds in time_side_by_side(calls([(recipes[0], alone)]), device, repeats).items():
+        for name, seconds in time_side_by_side(calls([(recipes[0], alone)]), device, repeats, in_a_row(device)).items():
             micro = [1e6 * duration / batch_size for duration in seconds]
             suffix = "" if operation is None else f"_{operation}"
             yield Measurement.of(f"augment.{name}.crop{suffix}", micro, "us/view")

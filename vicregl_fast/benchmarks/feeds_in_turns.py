@@ -43,6 +43,7 @@ class FeedsInTurns:
             of a smaller margin is given the middle of them.
         repeats: how many turns are timed.
         device: where the consumer computes.
+        after_turn: is given ``turns`` after each that is timed.
 
     Attributes:
         turns: what the timed turns took, by name of the feed.
@@ -55,10 +56,11 @@ class FeedsInTurns:
         batches: Sequence[np.ndarray],
         repeats: int,
         device: torch.device,
+        after_turn: Callable[[Mapping[str, Sequence[Turn]]], None] = lambda turns: None,
     ):
         assert min(margins.values()) >= 1 and 2 * max(margins.values()) < len(batches)
         self.feeds, self.margins, self.repeats, self.device = feeds, margins, repeats, device
-        self._batches = batches
+        self._batches, self.after_turn = batches, after_turn
         self.turns: dict[str, list[Turn]] = defaultdict(list)
 
     @property
@@ -119,6 +121,8 @@ class LoaderInTurns:
                             window = _Window(loader, self._of.device)
                         elif number == len(batches) - margin and window is not None and turn > 0:
                             self._of.turns[name].append(window.close())
+            if turn > 0:
+                self._of.after_turn(self._of.turns)
 
 
 class _Window:

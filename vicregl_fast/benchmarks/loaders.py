@@ -16,7 +16,7 @@ from vicregl_fast.augment.backends import choose_backend
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.benchmarks.bare_decoding import BareCopying, BareDecoding
 from vicregl_fast.benchmarks.loader_sources import open_all
-from vicregl_fast.benchmarks.measurements import Measurement
+from vicregl_fast.benchmarks.measurements import Interim, Measurement, nothing_interim
 from vicregl_fast.benchmarks.peers.names import LoaderPeer
 from vicregl_fast.benchmarks.peers.table import PeerFailed, jpeg_batches, open_peers
 from vicregl_fast.benchmarks.peers.work import PeerWork
@@ -104,7 +104,7 @@ class LoaderBench:
         return list(islice(chain.from_iterable(map(order.epoch, count())), BATCHES))
 
 
-def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
+def bench_loaders(bench: LoaderBench, repeats: int, interim: Interim = nothing_interim) -> Iterator[Measurement]:
     """Measures images/s of every engine and stage, in turns, and then how many times faster some are (``RATIOS``).
 
     ``bare.decode`` is libjpeg-turbo on the store's bytes, which the peers are given, too; where all images are stored
@@ -114,6 +114,7 @@ def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
     Args:
         bench: what is measured.
         repeats: number of durations measured for each figure.
+        interim: is given the rows of the turns so far after each.
 
     Raises:
         UserError: there is nothing to read at the path, there are too few images, or none of the engines can read them.
@@ -130,14 +131,21 @@ def bench_loaders(bench: LoaderBench, repeats: int) -> Iterator[Measurement]:
                 note(f"bare is left out: {error}")
         calls |= _peer_calls(bench, Path(cache), batches)
         turns = _working(calls)
-        seconds = time_side_by_side(turns, bench.device, repeats, warm_up_turns=0)
         names = [name for name in calls if name in turns]
+        images = len(batches) * bench.batch_size
+
+        def rows(seconds: Mapping[str, Sequence[float]]) -> list[Measurement]:
+            return [
+                *(Measurement.rate(f"loader.{name}", images, seconds[name], "images/s") for name in names),
+                *_ratios(seconds),
+            ]
+
+        seconds = time_side_by_side(
+            turns, bench.device, repeats, warm_up_turns=0, after_turn=lambda so_far: interim(rows(so_far))
+        )
         turns.clear()
         calls.clear()  # ends the worker processes, which only the calls refer to
-    images = len(batches) * bench.batch_size
-    for name in names:
-        yield Measurement.rate(f"loader.{name}", images, seconds[name], "images/s")
-    yield from _ratios(seconds)
+    yield from rows(seconds)
 
 
 def _working(calls: Mapping[str, Call]) -> dict[str, Call]:

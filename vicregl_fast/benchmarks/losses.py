@@ -10,7 +10,7 @@ from torch import Tensor
 from vicregl_fast.benchmarks.direct_loss import direct_global, direct_local
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.memory import peak_bytes
-from vicregl_fast.benchmarks.timing import time_side_by_side
+from vicregl_fast.benchmarks.timing import in_a_row, time_side_by_side
 from vicregl_fast.geometry.directions import Direction
 from vicregl_fast.geometry.matches import Matches
 from vicregl_fast.geometry.matching import match_cells
@@ -55,7 +55,7 @@ def bench_loss(device: torch.device, sizes: LossSizes, repeats: int) -> Iterator
     for name, config in CRITERIA.items():
         inputs = LossInputs(sizes, config, device)
         calls = {"": inputs.ours, "direct.": inputs.direct}
-        seconds = time_side_by_side(calls, device, repeats)
+        seconds = time_side_by_side(calls, device, repeats, in_a_row(device))
         rows = [Measurement.of(f"loss.{prefix}{name}", seconds[prefix], "s") for prefix in calls]
         medians |= {row.name: row.value for row in rows}
         yield from rows

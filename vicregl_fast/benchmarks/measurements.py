@@ -1,7 +1,7 @@
 """The results of a benchmark: a table for people and a JSON file for programs."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -60,6 +60,14 @@ class Measurement:
         return cls.of(name, [other / own for own, other in zip(seconds, others, strict=True)], "x")
 
 
+Interim = Callable[[list[Measurement]], None]
+"""Is given what is known so far of figures that are yielded only when their last turn is over."""
+
+
+def nothing_interim(rows: list[Measurement]) -> None:
+    """Keeps none of them."""
+
+
 def format_measurements(measurements: Sequence[Measurement], width: int = 0) -> str:
     """Formats one line for each measurement, with its range where there is more than one sample.
 
@@ -96,13 +104,35 @@ def read_file(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
     """
     try:
         content = json.loads(path.read_text())
-        return dict(content.get("environment", {})), [_measurement(row) for row in content["results"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return _environment(content.get("environment", {})), [_measurement(row) for row in content["results"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} does not hold measurements of vicregl_fast.bench: {error}") from error
 
 
+def _environment(found: Any) -> dict[str, Any]:
+    """Raises ValueError if what has a structure has another one."""
+    kinds: dict[str, type] = {"versions": dict, "measured": list, "processes": str, "recipe": dict, "command": str}
+    for key, kind in kinds.items():
+        if not isinstance(found.get(key, kind()), kind):
+            raise ValueError(f"{key} of its environment is no {kind.__name__}")
+    if not all(isinstance(each, dict) for each in found.get("measured", ())):
+        raise ValueError("measured of its environment holds what is no environment")
+    return dict(found)
+
+
 def _measurement(row: Mapping[str, Any]) -> Measurement:
-    """Of a row; one of ``evaluate --json`` has the figures of its seeds, if there are several, as ``values``."""
+    """Of a row; one of ``evaluate --json`` has the figures of its seeds, if there are several, as ``values``.
+
+    Raises:
+        ValueError: an entry is of another kind, or the value lies outside its range.
+    """
     values = row.get("values", [row["value"]])
     measured = {"n": len(values), "min": min(values), "max": max(values)}
-    return Measurement(**{**measured, **{key: row[key] for key in row if key not in ("values", "spread")}})
+    one = Measurement(**{**measured, **{key: row[key] for key in row if key not in ("values", "spread")}})
+    if not (isinstance(one.name, str) and isinstance(one.unit, str) and type(one.n) is int and one.n > 0):
+        raise ValueError(f"row {one.name} has no name, unit or n of the right kind")
+    if not all(type(value) in (int, float) for value in (one.value, one.min, one.max)):
+        raise ValueError(f"a figure of {one.name} is no number")
+    if one.min > one.value or one.max < one.value:
+        raise ValueError(f"{one.name} lies outside its range")
+    return one

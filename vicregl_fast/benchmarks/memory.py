@@ -2,8 +2,10 @@
 
 import ctypes
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import torch
 
@@ -21,34 +23,36 @@ class PeakMemory:
 
     Args:
         device: where the block computes.
+        of: ``host`` or ``device`` leaves the other one alone, so that a block that measures it may be around this one.
 
     Attributes:
         host: bytes, after the block; None where the high-water mark cannot be reset, as in some sandboxes.
         device: bytes on a GPU, after the block; None on a CPU.
     """
 
-    def __init__(self, device: torch.device):
+    def __init__(self, device: torch.device, of: Literal["both", "host", "device"] = "both"):
         self.host: int | None = None
         self.device: int | None = None
-        self._device = device
+        self._device, self._of = device, of
+        self._on_device: int | None = None
+        self._on_host: int | None = None
 
     def __enter__(self) -> "PeakMemory":
-        if self._device.type == "cuda":
+        if self._device.type == "cuda" and self._of != "host":
             synchronize(self._device)
             torch.cuda.reset_peak_memory_stats(self._device)
             self._on_device = torch.cuda.memory_allocated(self._device)
-        ctypes.CDLL(None).malloc_trim(0)
-        try:
-            Path("/proc/self/clear_refs").write_text("5")
-            self._on_host: int | None = _status_bytes("VmRSS")
-        except OSError:
-            self._on_host = None
+        if self._of != "device":
+            ctypes.CDLL(None).malloc_trim(0)
+            with suppress(OSError):
+                Path("/proc/self/clear_refs").write_text("5")
+                self._on_host = _status_bytes("VmRSS")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._device.type == "cuda":
+        if self._on_device is not None:
             synchronize(self._device)
             self.device = torch.cuda.max_memory_allocated(self._device) - self._on_device
         if self._on_host is not None:

@@ -19,8 +19,8 @@ CALLS, TURN = "3 calls", "the first turn"
 
 ONE = "one call"
 ROW = (
-    "one call; of whole steps, of augmentation beside them and of the optimiser, on a GPU the mean of 3 calls in a "
-    "row, by events, after one more"
+    "one call; of whole steps, of augmentation, of the loss, of copies and of the optimiser, on a GPU the mean of 3 "
+    "calls in a row, by events, after one more"
 )
 """What a duration is of."""
 
@@ -63,11 +63,12 @@ def bench_parser(description: str | None) -> argparse.ArgumentParser:
     ):  # fmt: skip
         _add_measuring(command, benchmark, warm_up)
     _add_measuring(runs, parts.run, "nothing", repeats=None)
-    for command in (optimizers, steps):
+    for command in (optimizers, steps, views, losses, copies):
         command.set_defaults(timed=ROW)
+    steps.set_defaults(environment=parts.step_environment)
     for command in (views, loaders, optimizers, engines, features, linear):
         command.set_defaults(peak_of_whole=True)
-    views.add_argument("--batch", type=count, default=64, help="images (64)")
+    views.add_argument("--batch", "--batch_size", type=count, default=64, help="images (64)")
     views.add_argument("--views", choices=RECIPES, default="two", help="views of an image (two)")
     views.add_argument("--workers", type=count, help="threads on the CPU (all available cores)")
     copies.add_argument("--mib", type=count, default=256, help="mebibytes copied at a time (256)")
@@ -114,7 +115,7 @@ def _add_loading(loaders: argparse.ArgumentParser) -> None:
     loaders.add_argument("--views", choices=RECIPES, default="two", help="views of an image (two)")
     loaders.add_argument("--stage", choices=["decode", "views"], help="measure this stage only (both)")
     loaders.add_argument("--workers", type=count, help="threads or processes (one a core)")
-    loaders.add_argument("--batch", type=count, default=64, help="images (64)")
+    loaders.add_argument("--batch", "--batch_size", type=count, default=64, help="images (64)")
     add_peers(loaders, LOADER_PEERS)
 
 
@@ -123,7 +124,7 @@ def _add_features(features: argparse.ArgumentParser) -> None:
     features.add_argument("--list", type=Path, help="which of them, one a line")
     features.add_argument("--backbone", default="resnet50", help="a timm model (resnet50)")
     features.add_argument("--size", type=count, default=224, help="pixels of a side of the crops (224)")
-    features.add_argument("--batch", type=count, default=64, help="images (64)")
+    features.add_argument("--batch", "--batch_size", type=count, default=64, help="images (64)")
     features.add_argument("--batches", type=count, default=8, help="batches of each duration, at most (8)")
     features.add_argument("--workers", type=count, help="threads or processes that decode (one a core)")
 
@@ -137,6 +138,7 @@ def _add_linear(linear: argparse.ArgumentParser) -> None:
 
 def _add_quality(quality: argparse.ArgumentParser) -> None:
     _add_measuring(quality, parts.quality, "none: training counts from its first step", repeats=None)
+    quality.set_defaults(timed="training, without judging", environment=parts.quality_environment)
     quality.add_argument("--config", type=Path, help="a recipe of vicregl_fast.train (its defaults)")
     quality.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="changes a setting of it")
     quality.add_argument("--epochs", type=count, help="passes over the training images (the recipe's)")
@@ -166,7 +168,7 @@ def percents(text: str) -> list[float]:
 def _add_sizes(
     losses: argparse.ArgumentParser, optimizers: argparse.ArgumentParser, steps: argparse.ArgumentParser
 ) -> None:
-    losses.add_argument("--batch", type=count, default=256, help="images (256)")
+    losses.add_argument("--batch", "--batch_size", type=count, default=256, help="images (256)")
     losses.add_argument("--views", choices=RECIPES, default="two", help="views of an image (two)")
     for command in (losses, optimizers):
         command.add_argument("--expander", type=count, default=8192, help="width of the expander (8192)")
@@ -183,13 +185,17 @@ def _add_sizes(
         "--compile", nargs="?", const="also", choices=["also", "only"], help="measure compiled steps, too, or only them"
     )
     steps.add_argument(
-        "--precisions", nargs="+", choices=PRECISIONS, help="(bf16 fp16; on a CPU the one that training takes)"
+        "--precisions",
+        nargs="+",
+        choices=PRECISIONS,
+        help="(the one that training takes; where that is bf16 on a GPU, fp16, too)",
     )
 
 
 def _add_batch(command: argparse.ArgumentParser) -> None:
     """A recipe's own batch is that of all processes together, and seldom fits one device."""
-    command.add_argument("--batch", type=count, default=256, help="images of one process, whatever the recipe (256)")
+    words = ("--batch", "--batch_size")
+    command.add_argument(*words, type=count, default=256, help="images of one process, whatever the recipe (256)")
 
 
 def _add_recipe(command: argparse.ArgumentParser) -> None:
@@ -206,7 +212,8 @@ def _add_training(commands: Any) -> None:
     )
     _add_recipe(loops)
     _add_batch(loops)
-    loops.set_defaults(timed="--steps steps of the training loop in a row")
+    timed = "--steps steps of the training loop in a row"
+    loops.set_defaults(timed=timed, environment=parts.train_environment)
     loops.add_argument("--path", type=Path, required=True, help="a store or a folder of images")
     loops.add_argument("--steps", type=count, default=30, help="steps timed in each turn (30)")
     loops.add_argument("--workers", type=count, help="threads or processes that load (one a core)")

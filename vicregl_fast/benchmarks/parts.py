@@ -5,6 +5,7 @@ Each imports what it needs when it is called, so that a missing package makes on
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,33 @@ from vicregl_fast.models.config import ModelConfig
 
 if TYPE_CHECKING:
     from vicregl_fast.benchmarks.scaling import ScalingBench
+    from vicregl_fast.config import RunConfig
 
 MOST_CPU_PROCESSES = 2
 """That ``scaling`` starts unless it is told how many: they show that it works, and more of them nothing else."""
+
+
+def recorded(config: "RunConfig") -> dict[str, Any]:
+    """The whole recipe, for the environment of its figures: defaults change, and a command does not name them."""
+    return {"recipe": asdict(config)}
+
+
+def step_environment(options: argparse.Namespace) -> dict[str, Any]:
+    """What the steps train."""
+    return recorded(step_recipe(options))
+
+
+def train_environment(options: argparse.Namespace) -> dict[str, Any]:
+    """What the loop trains."""
+    return recorded(train_recipe(options))
+
+
+def quality_environment(options: argparse.Namespace) -> dict[str, Any]:
+    """What is trained with the first seed."""
+    from vicregl_fast.config import parse_config
+
+    return recorded(parse_config(quality_settings(options)))
+
 
 GRIDS: dict[RecipeName, tuple[int, ...]] = {"two": (7, 7), "multicrop": (7, 7, 3, 3, 3, 3, 3, 3)}
 """Cells along a side of each view's map at output stride 32: 7 of a view of 224 pixels, 3 of one of 96 pixels."""
@@ -55,7 +80,7 @@ def loader(options: argparse.Namespace) -> Iterator[Measurement]:
         options.device,
         options.peers,
     )
-    return bench_loaders(bench, options.repeats)
+    return bench_loaders(bench, options.repeats, options.interim)
 
 
 def quality(options: argparse.Namespace) -> Iterator[Measurement]:
@@ -65,14 +90,19 @@ def quality(options: argparse.Namespace) -> Iterator[Measurement]:
     from vicregl_fast.benchmarks.quality.measure import bench_quality
     from vicregl_fast.benchmarks.quality.run import LabelledImages, open_run, with_seeds
 
-    settings = [] if options.config is None else [f"--config={options.config}"]
-    settings += [f"--{each}" for each in options.set]
-    settings += [] if options.epochs is None else [f"--epochs={options.epochs}"]
     train = LabelledImages(options.train, options.train_list)
     test = LabelledImages(options.test, options.test_list)
     with TemporaryDirectory(prefix="bench-quality-") as folder:
-        run = open_run(settings, train, test, options.points, options.device, Path(folder))
-        yield from bench_quality(with_seeds(run, options.seeds), options.peers, options.targets, options.plot)
+        run = open_run(quality_settings(options), train, test, options.points, options.device, Path(folder))
+        runs = with_seeds(run, options.seeds)
+        yield from bench_quality(runs, options.peers, options.targets, options.plot, options.interim)
+
+
+def quality_settings(options: argparse.Namespace) -> list[str]:
+    """What ``bench quality`` trains, as options of training."""
+    settings = [] if options.config is None else [f"--config={options.config}"]
+    settings += [f"--{each}" for each in options.set]
+    return settings + ([] if options.epochs is None else [f"--epochs={options.epochs}"])
 
 
 def loss(options: argparse.Namespace) -> Iterator[Measurement]:
@@ -124,10 +154,18 @@ def optimizer(options: argparse.Namespace) -> Iterator[Measurement]:
 
 def step(options: argparse.Namespace) -> Iterator[Measurement]:
     """Measures whole training steps."""
-    from vicregl_fast.benchmarks.recipes import chosen_recipe
-    from vicregl_fast.benchmarks.step_variants import all_variants
+    from vicregl_fast.benchmarks.step_variants import Compiled, all_variants, default_precisions
     from vicregl_fast.benchmarks.steps import bench_steps
-    from vicregl_fast.training.precision import choose_precision
+
+    config = step_recipe(options)
+    precisions = options.precisions or default_precisions(config.train.precision, options.device)
+    compiled: Compiled = options.compile or ("also" if config.train.compile else None)
+    return bench_steps(config, options.device, all_variants(precisions, compiled), options.repeats)
+
+
+def step_recipe(options: argparse.Namespace) -> "RunConfig":
+    """What ``bench step`` measures."""
+    from vicregl_fast.benchmarks.recipes import chosen_recipe
 
     own = {
         "batch_size": options.batch,
@@ -137,13 +175,7 @@ def step(options: argparse.Namespace) -> Iterator[Measurement]:
         "model.expander": options.expander,
         "model.projector": options.projector,
     }
-    config = chosen_recipe(options, own)
-    precisions = options.precisions
-    if precisions is None and options.device.type == "cuda":
-        precisions = ["bf16", "fp16"]
-    elif precisions is None:
-        precisions = [choose_precision(config.train.precision, options.device).name]
-    return bench_steps(config, options.device, all_variants(precisions, options.compile), options.repeats)
+    return chosen_recipe(options, own)
 
 
 def engine(options: argparse.Namespace) -> Iterator[Measurement]:
@@ -163,35 +195,32 @@ def run(options: argparse.Namespace) -> Iterator[Measurement]:
 
 def train(options: argparse.Namespace) -> Iterator[Measurement]:
     """Measures the training loop on a store."""
-    from vicregl_fast.benchmarks.recipes import chosen_recipe
     from vicregl_fast.benchmarks.training_loop import bench_training
 
+    config = train_recipe(options)
+    return bench_training(config, options.device, options.steps, options.repeats, options.interim)
+
+
+def train_recipe(options: argparse.Namespace) -> "RunConfig":
+    """What ``bench train`` measures."""
+    from vicregl_fast.benchmarks.recipes import chosen_recipe
+
     own = {"data.path": options.path, "data.workers": options.workers, "batch_size": options.batch}
-    return bench_training(chosen_recipe(options, own), options.device, options.steps, options.repeats)
+    return chosen_recipe(options, own)
 
 
 def projection(options: argparse.Namespace) -> Iterator[Measurement]:
     """Projects measured parts onto more GPUs."""
     from dataprep.notes import note
-    from vicregl_fast.benchmarks.measurements import read_file
-    from vicregl_fast.benchmarks.projection import LOADING_COST, Cluster, Run, assumptions, measured_parts, project
+    from vicregl_fast.benchmarks.projection import LEFT_OUT, Cluster, Run, assumptions, project
+    from vicregl_fast.benchmarks.projection_parts import read_parts
     from vicregl_fast.benchmarks.recipes import chosen_recipe
     from vicregl_fast.benchmarks.scaling_bytes import RecipeBytes
 
-    note(
-        "none of these figures is measured: vicregl_fast/benchmarks/projection.py has the model and what it leaves out"
-    )
+    note(f"none of these figures is measured, and left out are {LEFT_OUT}")
     config = chosen_recipe(options, {})
     sent = RecipeBytes.of(config)
-    rows: dict[str, Measurement] = {}
-    cores = None
-    for file in options.measured:
-        environment, measured = read_file(file)
-        found = {row.name: row for row in measured}
-        rows |= found
-        if LOADING_COST in found:
-            cores = environment.get("cores")  # of where the cost is from, which is the last that is given
-    parts = measured_parts(rows, sent.parameters)
+    parts, cores = read_parts(options.measured, config, sent.parameters)
     cluster = Cluster(options.gpus_per_node, options.inside, options.between, options.cores_per_node or cores)
     run = Run(options.images, config.epochs, config.batch_size)
     yield from assumptions(parts, sent, cluster, run)
@@ -200,10 +229,11 @@ def projection(options: argparse.Namespace) -> Iterator[Measurement]:
 
 
 def projection_environment(options: argparse.Namespace) -> dict[str, Any]:
-    """Where the parts were measured."""
+    """Where the parts were measured, and what the model leaves out."""
     from vicregl_fast.benchmarks.measurements import read_file
+    from vicregl_fast.benchmarks.projection import LEFT_OUT
 
-    return {"measured": [read_file(file)[0] for file in options.measured]}
+    return {"measured": [read_file(file)[0] for file in options.measured], "left_out": LEFT_OUT}
 
 
 def scaling(options: argparse.Namespace) -> Iterator[Measurement]:
@@ -214,8 +244,9 @@ def scaling(options: argparse.Namespace) -> Iterator[Measurement]:
 
 
 def scaling_environment(options: argparse.Namespace) -> dict[str, Any]:
-    """What the processes are."""
-    return _scaling_bench(options).described
+    """What the processes are, and what they train."""
+    bench = _scaling_bench(options)
+    return {**bench.described, **recorded(bench.config)}
 
 
 def _scaling_bench(options: argparse.Namespace) -> "ScalingBench":

@@ -11,6 +11,7 @@ from vicregl_fast.benchmarks.drawn_views import drawn_batch
 from vicregl_fast.benchmarks.step_variants import StepVariant
 from vicregl_fast.config import RunConfig
 from vicregl_fast.data.batches import ViewBatch
+from vicregl_fast.data.order import GlobalBatches
 from vicregl_fast.data.threads import decoding_threads
 from vicregl_fast.data.views import ViewMaker
 from vicregl_fast.training.learner import Learner, build_learner
@@ -50,9 +51,10 @@ def prepare_step(config: RunConfig, variant: StepVariant, device: torch.device) 
     """Builds the network of a recipe as training does, without online classifier, and its batch.
 
     Raises:
-        UserError: the network cannot be built, or no step has finite gradients.
+        UserError: the network cannot be built, the batch has one image, or no step has finite gradients.
     """
     config = variant.applied_to(config)
+    GlobalBatches(config.batch_size, config.batch_size, config.seed)  # refuses what training refuses
     learner = build_learner(config, 0, Processes(0, 1, device))
     batch = drawn_view_batch(config, learner, device, config.batch_size)
     layout = torch.channels_last if variant.channels_last else torch.contiguous_format

@@ -3,28 +3,31 @@
 Every figure is a projection, and says so in its name. The model is, for W GPUs that share a global batch of B:
 
     compute    = B / W / r              r images/s of one GPU, measured, as if its share took as long per image
-    loading    = compute / q            q the real over the synthetic rate, measured, at most 1; 1 if it is not known
-                 or B / W / l if longer l = C / N / m images/s that the cores load for one GPU: N GPUs of a machine
-                                        share its C cores, of one of which an image takes m seconds, measured
+    loading    = compute (1 / q - 1)    q the real over the synthetic rate, measured, at most 1; 1 if it is not known
+                 or B / W / l - compute l = C / N / m images/s that the cores load for one GPU: N GPUs of a machine
+                                        share its C cores, of one of which an image takes m seconds, measured;
+                                        the longer of the two
     gradients  = 2 (W - 1) / W G / b    a ring; G bytes of gradients, b bytes/s of a GPU's slowest link
     loss       = L / b                  L bytes of the loss's collectives, by the table of ``losses.batch_statistics``
-    step       = loading + loss + (what of gradients does not overlap)
+    step       = compute + loading + loss + (what of gradients does not overlap)
 
 DistributedDataParallel sends gradients while the backward pass lasts: ``no_overlap`` counts all of their time,
-``full_overlap`` only what is longer than the backward pass. Waiting for the slowest GPU, latency, and BatchNorm's
-statistics are left out, and the arithmetic of the loss is taken as it was measured on one GPU.
+``full_overlap`` only what is longer than the backward pass. What is ``LEFT_OUT`` makes both of them too short.
 """
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dataprep.errors import UserError
 from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.scaling_bytes import RecipeBytes, sent_around_a_ring
 
+LEFT_OUT = (
+    "waiting for the slowest GPU, latency, what BatchNorm's statistics send, and what the loss of more samples "
+    "computes: each makes real steps longer than both cases"
+)
 GIGA = 1e9
-LOADING_COST = "train.loader_cpu_ms_per_image"
-"""The row that says what loading an image takes of a core."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Cluster:
         cores: of one machine, which load for all its GPUs; None if that is not known.
 
     Raises:
-        UserError: a bandwidth is not above 0.
+        UserError: a bandwidth is no number above 0.
     """
 
     gpus_per_node: int
@@ -47,7 +50,7 @@ class Cluster:
     cores: int | None = None
 
     def __post_init__(self) -> None:
-        if not min(self.inside, self.between) > 0:
+        if not all(0 < speed < math.inf for speed in (self.inside, self.between)):
             raise UserError(f"--inside {self.inside:g} and --between {self.between:g} are GB/s, and must be above 0")
 
     def bytes_per_second(self, gpus: int) -> float:
@@ -63,11 +66,18 @@ class Run:
         images: in an epoch.
         epochs: in the run.
         batch_size: global.
+
+    Raises:
+        UserError: an epoch has no whole batch.
     """
 
     images: int
     epochs: int
     batch_size: int
+
+    def __post_init__(self) -> None:
+        if self.images < self.batch_size:
+            raise UserError(f"an epoch of {self.images} images has no batch of {self.batch_size}: give other --images")
 
 
 @dataclass(frozen=True)
@@ -93,30 +103,6 @@ class Parts:
         return cluster.cores / min(gpus, cluster.gpus_per_node) / (self.loading_cost / 1e3)
 
 
-def measured_parts(rows: Mapping[str, Measurement], parameters: int) -> Parts:
-    """Takes the parts out of the rows of ``bench step`` and, if they are there, ``bench train``.
-
-    Args:
-        rows: by name.
-        parameters: of the recipe's network.
-
-    Raises:
-        UserError: the rows of ``bench step`` are missing, or are of another network.
-    """
-    wanted = ("step.images_per_second", "step.backward_share", "step.parameters")
-    if missing := [name for name in wanted if name not in rows]:
-        raise UserError(f"the files have no row {missing[0]}: give what bench step --json wrote")
-    if (found := rows["step.parameters"].value) != parameters:
-        raise UserError(
-            f"the measured network has {found:.0f} parameters and the recipe's {parameters}: give the --config that "
-            "bench step was given"
-        )
-    loading = rows["train.real_over_synthetic"].value if "train.real_over_synthetic" in rows else 1.0
-    cost = rows[LOADING_COST].value if LOADING_COST in rows else 0.0
-    known = cost if cost > 0 else None  # a difference, of which no cost may be left
-    return Parts(rows[wanted[0]].value, rows[wanted[1]].value, min(1.0, loading), known)
-
-
 def project(parts: Parts, sent: RecipeBytes, cluster: Cluster, run: Run, gpus: int) -> Iterator[Measurement]:
     """Projects one step and the whole run on so many GPUs; ``projection.GPUS_gpus.*``.
 
@@ -131,14 +117,15 @@ def project(parts: Parts, sent: RecipeBytes, cluster: Cluster, run: Run, gpus: i
     gradients = sent_around_a_ring(sent.gradients, gpus) / link
     loss = sent.loss(gpus) / link
     loaded = parts.loaded_for_a_gpu(cluster, gpus)
-    loading = max(compute / parts.loading, 0.0 if loaded is None else run.batch_size / gpus / loaded)
+    computed_and_loaded = max(compute / parts.loading, 0.0 if loaded is None else run.batch_size / gpus / loaded)
+    loading = computed_and_loaded - compute
     yield _projected(f"{name}.compute", compute, "s")
     yield _projected(f"{name}.loading", loading, "s")
     yield _projected(f"{name}.gradients", gradients, "s")
     yield _projected(f"{name}.loss", loss, "s")
     hidden = {"no_overlap": 0.0, "full_overlap": parts.backward_share * compute}
     for case, seconds in hidden.items():
-        step = loading + loss + max(0.0, gradients - seconds)
+        step = compute + loading + loss + max(0.0, gradients - seconds)
         yield _projected(f"{name}.{case}.step", step, "s")
         yield _projected(f"{name}.{case}.images_per_second", run.batch_size / step, "images/s")
         yield _projected(f"{name}.{case}.compute_share", compute / step, "x")

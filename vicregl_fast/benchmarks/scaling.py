@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from vicregl_fast.benchmarks.measurements import Measurement
 from vicregl_fast.benchmarks.memory import memory_rows
 from vicregl_fast.choices import DeviceName
 from vicregl_fast.config import RunConfig, dump_config
+from vicregl_fast.data.order import GlobalBatches
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def bench_scaling(bench: ScalingBench) -> Iterator[Measurement]:
     if bench.device == "cpu":
         note(f"these are CPU processes, joined by gloo, of {bench.threads} threads each: not how GPUs scale")
     size, counts = bench.config.batch_size, sorted(set(bench.processes))
+    GlobalBatches(size, size, bench.config.seed)  # refuses what training refuses
     alone: Measurement | None = None
     for world in counts:
         row, found = _measure(bench, world, world * size, f"scaling.{world}")
@@ -114,18 +117,26 @@ def _torchrun(bench: ScalingBench, world: int, arguments: Sequence[str]) -> None
     environment = dict(os.environ)
     if bench.device == "cpu":
         environment["OMP_NUM_THREADS"] = str(bench.threads)
-    done = subprocess.run(
-        [sys.executable, *launcher, "-m", "vicregl_fast.benchmarks.scaling_process", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
-    if done.returncode != 0:
-        raise UserError(f"{world} processes of training failed: {_reason(done.stderr)}")
+    command = [sys.executable, *launcher, "-m", "vicregl_fast.benchmarks.scaling_process", *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+    ) as processes:
+        try:
+            said = processes.communicate()[1]
+        finally:
+            processes.terminate()  # torchrun ends its processes, if they still run
+    if processes.returncode != 0:
+        raise UserError(f"{world} processes of training failed: {_reason(said)}")
 
 
 def _reason(said: str) -> str:
-    """The first sentence about an error in what torchrun and the processes printed."""
-    lines = [line.strip() for line in said.splitlines()]
+    """The first sentence of ours in what torchrun and the processes printed, else the last line of a traceback."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     sentences = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return (sentences or [line for line in lines if "Error" in line] or lines or ["they said nothing"])[0]
+    return (sentences or _raised(lines) or lines[-1:] or ["they said nothing"])[0]
+
+
+def _raised(lines: Sequence[str]) -> list[str]:
+    """The last lines of the tracebacks, which name what was raised, without the rank that torchrun prints before."""
+    found = [re.search(r"\b\w*(Error|Exception|Interrupt): .*", line) for line in lines]
+    return [match[0] for match in found if match is not None]

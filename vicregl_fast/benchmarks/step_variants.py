@@ -4,8 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from vicregl_fast.choices import PrecisionName
+import torch
+
+from vicregl_fast.choices import PrecisionChoice, PrecisionName
 from vicregl_fast.config import RunConfig
+from vicregl_fast.training.precision import choose_precision
+
+Compiled = Literal["also", "only"] | None
+"""Whether compiled variants are measured, too, or alone."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,21 @@ class StepVariant:
         return replace(config, train=train)
 
 
-def all_variants(precisions: Sequence[PrecisionName], compiled: Literal["also", "only"] | None) -> list[StepVariant]:
+def default_precisions(wanted: PrecisionChoice, device: torch.device) -> list[PrecisionName]:
+    """The formats that a step is measured in unless they are given.
+
+    They are the recipe's, and where that is ``auto`` and means bf16 on a GPU, fp16, too.
+
+    Args:
+        wanted: the recipe's, or ``auto``.
+        device: where the steps are computed.
+    """
+    taken = choose_precision(wanted, device).name
+    both = device.type == "cuda" and wanted == "auto" and taken == "bf16"
+    return [taken, "fp16"] if both else [taken]
+
+
+def all_variants(precisions: Sequence[PrecisionName], compiled: Compiled) -> list[StepVariant]:
     """Every precision in both memory formats without torch.compile, and compiled in channels_last.
 
     ``compiled`` says whether compiled variants are measured ``also``, ``only`` or, for None, not at all.

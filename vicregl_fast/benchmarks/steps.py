@@ -1,10 +1,11 @@
 """Measures whole training steps on drawn pictures, in several precisions and memory formats, compiled or not."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 
+from dataprep.errors import UserError
 from dataprep.notes import note
 from vicregl_fast.benchmarks.drawn_views import drawn_batch
 from vicregl_fast.benchmarks.measurements import Measurement
@@ -21,43 +22,60 @@ from vicregl_fast.config import RunConfig
 def bench_steps(
     config: RunConfig, device: torch.device, variants: Sequence[StepVariant], repeats: int
 ) -> Iterator[Measurement]:
-    """Measures images/s of each variant, its ratio to the first variant's, and peak memory in GiB.
+    """Measures images/s of each variant, its ratio to the first variant's, and peak memory of a GPU in GiB.
 
     ``step.images_per_second`` is the fastest variant's. Of that one follow the parts (``bench_parts``), the arithmetic
     (``bench_arithmetic``), augmentation (``bench_augmentation_share``), and the supervised twin
-    (``bench_beside_supervised``). Each has ``repeats`` durations, on a GPU of several steps in a row.
+    (``bench_beside_supervised``). Each has ``repeats`` durations, on a GPU of several steps in a row. Peak memory of
+    the host is that of all variants together: what one leaves, the next one uses.
 
     Args:
         config: the recipe; its batch size is that of the one process.
         device: where the steps are computed.
-        variants: the ways to run the step.
+        variants: the ways to run the step; a note says which do not fit into memory.
         repeats: number of durations measured for each figure.
 
     Raises:
-        UserError: no step of a variant has finite gradients.
+        UserError: no step of a variant has finite gradients, or none fits into memory.
     """
-    rates: list[Measurement] = []
-    for variant in variants:
-        prepared = None  # the last one's memory is needed
-        with PeakMemory(device) as peaks:
-            prepared = prepare_step(config, variant, device)
-            seconds = time_calls(prepared, device, repeats, in_a_row(device))
-        rate = Measurement.rate(f"step.{variant.name}.images_per_second", config.batch_size, seconds, "images/s")
-        rates.append(rate)
-        yield rate
-        if len(rates) > 1:
-            yield Measurement.ratio(f"step.{variant.name}_over_{variants[0].name}", rate.value, rates[0].value)
-        yield from peaks.rows(f"step.{variant.name}")
-    rate, fastest = max(zip(rates, variants, strict=True), key=lambda each: each[0].value)
-    if fastest != variants[-1]:
+    rates: dict[StepVariant, Measurement] = {}
+    prepared: PreparedStep | None = None
+    with PeakMemory(device, "host") as host:
+        for variant in variants:
+            prepared = None  # the last one's memory is needed
+            try:
+                with PeakMemory(device, "device") as peaks:
+                    prepared = prepare_step(config, variant, device)
+                    seconds = time_calls(prepared, device, repeats, in_a_row(device))
+            except torch.OutOfMemoryError:
+                prepared = None
+                note(f"step.{variant.name} is left out: the GPU's memory is too small for {config.batch_size} images")
+                continue
+            rates[variant] = Measurement.rate(
+                f"step.{variant.name}.images_per_second", config.batch_size, seconds, "images/s"
+            )
+            yield from _beside_the_first(rates, variant)
+            yield from peaks.rows(f"step.{variant.name}")
+    yield from host.rows("step")
+    if not rates:
+        raise UserError("no step fits into the GPU's memory: give a smaller --batch")
+    fastest = max(rates, key=lambda variant: rates[variant].value)
+    if prepared is None or prepared.variant != fastest:
         prepared = None
         prepared = prepare_step(config, fastest, device)
-    assert prepared is not None
-    yield replace(rate, name="step.images_per_second")
+    yield replace(rates[fastest], name="step.images_per_second")
     yield from bench_parts(prepared, device, repeats)
-    yield from bench_arithmetic(prepared, rate.value, device, repeats)
-    yield from bench_augmentation_share(prepared, rate, device, repeats)
+    yield from bench_arithmetic(prepared, rates[fastest].value, device, repeats)
+    yield from bench_augmentation_share(prepared, rates[fastest], device, repeats)
     yield from bench_beside_supervised(prepared, device, repeats)
+
+
+def _beside_the_first(rates: Mapping[StepVariant, Measurement], variant: StepVariant) -> Iterator[Measurement]:
+    """The rate of a variant and, if it is not the first, its ratio to the first one's."""
+    first = next(iter(rates))
+    yield rates[variant]
+    if variant != first:
+        yield Measurement.ratio(f"step.{variant.name}_over_{first.name}", rates[variant].value, rates[first].value)
 
 
 def bench_augmentation_share(

@@ -37,11 +37,13 @@ def time_side_by_side(
     repeats: int,
     calls_in_a_row: int = 1,
     warm_up_turns: int = 1,
+    after_turn: Callable[[Mapping[str, list[float]]], None] = lambda seconds: None,
 ) -> dict[str, list[float]]:
     """Measures ``repeats`` durations of every call, in seconds, by name.
 
     The calls take turns, so that what slows the machine down slows all of them. In each turn a duration is the mean
-    over ``calls_in_a_row`` calls (``time_calls``); the first ``warm_up_turns`` are not counted.
+    over ``calls_in_a_row`` calls (``time_calls``); the first ``warm_up_turns`` are not counted. After each other turn
+    ``after_turn`` is given what has been measured so far.
     """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(warm_up_turns + repeats):
@@ -49,6 +51,8 @@ def time_side_by_side(
             duration = time_calls(call, device, 1, calls_in_a_row, warm_up=0)
             if turn >= warm_up_turns:
                 seconds[name] += duration
+        if turn >= warm_up_turns:
+            after_turn(seconds)
     return seconds
 
 

@@ -1,7 +1,7 @@
 """Measures the training loop itself on a store, beside the same loop without loading and with an ordinary loader."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, count, islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from dataprep.errors import UserError
 from dataprep.notes import note
 from vicregl_fast.benchmarks.feeds_in_turns import FeedsInTurns, Turn
 from vicregl_fast.benchmarks.loader_sources import open_files
-from vicregl_fast.benchmarks.measurements import Measurement
+from vicregl_fast.benchmarks.measurements import Interim, Measurement, nothing_interim
 from vicregl_fast.benchmarks.memory import PeakMemory
 from vicregl_fast.benchmarks.processor_time import processor_seconds
 from vicregl_fast.benchmarks.repeated_batch import RepeatedBatchFeed
@@ -35,7 +35,9 @@ MARGIN = 4
 """Steps at each end of a turn that are not timed, at least: one more than a loader keeps ready and is about to."""
 
 
-def bench_training(config: RunConfig, device: torch.device, steps: int, repeats: int) -> Iterator[Measurement]:
+def bench_training(
+    config: RunConfig, device: torch.device, steps: int, repeats: int, interim: Interim = nothing_interim
+) -> Iterator[Measurement]:
     """Measures images/s of ``Trainer`` with three feeds in turns: one network, one loop, the same images.
 
     - ``train.images_per_second``: the store, by its engine;
@@ -56,6 +58,7 @@ def bench_training(config: RunConfig, device: torch.device, steps: int, repeats:
         device: where the network is trained.
         steps: steps that are timed in each turn; they are rounded up to a multiple of the workers that load.
         repeats: how many turns are timed.
+        interim: is given the rates of the turns so far after each.
 
     Raises:
         UserError: ``Trainer`` raises it, or the run was stopped.
@@ -64,9 +67,12 @@ def bench_training(config: RunConfig, device: torch.device, steps: int, repeats:
         workers = decoding_threads(config.data.workers, sharers=1)
         config, steps = _measured(config, Path(folder) / "run", steps, workers)
         with RunFolder(Path(config.run_dir)).held(), PeakMemory(device) as peaks:
-            turns, alone = _turns_of_a_run(config, device, steps, repeats, workers)
-    yield from _rates(turns, steps * config.batch_size)
-    yield from _loading(turns, alone, steps * config.batch_size)
+            images = steps * config.batch_size
+            turns, alone = _turns_of_a_run(
+                config, device, steps, repeats, workers, lambda so_far: interim(list(_rates(so_far, images)))
+            )
+    yield from _rates(turns, images)
+    yield from _loading(turns, alone, images)
     yield from peaks.rows("train.all_feeds")
 
 
@@ -86,7 +92,12 @@ def _measured(config: RunConfig, folder: Path, steps: int, workers: int) -> tupl
 
 
 def _turns_of_a_run(
-    config: RunConfig, device: torch.device, steps: int, repeats: int, workers: int
+    config: RunConfig,
+    device: torch.device,
+    steps: int,
+    repeats: int,
+    workers: int,
+    after_turn: Callable[[Mapping[str, Sequence[Turn]]], None],
 ) -> tuple[Mapping[str, Sequence[Turn]], Mapping[str, Sequence[float]]]:
     """Trains; returns what the turns of each feed took, and the processors' seconds for an image of it alone."""
     trainer = Trainer(config, Processes(0, 1, device))
@@ -99,8 +110,8 @@ def _turns_of_a_run(
     margins = {name: _margin(feed, workers) for name, feed in feeds.items()}
     indices = chain.from_iterable(trainer.order.epoch(epoch) for epoch in count())
     batches = list(islice(indices, 2 * max(margins.values()) + steps))
-    in_turns = FeedsInTurns(feeds, margins, batches, repeats, device)
-    trainer.feed, trainer.total_steps = in_turns, in_turns.steps
+    in_turns = FeedsInTurns(feeds, margins, batches, repeats, device, after_turn)
+    trainer.feed, trainer.total_steps, trainer.goes_on_later = in_turns, in_turns.steps, False
     trainer.order = replace(trainer.order, samples=in_turns.steps * config.batch_size)
     if trainer.run() != 0:
         raise UserError("the run was stopped before all turns were measured")

@@ -57,6 +57,7 @@ class Trainer:
     Attributes:
         finished_steps: number of steps done since the run was first started.
         after_epoch: called with the number of epochs done when another has ended, before its checkpoint is written.
+        goes_on_later: whether the run's folder stays when the program ends, so that a stop can be followed by a resume.
 
     Raises:
         UserError: an option or a file is wrong; what the run has already written is kept.
@@ -96,6 +97,7 @@ class Trainer:
         self._stop_vote = Vote(processes)
         self.log: MetricsLog | None = None  # open on rank 0 while the run lasts
         self.after_epoch: Callable[[int], None] = lambda epochs: None
+        self.goes_on_later = True
         self.finished_steps = 0
         if resumed is not None:
             self._resume(resumed)
@@ -255,7 +257,7 @@ class Trainer:
     def _stop_code(self) -> int:
         self._stop_vote.close()
         if self.processes.leads:
-            print(f"stopped; {self._goes_on()}", flush=True)
+            print(f"stopped; {self._goes_on()}" if self.goes_on_later else "stopped", flush=True)
         return exit_code(self.stop.received)
 
     def _save_if_due(self) -> None:

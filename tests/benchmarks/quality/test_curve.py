@@ -25,7 +25,7 @@ def test_rows_of_a_curve() -> None:
 
 
 def test_the_target_is_by_default_what_all_reach() -> None:
-    rows = {row.name: row.value for row in rows_of_targets([[OURS], [OTHER]], [])}
+    rows = {row.name: row.value for row in rows_of_targets([[OURS], [OTHER]], [], 20.0)}
     assert rows == {
         "quality.ours.seconds_to_26_percent": 4.0,
         "quality.other.seconds_to_26_percent": 15.0,
@@ -34,7 +34,7 @@ def test_the_target_is_by_default_what_all_reach() -> None:
 
 
 def test_what_is_not_reached_has_no_row() -> None:
-    rows = {row.name: row.value for row in rows_of_targets([[OURS], [OTHER]], [20.0, 29.5, 31.0])}
+    rows = {row.name: row.value for row in rows_of_targets([[OURS], [OTHER]], [20.0, 29.5, 31.0], 19.9)}
     assert rows == {
         "quality.ours.seconds_to_20_percent": 4.0,
         "quality.other.seconds_to_20_percent": 5.0,
@@ -56,9 +56,23 @@ def test_seeds_are_the_samples_of_a_figure() -> None:
 
 def test_seconds_to_an_accuracy_are_of_all_seeds() -> None:
     methods = [[OURS, SLOWER], [OTHER, OTHER]]
-    rows = {row.name: row for row in rows_of_targets(methods, [20.0, 29.5])}
+    rows = {row.name: row for row in rows_of_targets(methods, [20.0, 29.5], 5.0)}
     name = "quality.ours.speedup_over_other_to_20_percent"
     assert rows[name] == Measurement(name, (5 / 4 + 5 / 8) / 2, "x", 2, 5 / 8, 5 / 4)
     assert rows["quality.ours.seconds_to_20_percent"].n == 2
     assert not any("29.5" in name for name in rows)  # only one of the seeds reaches it
-    assert "quality.ours.seconds_to_26_percent" in {row.name for row in rows_of_targets(methods, [])}
+    assert "quality.ours.seconds_to_26_percent" in {row.name for row in rows_of_targets(methods, [], 5.0)}
+
+
+def test_what_needs_no_training_is_no_target(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(rows_of_targets([[OURS], [OTHER]], [], 26.0)) == []
+    assert "26% is no target, since the untrained network reaches 26%" in capsys.readouterr().err
+    rows = [row.name for row in rows_of_targets([[OURS]], [20.0, 28.0], 20.5)]
+    assert rows == ["quality.ours.seconds_to_28_percent"]
+    assert "20% is no target" in capsys.readouterr().err
+
+
+def test_a_curve_of_its_end_alone_has_no_default_target(capsys: pytest.CaptureFixture[str]) -> None:
+    single = Curve("ours", 0.0, OURS.points[-1:])
+    assert list(rows_of_targets([[single], [OTHER]], [], 5.0)) == []
+    assert "give more --points" in capsys.readouterr().err

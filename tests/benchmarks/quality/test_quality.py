@@ -1,5 +1,7 @@
 """Time to accuracy, with our own run and with lightly's, on a few drawn pictures."""
 
+import os
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 
 from dataprep.errors import UserError
 from vicregl_fast.bench import main
-from vicregl_fast.benchmarks.measurements import Measurement, read_measurements
+from vicregl_fast.benchmarks.measurements import Measurement, read_file, read_measurements
 from vicregl_fast.benchmarks.options import bench_parser
 from vicregl_fast.benchmarks.quality import measure
 from vicregl_fast.benchmarks.quality.curve import Curve, Point
@@ -57,7 +59,8 @@ def test_our_curve(image_folder: Path, tmp_path: Path) -> None:
     assert rows["quality.ours.seconds"] == rows["quality.ours.epoch_2.seconds"]
     best = max(rows[f"quality.ours.epoch_{epoch}.accuracy"] for epoch in (1, 2))
     assert rows["quality.ours.best_accuracy"] == best
-    assert f"quality.ours.seconds_to_{best:.4g}_percent" in rows
+    wanted = f"quality.ours.seconds_to_{best:.4g}_percent"
+    assert (wanted in rows) == (best > rows["quality.untrained.accuracy"])
     assert matplotlib.image.imread(tmp_path / "q.png").shape[2] == 4
 
 
@@ -90,6 +93,37 @@ def test_methods_take_turns_with_each_seed(
     assert capsys.readouterr().err.count("lightly_vicreg is left out") == 1
 
 
+def test_a_stop_leaves_the_points_so_far_and_promises_nothing(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run's folder is temporary: the same command would begin anew."""
+    judged: list[float] = []
+
+    def accuracy(run: QualityRun, backbone: nn.Module) -> float:
+        judged.append(12.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return judged[-1]
+
+    monkeypatch.setattr(QualityRun, "untrained_accuracy", lambda run: 0.0)
+    monkeypatch.setattr(QualityRun, "accuracy", accuracy)
+    with pytest.raises(SystemExit) as stopped:
+        quality(image_folder, tmp_path / "q.json", "--epochs", "9")
+    assert stopped.value.code == 75 and len(judged) == 1
+    environment, rows = read_file(tmp_path / "q.json")
+    found = {row.name: row.value for row in rows}
+    assert found["quality.ours.epoch_1.accuracy"] == 12.5 and environment["complete"] is False
+    assert environment["recipe"]["model"]["backbone"] == "test_resnet"
+    said = capsys.readouterr().out
+    assert "stopped\n" in said and "goes on" not in said
+
+
+@pytest.fixture
+def untrained_knows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On images that it is compared with themselves, any network is right."""
+    monkeypatch.setattr(QualityRun, "untrained_accuracy", lambda run: 0.0)
+
+
+@pytest.mark.usefixtures("untrained_knows_nothing")
 def test_a_missing_peer_is_named_and_skipped(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,6 +138,7 @@ def test_a_missing_peer_is_named_and_skipped(
     assert "quality.ours.seconds_to_1_percent" in rows and not [name for name in rows if "lightly" in name]
 
 
+@pytest.mark.usefixtures("untrained_knows_nothing")
 def test_a_peer_that_fails_in_its_training_is_named_and_skipped(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

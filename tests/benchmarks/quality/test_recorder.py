@@ -22,7 +22,8 @@ def test_only_training_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         return 12.5
 
     backbone = build_backbone(BackboneConfig("test_resnet")).train()
-    recorder = Recorder("ours", judge, [2, 3], torch.device("cpu"))
+    noted: list[int] = []
+    recorder = Recorder("ours", judge, [2, 3], torch.device("cpu"), lambda curve: noted.append(len(curve.points)))
     now += 7
     recorder.start()
     for epoch in (1, 2, 3):
@@ -34,7 +35,7 @@ def test_only_training_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         (2, 128, 30.0, 12.5),
         (3, 192, 60.0, 12.5),
     ]
-    assert modes == [False, False] and backbone.training
+    assert modes == [False, False] and backbone.training and noted == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,16 @@ def test_each_file_says_where_its_figures_come_from(made_up: Path) -> None:
     assert "computed from: command: `python -m vicregl_fast.bench step`" in projection
 
 
+def test_what_was_stopped_or_projected_says_so(tmp_path: Path) -> None:
+    write(tmp_path / "copy.json", {**CPU, "complete": False}, {"augment.torch": ([3.0], "images/s")})
+    write(tmp_path / "p.json", {"left_out": "latency"}, {"projection.8_gpus.no_overlap.hours": ([9.0], "h")})
+    page = format_page(read_folder(tmp_path), {})
+    (row,) = lines_of(page, "| bench augment | `augment.torch` ")
+    assert row[-1] == "copy (stopped)" and "## copy (stopped before its end)\n" in page
+    (row,) = lines_of(page, "| bench projection (projected, not measured) | `projection.8_gpus.no_overlap.hours` ")
+    assert row[2] == "9" and "- left out: latency" in page
+
+
 def test_a_file_without_figures_is_no_projection() -> None:
     assert not MeasuredFile("x", {}, {}).is_projection
 

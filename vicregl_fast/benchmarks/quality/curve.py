@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from dataprep.notes import note
 from vicregl_fast.benchmarks.measurements import Measurement
 
 
@@ -67,22 +68,40 @@ def rows_of_curves(curves: Sequence[Curve]) -> Iterator[Measurement]:
         yield Measurement.of(rows[0].name, [row.value for row in rows], rows[0].unit)
 
 
-def rows_of_targets(methods: Sequence[Sequence[Curve]], targets: Sequence[float]) -> Iterator[Measurement]:
+def rows_of_targets(
+    methods: Sequence[Sequence[Curve]], targets: Sequence[float], untrained: float
+) -> Iterator[Measurement]:
     """The seconds of each method to each accuracy that it reaches with every seed, and how many times ours is faster.
+
+    What the untrained network reaches is no target, and neither is what was seen at the end alone: a note says which
+    are left out.
 
     Args:
         methods: the curves of each, one for each seed; the first method is ours.
         targets: the accuracies in percent; with none of them, the highest that all curves reach.
+        untrained: accuracy of the untrained network in percent, the highest of all seeds.
     """
+    if not targets and min(len(curve.points) for curves in methods for curve in curves) < 2:
+        note(
+            "each network was judged at its end alone, so that there are no seconds to an accuracy: give more --points"
+        )
+        return
     for target in targets or [min(curve.best for curves in methods for curve in curves)]:
-        reached = {}
-        for curves in methods:
-            seconds = [found for curve in curves if (found := curve.seconds_to(target)) is not None]
-            if len(seconds) == len(curves):
-                reached[curves[0].name] = seconds
-                yield Measurement.of(f"quality.{curves[0].name}.seconds_to_{target:.4g}_percent", seconds, "s")
-        ours = methods[0][0].name
-        for other in reached if ours in reached else ():
-            if other != ours:
-                name = f"quality.{ours}.speedup_over_{other}_to_{target:.4g}_percent"
-                yield Measurement.speedup(name, reached[ours], reached[other])
+        if target <= untrained:
+            note(f"{target:.4g}% is no target, since the untrained network reaches {untrained:.4g}%")
+            continue
+        yield from _rows_of_target(methods, target)
+
+
+def _rows_of_target(methods: Sequence[Sequence[Curve]], target: float) -> Iterator[Measurement]:
+    reached = {}
+    for curves in methods:
+        seconds = [found for curve in curves if (found := curve.seconds_to(target)) is not None]
+        if len(seconds) == len(curves):
+            reached[curves[0].name] = seconds
+            yield Measurement.of(f"quality.{curves[0].name}.seconds_to_{target:.4g}_percent", seconds, "s")
+    ours = methods[0][0].name
+    for other in reached if ours in reached else ():
+        if other != ours:
+            name = f"quality.{ours}.speedup_over_{other}_to_{target:.4g}_percent"
+            yield Measurement.speedup(name, reached[ours], reached[other])

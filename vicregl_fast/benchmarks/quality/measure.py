@@ -1,11 +1,12 @@
 """Measures time to accuracy: our run and the peers that are asked for and installed, in turns, once for each seed."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dataprep.errors import UserError, reason_of
 from dataprep.notes import note
-from vicregl_fast.benchmarks.measurements import Measurement
+from vicregl_fast.benchmarks.measurements import Interim, Measurement, nothing_interim
 from vicregl_fast.benchmarks.peers.names import QualityPeer
 from vicregl_fast.benchmarks.quality.curve import Curve, rows_of_curves, rows_of_targets
 from vicregl_fast.benchmarks.quality.ours import train_ours
@@ -13,7 +14,11 @@ from vicregl_fast.benchmarks.quality.run import QualityRun
 
 
 def bench_quality(
-    runs: Sequence[QualityRun], peers: Sequence[QualityPeer], targets: Sequence[float], plot: Path | None
+    runs: Sequence[QualityRun],
+    peers: Sequence[QualityPeer],
+    targets: Sequence[float],
+    plot: Path | None,
+    interim: Interim = nothing_interim,
 ) -> Iterator[Measurement]:
     """Yields the accuracy without training, the curve of each method when it is done, and the seconds to accuracies.
 
@@ -24,6 +29,7 @@ def bench_quality(
         peers: who trains beside; a note says who is not installed, or failed.
         targets: accuracies in percent; with none, the highest that all reach.
         plot: file for the picture; None for none.
+        interim: is given the points so far of a method's first seed, and the figures of its seeds so far.
 
     Raises:
         UserError: our run cannot be trained, or the picture cannot be written.
@@ -36,19 +42,25 @@ def bench_quality(
     curves: dict[str, list[Curve]] = {name: [] for name in methods}
     for run in runs:
         for name in list(curves):
+            noted = (lambda curve: interim(list(curve.rows()))) if not curves[name] else _unnoted
             try:
-                curves[name].append(methods[name](run))
+                curves[name].append(methods[name](replace(run, noted=noted)))
             except Exception as error:  # libraries that are not ours fail in many ways
                 if name == "ours":
                     raise
                 note(f"peer {name} is left out, since it failed in its training ({reason_of(error)})")
                 del curves[name]
                 continue
+            interim(list(rows_of_curves(curves[name])))
             if len(curves[name]) == len(runs):
                 yield from rows_of_curves(curves[name])
-    yield from rows_of_targets(list(curves.values()), targets)
+    yield from rows_of_targets(list(curves.values()), targets, untrained.max)
     if plot is not None:
         _write_plot(plot, list(curves.values()), untrained.value, runs[0])
+
+
+def _unnoted(curve: Curve) -> None:
+    """Of later seeds only whole curves count: until then those of earlier seeds stay."""
 
 
 def _installed(peers: Sequence[QualityPeer]) -> dict[str, Callable[[QualityRun], Curve]]:

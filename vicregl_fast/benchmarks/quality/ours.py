@@ -20,7 +20,7 @@ def train_ours(run: QualityRun) -> Curve:
     def note_epoch(epochs: int) -> None:
         recorder.epoch_ended(epochs, epochs * epoch_images, trainer.learner.network.backbone)
 
-    trainer.after_epoch = note_epoch
+    trainer.after_epoch, trainer.goes_on_later = note_epoch, False
     recorder.start()
     code = trainer.run()
     if code:

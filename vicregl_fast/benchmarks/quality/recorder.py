@@ -21,10 +21,13 @@ class Recorder:
         judge: gives the accuracy.
         epochs: those after which the network is judged.
         device: where it trains.
+        noted: is given the curve so far after each point.
     """
 
-    def __init__(self, name: str, judge: Judge, epochs: Collection[int], device: torch.device):
-        self._name, self._judge, self._epochs, self._device = name, judge, epochs, device
+    def __init__(
+        self, name: str, judge: Judge, epochs: Collection[int], device: torch.device, noted: Callable[[Curve], None]
+    ):
+        self._name, self._judge, self._epochs, self._device, self._noted = name, judge, epochs, device, noted
         self._points: list[Point] = []
         self._made = time.perf_counter()
         self._preparation = self._seconds = 0.0
@@ -53,6 +56,7 @@ class Recorder:
             accuracy = self._judge(backbone)
         backbone.train(was_training)
         self._points.append(Point(epoch, images, self._seconds, accuracy))
+        self._noted(self.curve())
         synchronize(self._device)
         self._begun = time.perf_counter()
 

@@ -1,11 +1,13 @@
 """What all that train in one comparison have in common."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from dataprep.errors import UserError
+from vicregl_fast.benchmarks.quality.curve import Curve
 from vicregl_fast.benchmarks.quality.recorder import Recorder, judged_epochs
 from vicregl_fast.config import RunConfig, parse_config
 from vicregl_fast.data.open_images import open_images
@@ -29,6 +31,7 @@ class QualityRun:
         judge: by k-NN, as ``evaluate knn`` does it.
         points: how often each network is judged.
         device: where it trains.
+        noted: is given each curve so far, after each of its points.
     """
 
     config: RunConfig
@@ -36,6 +39,7 @@ class QualityRun:
     judge: KnnJudge
     points: int
     device: torch.device
+    noted: Callable[[Curve], None] = lambda curve: None
 
     @property
     def workers(self) -> int:
@@ -44,7 +48,7 @@ class QualityRun:
 
     def recorder(self, name: str) -> Recorder:
         """Begins a curve; time counts from now on."""
-        return Recorder(name, self.accuracy, judged_epochs(self.config.epochs, self.points), self.device)
+        return Recorder(name, self.accuracy, judged_epochs(self.config.epochs, self.points), self.device, self.noted)
 
     def accuracy(self, backbone: Backbone) -> float:
         """The accuracy of a backbone in eval mode, in percent."""

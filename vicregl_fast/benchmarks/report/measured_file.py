@@ -8,6 +8,7 @@ from typing import Any
 from dataprep.errors import UserError
 from dataprep.notes import note
 from vicregl_fast.benchmarks.measurements import Measurement, read_file
+from vicregl_fast.benchmarks.result_file import COMPLETE
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class MeasuredFile:
         return processor if processes is None else f"{processes}; {processor}"
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the benchmark ran to its end, as far as the file says."""
+        return bool(self.environment.get(COMPLETE, True))
+
+    @property
     def is_projection(self) -> bool:
         """Whether its figures were computed from others, not measured."""
         return bool(self.rows) and all(name.startswith("projection.") for name in self.rows)
@@ -52,8 +58,10 @@ def read_folder(folder: Path) -> list[MeasuredFile]:
     """Reads the ``.json`` files of a folder, in the order of their names; others than ours are left out with a note.
 
     Raises:
-        UserError: there is no file of ours.
+        UserError: the folder does not exist, or there is no file of ours.
     """
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}")
     found = []
     for path in sorted(folder.glob("*.json")):
         try:

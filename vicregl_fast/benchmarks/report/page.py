@@ -30,15 +30,17 @@ def _promises(files: Sequence[MeasuredFile]) -> Iterator[tuple[str, ...]]:
     """A row for every promised figure in every file that has it, or one that says that it was not measured."""
     yield "command", "row", "median", "unit", "min", "max", "n", "file"
     for command, promise in promised():
+        said = f"{command} (projected, not measured)" if promise.startswith("projection.") else command
         found = [(file, name) for file in files for name in fitting(promise, file.rows)]
         for file, name in found:
-            yield command, f"`{name}`", *_figures(file.rows[name]), file.name
+            yield said, f"`{name}`", *_figures(file.rows[name]), file.name + ("" if file.is_complete else " (stopped)")
         if not found:
-            yield command, f"`{promise}`", "not measured", "", "", "", "", ""
+            yield said, f"`{promise}`", "not measured", "", "", "", "", ""
 
 
 def _section(file: MeasuredFile) -> str:
-    lines = [f"## {file.name}{' (a projection, not a measurement)' if file.is_projection else ''}", ""]
+    remark = " (a projection, not a measurement)" if file.is_projection else ""
+    lines = [f"## {file.name}{remark}{'' if file.is_complete else ' (stopped before its end)'}", ""]
     lines += [f"- {line}" for line in _described(file.environment)]
     lines += [f"- computed from: {'; '.join(_described(each))}" for each in file.environment.get("measured", ())]
     rows = [(f"`{row.name}`", *_figures(row)) for row in file.rows.values()]
@@ -59,6 +61,8 @@ def _described(environment: Mapping) -> Iterator[str]:
         yield f"processes: {processes}"
     versions = {"Python": environment.get("python", "not recorded"), **environment.get("versions", {})}
     yield "versions: " + ", ".join(f"{name} {version}" for name, version in versions.items())
+    if "left_out" in environment:
+        yield f"left out: {environment['left_out']}"
     yield f"done before, and not measured: {environment.get('warm_up', 'not recorded')}"
     yield f"a duration is of: {environment.get('timed', 'not recorded')}"
 

@@ -15,7 +15,8 @@ TOO_THIN = 0.04
 
 def draw_steps(files: Sequence[MeasuredFile]) -> Figure | None:
     """One bar for each file with a step; None where there is none."""
-    timed = [file for file in files if all(f"step.{part}" in file.rows for part in COLOURS)]
+    wanted = [f"step.{part}{figure}" for part in COLOURS for figure in ("", "_share")]
+    timed = [file for file in files if all(name in file.rows for name in wanted)]
     if not timed:
         return None
     figure = new_figure(8, 1.7 + 0.6 * len(timed), "time of a training step, by its parts")
@@ -27,7 +28,7 @@ def draw_steps(files: Sequence[MeasuredFile]) -> Figure | None:
             value = 1e3 * file.rows[f"step.{part}"].value
             axes.barh(number, value, 0.6, left, color=colour, label=part if number == 0 else None)
             if value > TOO_THIN * 1e3 * max(totals):
-                share = value / (1e3 * totals[number])
+                share = file.rows[f"step.{part}_share"].value
                 axes.text(
                     left + value / 2, number, f"{share:.0%}", ha="center", va="center", fontsize=8, color=INK[part]
                 )
