@@ -1,10 +1,13 @@
 """Notes to the user besides the results: printed to stderr, above a progress bar, and by one process of a run only."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tqdm import tqdm
 
 _muted = False
+_about = ""
 _said: set[str] = set()
 
 
@@ -20,7 +23,18 @@ def note(text: str, every_process: bool = False, once: bool = False) -> None:
         return
     if every_process or not _muted:
         _said.add(text)
-        tqdm.write(f"note: {text}", file=sys.stderr)
+        tqdm.write(f"note: {'' if once else _about}{text}", file=sys.stderr)
+
+
+@contextmanager
+def notes_about(what: str) -> Iterator[None]:
+    """Begins each note of a ``with`` block with what it is about; not those that are printed once, which concern all."""
+    global _about
+    before, _about = _about, f"{what}: "
+    try:
+        yield
+    finally:
+        _about = before
 
 
 def mute_notes(muted: bool) -> None:

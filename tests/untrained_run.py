@@ -16,5 +16,5 @@ def write_untrained_run(folder: Path) -> Path:
     (folder / "config.yaml").write_text(dump_config(config))
     torch.manual_seed(0)
     network = VICRegLNetwork(config.model, use_global=True, use_local=True)
-    Checkpoints(folder / "checkpoints").save({"network": network.state_dict()}, step=1)
+    Checkpoints(folder / "checkpoints").save({"network": network.state_dict(), "step": 1}, step=1)
     return folder

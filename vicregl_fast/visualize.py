@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dataprep import own_outputs
 from dataprep.atomic import atomic_file
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _check_out(out)
         figure = PICTURES[options.command](options)
         ending = out.suffix.lower()
-        named = {"pil_kwargs": {"exif": _maker()}} if ending in NAMES_NO_MAKER else {}
+        named: dict[str, Any] = {"pil_kwargs": {"exif": _maker()}} if ending in NAMES_NO_MAKER else {}
         with atomic_file(out) as file:
             figure.savefig(file, format=ending[1:], dpi=110, **named)
         print(out)

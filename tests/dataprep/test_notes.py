@@ -2,7 +2,7 @@
 
 import pytest
 
-from dataprep.notes import mute_notes, note
+from dataprep.notes import mute_notes, note, notes_about
 
 
 def test_a_muted_process_says_only_what_concerns_itself(capsys: pytest.CaptureFixture) -> None:
@@ -15,3 +15,11 @@ def test_a_muted_process_says_only_what_concerns_itself(capsys: pytest.CaptureFi
     finally:
         mute_notes(False)
     assert capsys.readouterr() == ("", "note: of this one\nnote: of all again\n")
+
+
+def test_notes_say_what_they_are_about_but_those_that_concern_all(capsys: pytest.CaptureFixture) -> None:
+    with notes_about("run a"):
+        note("it is slow")
+        note("images are few", once=True)
+    note("the end")
+    assert capsys.readouterr().err == "note: run a: it is slow\nnote: images are few\nnote: the end\n"

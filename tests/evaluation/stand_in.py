@@ -14,11 +14,14 @@ class MeanColour(nn.Module):
 
     def __init__(self, stride: int = 4):
         super().__init__()
-        self.stride = stride
+        self._side = stride
         self.norm = nn.BatchNorm2d(3)
 
+    def stride(self) -> int:
+        return self._side
+
     def forward(self, images: Tensor) -> FeatureMaps:
-        cells = self.norm(avg_pool2d(images, self.stride))
+        cells = self.norm(avg_pool2d(images, self._side))
         return FeatureMaps(cells, cells.mean((2, 3)))
 
 

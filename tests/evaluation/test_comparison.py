@@ -20,14 +20,14 @@ class SeedJudge:
     """Its figure is the seed that it was given, and its training images are of that many levels."""
 
     def __init__(self, task: Task | None = None, same_protocol: bool = True, draws: bool = True):
-        self.published, self.draws = task and PaperColumn(task, same_protocol), draws
+        self.published, self._draws = task and PaperColumn(task, same_protocol), draws
 
     def training_images(self, seed: int) -> Iterator[Tensor]:
         yield torch.full((2, 3, 8, 8), float(seed))
 
     def judge(self, backbone: MeanColour, seed: int) -> Judgement:
         figures = {"accuracy": 10.0 * seed, "mean": backbone.norm.running_mean[0].item()}
-        return Judgement(figures, {"lr": seed / 10})
+        return Judgement(figures, {"lr": seed / 10}, self._draws)
 
     def majority_figures(self) -> dict[str, float]:
         return {"accuracy": 5.0, "mean": 0.0}

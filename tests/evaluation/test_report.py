@@ -30,11 +30,12 @@ def test_details_have_a_table_of_their_own() -> None:
     assert [line.split() for line in format_table("linear-seg", rows).splitlines()] == [
         ["linear-seg", "mIoU"], ["trained", "35.0", "±7.1"], ["majority", "class", "5.0"], ["paper", "54.0"],
     ]  # fmt: skip
-    assert format_details("class", rows).splitlines() == [
+    order = ["IoU/car", "IoU/sea", "IoU/bird", "IoU/sky"]
+    assert format_details("class", rows, order).splitlines() == [
         "class      trained  majority class",
+        "IoU/car          -             0.0",
         "IoU/sea  15.0 ±7.1               -",
         "IoU/sky  55.0 ±7.1            15.0",
-        "IoU/car          -             0.0",
     ]
 
 
@@ -54,17 +55,24 @@ def test_several_seeds_are_a_mean_and_a_spread(tmp_path: Path) -> None:
 
 
 def test_what_was_decided_stands_in_the_file(tmp_path: Path) -> None:
-    rows = [Row("a", {"accuracy": [70.0, 72.0]}, [{"lr": 0.1, "from": Path("x")}, {"lr": 0.2, "from": Path("x")}])]
-    write_json(tmp_path / "out.json", "linear", {}, rows, [])
-    judged = json.loads((tmp_path / "out.json").read_text())["judged"]
-    assert judged == {"a": [{"lr": 0.1, "from": "x"}, {"lr": 0.2, "from": "x"}]}
+    decided = [{"lr": 0.1, "from": Path("x")}, {"lr": 0.2, "from": Path("x")}]
+    rows = [Row("a", {"accuracy": [70.0, 72.0]}, decided, {"backbone": "resnet18", "output_stride": 8}), *ROWS[1:]]
+    write_json(tmp_path / "out.json", "linear", {}, rows, [], "Ctrl-C")
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["judged"] == {"a": [{"lr": 0.1, "from": "x"}, {"lr": 0.2, "from": "x"}]}
+    assert written["backbones"] == {"a": {"backbone": "resnet18", "output_stride": 8}}
+    assert written["incomplete"] == "Ctrl-C"
 
 
 def test_the_file_names_every_figure_and_where_it_was_measured(tmp_path: Path) -> None:
     settings = {"run": [Path("runs/a")], "lr": 0.1}
     write_json(tmp_path / "out.json", "linear-seg", settings, ROWS, ["linear-seg", "--lr", "0.1"])
     written = json.loads((tmp_path / "out.json").read_text())
-    assert written["settings"] == {"run": ["runs/a"], "lr": 0.1} and written["judged"] == {}
+    assert (
+        written["settings"] == {"run": ["runs/a"], "lr": 0.1}
+        and written["judged"] == {}
+        and "incomplete" not in written
+    )
     assert written["results"][0] == {"name": "linear-seg.trained.mIoU", "value": 35.04, "unit": "%"}
     assert written["results"][3]["name"] == "linear-seg.majority_class.pixel_accuracy"
     assert written["environment"]["command"] == "python -m vicregl_fast.evaluate linear-seg --lr 0.1"

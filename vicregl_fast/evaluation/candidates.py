@@ -1,8 +1,9 @@
 """The backbones that an evaluation compares: trained ones, and the same architectures untrained."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -22,12 +23,14 @@ class Candidate:
         build: builds it in eval mode, on the device where it is judged; given a seed, which draws an untrained one.
         trained: whether it was trained; if not, its BatchNorm statistics are re-estimated before it is judged.
         architecture: timm's name of it, by which published figures are found; empty for none.
+        origin: which file its weights are from, for the report.
     """
 
     name: str
     build: Callable[[int], Backbone]
     trained: bool = True
     architecture: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
 
 def candidates_of(
@@ -47,7 +50,7 @@ def candidates_of(
     names = distinct_names([str(weights.path) for weights in runs]) if len(runs) > 1 else ["trained"]
     for name, weights in zip(names, runs, strict=True):
         stride = output_stride(weights.architecture.name)
-        yield Candidate(name, partial(_trained, weights, stride), True, weights.architecture.name)
+        yield Candidate(name, partial(_trained, weights, stride), True, weights.architecture.name, weights.origin)
     # Drop path does nothing in eval mode.
     known = [replace(weights.architecture, drop_path=None) for weights in runs] if random_init else []
     judged = dict.fromkeys(

@@ -37,7 +37,13 @@ def add_weights(parser: ArgumentParser, several: bool) -> None:
         action="append" if several else "store",
         help="run folder, checkpoint, or file of weights" + ("; may be given several times" if several else ""),
     )
-    parser.add_argument("--backbone", metavar="NAME", help="timm model, where the file does not say it")
+    parser.add_argument(
+        "--backbone",
+        metavar="NAME",
+        action="append" if several else "store",
+        help="timm model, where the file does not say it"
+        + ("; once for all, or once for each --run" if several else ""),
+    )
 
 
 def add_output_stride(parser: ArgumentParser, default: str = "as trained") -> None:

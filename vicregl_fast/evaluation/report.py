@@ -22,10 +22,12 @@ class Judgement:
     Attributes:
         figures: results in percent, by the name of the measure. Names with ``DETAIL`` in them are details.
         settings: what was decided for it, such as a learning rate that depends on the backbone, or was chosen.
+        drew: whether the seed had a say.
     """
 
     figures: Mapping[str, float]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    drew: bool = True
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,13 @@ class Row:
         name: what was judged.
         figures: its results in percent, by the name of the measure; one for each seed, or one if nothing is drawn.
         settings: what was decided for it, for each seed; empty where nothing was.
+        backbone: what was judged: which weights, of which backbone, at which output stride; empty for no backbone.
     """
 
     name: str
     figures: Mapping[str, Sequence[float]]
     settings: Sequence[Mapping[str, Any]] = field(default=(), compare=False)
+    backbone: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 def format_table(title: str, rows: Sequence[Row]) -> str:
@@ -53,10 +57,10 @@ def format_table(title: str, rows: Sequence[Row]) -> str:
     return _aligned([[title, *columns], *cells])
 
 
-def format_details(title: str, rows: Sequence[Row]) -> str:
-    """Formats the details as a table: a line for each, a column for each row that has some."""
+def format_details(title: str, rows: Sequence[Row], details: Sequence[str]) -> str:
+    """Formats the details as a table: a line for each that occurs, in this order; a column for each row that has some."""
     rows = [row for row in rows if any(DETAIL in name for name in row.figures)]
-    names = list(dict.fromkeys(name for row in rows for name in row.figures if DETAIL in name))
+    names = [name for name in details if any(name in row.figures for row in rows)]
     cells = [[name, *(_cell(row.figures.get(name)) for row in rows)] for name in names]
     return _aligned([[title, *(row.name for row in rows)], *cells])
 
@@ -67,30 +71,39 @@ def spread(values: Sequence[float]) -> float:
 
 
 def write_json(
-    path: Path, evaluation: str, settings: Mapping[str, Any], rows: Sequence[Row], arguments: Sequence[str]
+    path: Path,
+    evaluation: str,
+    settings: Mapping[str, Any],
+    rows: Sequence[Row],
+    arguments: Sequence[str],
+    stopped_by: str = "",
 ) -> None:
     """Writes the settings, hardware and versions, and the results as JSON.
 
     Each figure becomes a result such as ``{"name": "knn.trained.accuracy", "value": 5.0, "unit": "%"}``, whose name
     begins with ``evaluation``. Of several seeds, the value is the mean; ``spread`` and ``values`` are there as well.
-    ``judged`` holds what was decided for each row and seed.
+    ``backbones`` holds what each row judges, ``judged`` what was decided for each row and seed. Where rows are missing,
+    ``incomplete`` says what the judging was ``stopped_by``.
 
     Raises:
         UserError: the file cannot be written.
     """
-    results = []
-    for row in rows:
-        for figure, values in row.figures.items():
-            name = f"{evaluation}.{row.name}.{figure}".replace(" ", "_")
-            result = {"name": name, "value": statistics.mean(values), "unit": "%"}
-            results.append(result | ({"spread": spread(values), "values": list(values)} if len(values) > 1 else {}))
-    written = {
+    written: dict[str, Any] = {"incomplete": stopped_by} if stopped_by else {}
+    written |= {
         "settings": {key: plain(value) for key, value in settings.items()},
         "environment": describe_environment(choose_device(), "vicregl_fast.evaluate", arguments),
+        "backbones": {row.name: plain(dict(row.backbone)) for row in rows if row.backbone},
         "judged": {row.name: [plain(dict(each)) for each in row.settings] for row in rows if row.settings},
-        "results": results,
+        "results": [_result(evaluation, row, figure) for row in rows for figure in row.figures],
     }
     write_text(path, json.dumps(written, indent=2) + "\n")
+
+
+def _result(evaluation: str, row: Row, figure: str) -> dict[str, Any]:
+    values = row.figures[figure]
+    name = f"{evaluation}.{row.name}.{figure}".replace(" ", "_")
+    result = {"name": name, "value": statistics.mean(values), "unit": "%"}
+    return result | ({"spread": spread(values), "values": list(values)} if len(values) > 1 else {})
 
 
 def plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,27 +52,37 @@ class Weights:
             raise UserError(f"{self.path} does not say which backbone it holds: give --backbone NAME, such as resnet50")
         return self.stated
 
+    @property
+    def origin(self) -> dict[str, Any]:
+        """The file that they are from, and of a run's checkpoint the step after which it was saved."""
+        if self.run is None or self.step is None:
+            return {"weights": self.path.name}
+        return {"checkpoint": self.run.checkpoints.path(self.step).name, "step": self.step}
 
-def read_weights(path: Path, backbone: str | None = None, output_stride: int | None = None) -> Weights:
+
+def read_weights(
+    path: Path, backbone: str | None = None, output_stride: int | None = None, else_stated: bool = False
+) -> Weights:
     """Reads weights: of this package, timm, torchvision or the released VICRegL.
 
     Args:
         path: a run's folder, one of its checkpoints, a file of safetensors (by its ending) or of ``torch.save``.
         backbone: the timm model that it holds, for a file that does not say it.
         output_stride: of its feature map, likewise; None for what the file says, or 32.
+        else_stated: whether a file that states another backbone than ``backbone`` is taken for what it states.
 
     Raises:
         UserError: there is nothing that can be read, it holds another backbone than ``backbone``, or a tensor is
             non-finite or no weight.
     """
     weights = _of_run(path) if _is_run(path) else _of_file(path)
-    stated = _agreed(weights, backbone)
+    stated = _agreed(weights, backbone, else_stated)
     if stated is None or output_stride is None:
         return replace(weights, stated=stated, stride_known=weights.stated is not None)
     return replace(weights, stated=replace(stated, output_stride=output_stride))
 
 
-def _agreed(weights: Weights, backbone: str | None) -> BackboneConfig | None:
+def _agreed(weights: Weights, backbone: str | None, else_stated: bool) -> BackboneConfig | None:
     """The backbone that a file states, or that a user names where it states none, or none that timm has."""
     stated = weights.stated
     if backbone is None or (stated is not None and same_model(stated.name, backbone)):
@@ -83,6 +94,8 @@ def _agreed(weights: Weights, backbone: str | None) -> BackboneConfig | None:
     except UserError:
         note(f"{weights.path} says that it holds a {stated.name}, which timm does not have: taken as a {backbone}")
         return replace(stated, name=backbone)
+    if else_stated:
+        return stated
     raise UserError(f"{weights.path} holds a {stated.name}, not a {backbone}: leave out --backbone")
 
 

@@ -60,6 +60,8 @@ def test_linear_seg_of_a_named_data_set_by_the_published_protocol(
     assert lines[3].split() == ["per", "class", "trained", "majority", "class"]
     assert {"IoU/bird", "IoU/car", "IoU/dog"} <= {line.split("  ")[0] for line in lines[4:]}
     written = json.loads((tmp_path / "out.json").read_text())
+    assert written["backbones"]["trained"]["output_stride"] == 8
+    assert "the output stride is 8" in written["judged"]["trained"][0]["protocol"]
     assert {"linear-seg.trained.mIoU", "linear-seg.trained.IoU/car"} <= {row["name"] for row in written["results"]}
     assert (
         written["settings"]["dataset"] == "voc12aug"

@@ -17,7 +17,7 @@ from vicregl_fast.evaluation.segmentation.folders import folder_pairs
 from vicregl_fast.evaluation.segmentation.labels import Labels
 from vicregl_fast.evaluation.segmentation.linear_segmentation import SegmentationJudge
 from vicregl_fast.evaluation.segmentation.map_batches import same_size_batches
-from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages, class_pixels
+from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages, read_all
 from vicregl_fast.evaluation.segmentation.score import SegmentationScore, majority_figures
 
 IGNORED = 9
@@ -101,11 +101,11 @@ def test_crops_of_a_single_cell_are_refused_one_by_one(tmp_path: Path) -> None:
         SegmentationJudge(data, data, config).judge(mean_colour(0), 0)
 
 
-def test_class_pixels_leave_the_ignored_out(tmp_path: Path) -> None:
+def test_pixels_of_classes_leave_the_ignored_out(tmp_path: Path) -> None:
     data = write_masked(tmp_path, 3, seed=0)
     masks = torch.stack([data[index].mask for index in range(3)])
-    assert class_pixels(data, workers=0).tolist() == [int((masks == label).sum()) for label in range(3)]
-    assert class_pixels(data, workers=0).sum() == 3 * 48 * 46
+    assert read_all(data, workers=0).pixels.tolist() == [int((masks == label).sum()) for label in range(3)]
+    assert read_all(data, workers=0).pixels.sum() == 3 * 48 * 46
 
 
 def test_batches_hold_one_size_and_an_epoch_holds_every_sample_once() -> None:
@@ -162,7 +162,7 @@ def test_masks_of_nothing_but_ignored_pixels_are_refused(tmp_path: Path) -> None
     data = write_masked(tmp_path, 1, seed=0)
     Image.new("L", (48, 48), IGNORED).save(first_mask(tmp_path))
     with pytest.raises(UserError, match=r"hold no class and 2304 pixels .* value 9, .* is 9 the foreground"):
-        class_pixels(data, workers=0)
+        read_all(data, workers=0)
 
 
 def test_palette_and_16_bit_masks_are_class_numbers(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from dataprep.errors import UserError
 from tests.dataprep.files import png_chunk, pnm, tiff
 from vicregl_fast.evaluation.segmentation.folders import folder_pairs
 from vicregl_fast.evaluation.segmentation.labels import Labels, ignore_index_of
-from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages, class_pixels
+from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages, read_all
 from vicregl_fast.evaluation.segmentation.masks import open_mask
 
 ORIENTATION = 0x0112
@@ -42,17 +42,17 @@ def masked(folder: Path, labels: Labels, orientation: str = "ask") -> MaskedImag
 def test_binary_masks_are_asked_about_and_can_be_told(tmp_path: Path) -> None:
     pair(tmp_path, np.zeros((8, 8, 3), np.uint8), BINARY)
     with pytest.raises(UserError, match=r"only class 0 and 48 pixels .*, .* is 255 the foreground\? .*--foreground"):
-        class_pixels(masked(tmp_path, Labels(2)), workers=0)
+        read_all(masked(tmp_path, Labels(2)), workers=0)
     told = masked(tmp_path, Labels(2, None, foreground=255))
     assert torch.equal(told[0].mask, torch.from_numpy((BINARY > 0).astype(np.int64)))
-    assert class_pixels(told, workers=0).tolist() == [16, 48]
+    assert read_all(told, workers=0).pixels.tolist() == [16, 48]
 
 
 @pytest.mark.parametrize(("value", "labels"), [(0, Labels(2)), (1, Labels(3, None)), (1, Labels(2, None, 255))])
 def test_one_class_alone_is_no_evaluation(tmp_path: Path, value: int, labels: Labels) -> None:
     pair(tmp_path, np.zeros((8, 8, 3), np.uint8), np.full((8, 8), value, np.uint8))
     with pytest.raises(UserError, match=f"masks hold only class {value}, so that .* check the masks and what their"):
-        class_pixels(masked(tmp_path, labels), workers=0)
+        read_all(masked(tmp_path, labels), workers=0)
 
 
 def test_which_value_is_ignored() -> None:

@@ -141,6 +141,13 @@ def test_too_many_cells_are_drawn_with_equal_chances(tmp_path: Path, capsys: pyt
     assert "30 of 216 training cells with a class are drawn" in capsys.readouterr().err
 
 
+def test_the_seed_has_a_say_only_where_cells_are_drawn(tmp_path: Path) -> None:
+    train = write_masked(tmp_path, 2, seed=0)
+    backbone = last_maps(8).backbone
+    drew = [NearestPatchesJudge(train, train, small(k=3, bank=bank)).judge(backbone, 0).drew for bank in (20, 500)]
+    assert drew == [True, False]
+
+
 def test_too_few_cells_are_said(tmp_path: Path) -> None:
     train = write_masked(tmp_path, 1, seed=0)
     with pytest.raises(UserError, match="--k is 37, but only 36 training cells have a class"):

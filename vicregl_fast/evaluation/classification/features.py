@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dataprep.progress import progress_bar
-from vicregl_fast.evaluation.classification.crop_feed import CentreCropFeed
+from vicregl_fast.evaluation.classification.crop_feed import CentreCropFeed, CropFeeds
 from vicregl_fast.models.backbone import Backbone, checked_maps
 
 
@@ -43,3 +43,13 @@ def pooled_of(backbone: Backbone, images: Tensor) -> Tensor:
         UserError: the backbone accepts no image of this size.
     """
     return checked_maps(backbone, images, needs_cells=False).pooled.float()
+
+
+@torch.inference_mode()
+def try_crops(backbone: Backbone, crops: CropFeeds) -> None:
+    """Computes the features of an empty crop.
+
+    Raises:
+        UserError: the backbone accepts no image of this size.
+    """
+    pooled_of(backbone, torch.zeros(1, 3, crops.size, crops.size, device=next(backbone.parameters()).device))

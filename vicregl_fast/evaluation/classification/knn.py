@@ -3,7 +3,7 @@
 Shape letters: n training images, m test images, c channels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from vicregl_fast.devices import choose_device
 from vicregl_fast.evaluation.chosen_images import ChosenImages
 from vicregl_fast.evaluation.classification.config import KnnConfig
 from vicregl_fast.evaluation.classification.crop_feed import CropFeeds
-from vicregl_fast.evaluation.classification.features import pooled_features
+from vicregl_fast.evaluation.classification.features import pooled_features, try_crops
 from vicregl_fast.evaluation.classification.labels import matched_labels, percent
 from vicregl_fast.evaluation.report import Judgement
 from vicregl_fast.models.backbone import Backbone
@@ -42,8 +42,8 @@ class KnnJudge:
         if config.k[-1] > len(train):
             raise UserError(f"--k is {config.k[-1]}, but there are only {len(train)} training images")
         self._device = device or choose_device()
-        feeds = CropFeeds(config.size, config.batch_size, config.workers, self._device)
-        self._train, self._test = feeds.centre(train.opened), feeds.centre(test.opened)
+        self._feeds = CropFeeds(config.size, config.batch_size, config.workers, self._device)
+        self._train, self._test = self._feeds.centre(train.opened), self._feeds.centre(test.opened)
         ways = {"weighted": (True,), "plain": (False,), "both": (True, False)}[config.vote]
         self._votes = [Vote(k, weighted) for weighted in ways for k in config.k]
 
@@ -53,16 +53,20 @@ class KnnJudge:
         return None
 
     @property
-    def draws(self) -> bool:
-        """Nothing is drawn."""
-        return False
+    def details(self) -> Sequence[str]:
+        """The figures have none."""
+        return ()
 
     def training_images(self, seed: int) -> Iterator[Tensor]:
         """Centre crops of at most ``BATCHNORM_IMAGES`` training images, float32 [batch, 3, size, size] at a time."""
         return (images for _, images in self._train.batches(self._labels.batchnorm_sample(seed)))
 
+    def try_out(self, backbone: Backbone) -> None:
+        """Lets a backbone see an empty crop of the size that is judged by."""
+        try_crops(backbone, self._feeds)
+
     def judge(self, backbone: Backbone, seed: int) -> Judgement:
-        """The accuracies on the test images in percent."""
+        """The accuracies on the test images in percent; nothing is drawn."""
         place = self._place(backbone.channels)
         labels = self._labels
         train_nc = pooled_features(backbone, self._train, labels.train_indices, place)
@@ -70,7 +74,7 @@ class KnnJudge:
         standardise = Standardisation.of(train_nc)
         train_nc, labels_n = standardise(train_nc), labels.train_n.to(place)
         answers = [each.cpu() for each in knn_answers(train_nc, labels_n, standardise(test_tc), self._votes)]
-        return Judgement(self._named([percent(each == labels.test_t) for each in answers]))
+        return Judgement(self._named([percent(each == labels.test_t) for each in answers]), drew=False)
 
     def majority_figures(self) -> dict[str, float]:
         """The accuracy in percent of always answering the commonest training class."""

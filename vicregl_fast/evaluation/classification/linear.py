@@ -13,7 +13,7 @@ from vicregl_fast.evaluation.chosen_images import ChosenImages
 from vicregl_fast.evaluation.classification.config import LinearConfig
 from vicregl_fast.evaluation.classification.crop_feed import CropFeeds
 from vicregl_fast.evaluation.classification.feature_epochs import FeatureBatch, FeatureEpochs, labelled_crops
-from vicregl_fast.evaluation.classification.features import pooled_features
+from vicregl_fast.evaluation.classification.features import pooled_features, try_crops
 from vicregl_fast.evaluation.classification.fine_tuning import FineTuning
 from vicregl_fast.evaluation.classification.labels import matched_labels
 from vicregl_fast.evaluation.classification.linear_heads import LinearHeads
@@ -74,13 +74,17 @@ class LinearJudge:
         return PaperColumn("imagenet", same_protocol=False)
 
     @property
-    def draws(self) -> bool:
-        """Crops, order and heads."""
-        return True
+    def details(self) -> Sequence[str]:
+        """The figures have none."""
+        return ()
 
     def training_images(self, seed: int) -> Iterator[Tensor]:
         """Centre crops of at most ``BATCHNORM_IMAGES`` training images, float32 [batch, 3, size, size] at a time."""
         return (images for _, images in self._train.batches(self._labels.batchnorm_sample(seed)))
+
+    def try_out(self, backbone: Backbone) -> None:
+        """Lets a backbone see an empty crop of the size that is judged by."""
+        try_crops(backbone, self._feeds)
 
     def judge(self, backbone: Backbone, seed: int) -> Judgement:
         """The accuracy on the test images in percent, and the learning rate that was taken."""

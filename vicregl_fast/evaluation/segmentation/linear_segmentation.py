@@ -68,10 +68,19 @@ class SegmentationJudge(PixelJudge):
             ),
         )
 
-    @property
-    def draws(self) -> bool:
-        """Crops, order and heads."""
-        return True
+    @torch.no_grad()
+    def try_out(self, backbone: Backbone) -> None:
+        """Lets a backbone see the smallest images, and a crop if there are crops.
+
+        Raises:
+            UserError: it does not take one of them, or a step of training would have a single cell.
+        """
+        protocol = self._protocol(backbone.name)
+        features = SegmentationFeatures(backbone, protocol.features)
+        if not protocol.cached:
+            cells = features(torch.zeros(1, 3, *protocol.crop, dtype=torch.uint8)).shape[2:].numel()
+            check_cells(cells * protocol.batch_size)
+        self._try_smallest(features, protocol.cached, protocol.window)
 
     def judge(self, backbone: Backbone, seed: int) -> Judgement:
         """mIoU, pixel accuracy and each class's IoU on the validation images, in percent.
@@ -79,13 +88,15 @@ class SegmentationJudge(PixelJudge):
         If it is fine-tuned, the backbone is changed.
         """
         protocol = self._protocol(backbone.name)
-        note(f"{backbone.name}: {protocol}", once=True)
+        said = f"{protocol}; the output stride is {backbone.stride()}"
+        note(f"{backbone.name}: {said}", once=True)
+        self.try_out(backbone)
         held_out, learned = (indices.tolist() for indices in self._held_out.split(seed))
         features = SegmentationFeatures(backbone, protocol.features)
         heads = fit_heads(features, self._train, learned, self._config, protocol, seed)
         chosen = self._choose(features, heads, held_out, protocol)
         (score,) = self._score(features, [heads[chosen]], self._val, range(len(self._val)), protocol)
-        return Judgement(score.figures(), {"protocol": str(protocol), "lr": protocol.rates[chosen]})
+        return Judgement(score.figures(), {"protocol": said, "lr": protocol.rates[chosen]})
 
     def _protocol(self, backbone: str) -> Protocol:
         return protocol_of(self._config, backbone, self._dataset, self._finetune)
@@ -132,14 +143,13 @@ def fit_heads(
     """Trains a head for each learning rate on the ``learned`` images; returns them in eval mode on that device.
 
     Raises:
-        UserError: an image is bad, the backbone takes none of this size, or a step would have a single cell.
+        UserError: an image is bad, or the backbone takes none of this size.
     """
     batches: Iterator[Batch]
     if protocol.cached:
         maps = CachedMaps(features, train, learned, protocol.base_size, config.workers, config.cache_folder)
         batches = maps.batches(protocol.batch_size, protocol.iterations, seed)
     else:
-        _check_crop(features, protocol)
         batches = augmented_batches(
             features,
             train,
@@ -157,10 +167,3 @@ def fit_heads(
         torch.manual_seed(seed)  # of the backbone's drop path
         train_heads(heads, batches, protocol, seed, features.backbone if protocol.finetune else None)
     return heads
-
-
-@torch.no_grad()
-def _check_crop(features: SegmentationFeatures, protocol: Protocol) -> None:
-    if protocol.batch_size == 1:
-        crop = torch.zeros(1, 3, *protocol.crop, dtype=torch.uint8)
-        check_cells(features(crop).shape[2:].numel())

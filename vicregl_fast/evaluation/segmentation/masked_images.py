@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -82,6 +83,10 @@ class MaskedImages(Dataset):
             raise UserError(f"{mask_path} is {sizes[0]}, but its image {image_path} is {sizes[1]}: make them one size")
         return MaskedImage(pixels, mask)
 
+    def name(self, index: int) -> str:
+        """How messages name an image: its path."""
+        return self._images.name(index)
+
     def _turn(self, image_path: Path, mask_path: Path) -> int:
         """The EXIF orientation by which a mask is turned with its image; 1 for none."""
         turn, height, width = _layout(image_path)
@@ -107,18 +112,32 @@ def _layout(path: Path) -> tuple[int, int, int]:
         return 1, 0, 0  # decoding it gives the reason
 
 
-def class_pixels(data: MaskedImages, workers: int) -> Tensor:
-    """Counts the pixels of each class, int64 [classes]. Decodes every image and mask, and so checks them all.
+class ReadImages(NamedTuple):
+    """What is known of images once all have been read.
+
+    Attributes:
+        pixels: how many of each class, int64 [classes].
+        smallest: the indices of the image of the least height, and of that of the least width.
+    """
+
+    pixels: Tensor
+    smallest: tuple[int, int]
+
+
+def read_all(data: MaskedImages, workers: int) -> ReadImages:
+    """Decodes every image and mask, and so checks them all.
 
     Raises:
         UserError: an image or mask is bad, or fewer than two classes occur.
     """
     batches = read_batches(data, chunks(range(len(data)), 16), workers, partial(_count, data.labels.classes))
-    *counts, ignored = torch.stack(list(batches)).sum(0).tolist()
+    counted, sizes = zip(*batches, strict=True)
+    *counts, ignored = torch.stack(counted).sum(0).tolist()
     present = [label for label, count in enumerate(counts) if count]
     if len(present) < 2:
         raise UserError(_too_few_classes(data, present, ignored))
-    return torch.tensor(counts)
+    height, width = torch.cat(sizes).argmin(0).tolist()
+    return ReadImages(torch.tensor(counts), (height, width))
 
 
 def _too_few_classes(data: MaskedImages, present: Sequence[int], ignored: int) -> str:
@@ -133,9 +152,12 @@ def _too_few_classes(data: MaskedImages, present: Sequence[int], ignored: int) -
     return f"the masks in {data.named} hold {held}, so that a score would say nothing: {cure}"
 
 
-def _count(classes: int, items: Sequence[MaskedImage]) -> Tensor:
-    """Counts the pixels of each class and the ignored ones, int64 [classes + 1]; runs in the worker process."""
+def _count(classes: int, items: Sequence[MaskedImage]) -> tuple[Tensor, Tensor]:
+    """Counts the pixels of each class and the ignored ones, int64 [classes + 1]; runs in the worker process.
+
+    With them come height and width of each image, int64 [b, 2].
+    """
     masks = torch.cat([item.mask.flatten() for item in items])
     assert IGNORED == -1
     counts = (masks + 1).bincount(minlength=classes + 1)
-    return counts.roll(-1)
+    return counts.roll(-1), torch.tensor([item.mask.shape for item in items])

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from dataprep.errors import UserError
 from dataprep.progress import progress_bar
 from vicregl_fast.augment.normalisation import normalise_bytes
 from vicregl_fast.evaluation.segmentation.config import Sides
@@ -12,8 +13,8 @@ from vicregl_fast.evaluation.segmentation.features import SegmentationFeatures
 from vicregl_fast.evaluation.segmentation.inference import CellClassifier, segment
 from vicregl_fast.evaluation.segmentation.linear_head import resize_logits
 from vicregl_fast.evaluation.segmentation.map_batches import same_size_batches, whole_images
-from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages, class_pixels
-from vicregl_fast.evaluation.segmentation.score import SegmentationScore, majority_figures
+from vicregl_fast.evaluation.segmentation.masked_images import MaskedImages, read_all
+from vicregl_fast.evaluation.segmentation.score import SegmentationScore, iou_name, majority_figures
 from vicregl_fast.philox import permutation
 
 BATCHNORM_IMAGES = 64
@@ -34,7 +35,12 @@ class PixelJudge:
 
     def __init__(self, train: MaskedImages, val: MaskedImages, workers: int, base_size: Sides | None = None):
         self._train, self._val, self._workers, self._base_size = train, val, workers, base_size
-        self._train_pixels, self._val_pixels = (class_pixels(data, workers) for data in (train, val))
+        self._train_read, self._val_read = (read_all(data, workers) for data in (train, val))
+
+    @property
+    def details(self) -> list[str]:
+        """The IoU of each class, by number."""
+        return [iou_name(self._val.labels, number) for number in range(self._val.labels.classes)]
 
     def training_images(self, seed: int) -> Iterator[Tensor]:
         """At most ``BATCHNORM_IMAGES`` whole training images, float32 [b, 3, H, W], in batches of one size."""
@@ -45,7 +51,29 @@ class PixelJudge:
 
     def majority_figures(self) -> dict[str, float]:
         """The figures of predicting the commonest training class everywhere."""
-        return majority_figures(self._train_pixels, self._val_pixels, self._val.labels)
+        return majority_figures(self._train_read.pixels, self._val_read.pixels, self._val.labels)
+
+    @torch.no_grad()
+    def _try_smallest(self, features: SegmentationFeatures, train: bool, window: Sides | None = None) -> None:
+        """Computes the maps of the smallest images as they will be seen.
+
+        Args:
+            features: computes them.
+            train: whether training images will be seen whole, too.
+            window: through which validation images will be seen; None sees them whole.
+
+        Raises:
+            UserError: the backbone does not take one of them, which is named.
+        """
+        sides = [(self._train, self._train_read, None)] * train + [(self._val, self._val_read, window)]
+        for data, read, seen in sides:
+            for index in dict.fromkeys(read.smallest):
+                (item,) = whole_images(data, 0, [index], self._base_size)
+                height, width = seen or item.pixels.shape[1:]
+                try:
+                    features(item.pixels[None, :, :height, :width])
+                except UserError as error:
+                    raise UserError(f"{data.name(index)} cannot be used: {error}") from error
 
 
 @torch.inference_mode()

@@ -53,10 +53,15 @@ def majority_figures(pixels_train: Tensor, pixels_test: Tensor, labels: Labels) 
     return {"mIoU": sum(by_class.values()) / len(by_class), "pixel accuracy": 100 * accuracy} | by_class
 
 
+def iou_name(labels: Labels, number: int) -> str:
+    """The name of the detail that is a class's IoU."""
+    return f"IoU{DETAIL}{labels.name(number)}"
+
+
 def _by_class(labels: Labels, right: Tensor, predicted_and_true: Tensor) -> dict[str, float]:
     """The IoU of each class, in percent: of pixels right, over those predicted or true."""
     union = predicted_and_true - right
     return {
-        f"IoU{DETAIL}{labels.name(number)}": 100 * (right[number] / union[number]).item()
+        iou_name(labels, number): 100 * (right[number] / union[number]).item()
         for number in union.nonzero()[:, 0].tolist()
     }

@@ -29,9 +29,13 @@ class NearestPatches:
         labels_n: their classes, int64 [n], on the same device.
         classes: number of classes.
         k: how many vote.
+
+    Attributes:
+        cells: how many there are.
     """
 
     def __init__(self, features_nc: Tensor, labels_n: Tensor, classes: int, k: int):
+        self.cells = len(labels_n)
         self._standardise = Standardisation.of(features_nc)
         self._bank = Bank(self._standardise(features_nc), labels_n, classes)
         self._vote = Vote(k)
@@ -66,18 +70,22 @@ class NearestPatchesJudge(PixelJudge):
         """The paper has no figures of k-NN."""
         return None
 
-    @property
-    def draws(self) -> bool:
-        """Training cells, where there are too many."""
-        return True
+    def try_out(self, backbone: Backbone) -> None:
+        """Lets a backbone see the smallest images.
+
+        Raises:
+            UserError: it does not take one of them.
+        """
+        self._try_smallest(SegmentationFeatures(backbone, "last"), train=True)
 
     @torch.inference_mode()
     def judge(self, backbone: Backbone, seed: int) -> Judgement:
         """The figures of linear segmentation; ``seed`` draws training cells, if there are too many."""
+        self.try_out(backbone)
         features = SegmentationFeatures(backbone, "last")
         patches = nearest_patches(features, self._train, range(len(self._train)), self._config, seed)
         (score,) = score_heads(features, [patches], self._val, range(len(self._val)), self._workers)
-        return Judgement(score.figures())
+        return Judgement(score.figures(), drew=patches.cells >= self._config.bank)
 
 
 @torch.no_grad()
