@@ -1,11 +1,12 @@
 """Which class each image of a folder has: by class folders, by a file of labels, or none.
 
-``auto`` takes class folders where every image lies exactly one folder deep, in at least two folders; ``folders`` takes
-the first folder of each path, however deep the image lies; ``none`` takes no labels; anything else is a file of labels.
+``auto`` takes class folders where every image lies exactly one folder deep, in at least two folders, or in one that has
+the name of a class known from elsewhere; ``folders`` takes the first folder of each path, however deep the image lies;
+``none`` takes no labels; anything else is a file of labels.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -40,23 +41,24 @@ class Labelled(NamedTuple):
     remark: str = ""
 
 
-def label_images(files: Sequence[str], folder: Path, choice: str) -> Labelled:
+def label_images(files: Sequence[str], folder: Path, choice: str, known: Collection[str] = ()) -> Labelled:
     """Gives every image its class.
 
     Args:
         files: paths relative to ``folder``, with ``/`` between folders.
         folder: of the images.
         choice: ``auto``, ``folders``, ``none``, or the path of a file of labels.
+        known: names of classes; a single class folder is one if it has one of these names.
 
     Raises:
-        UserError: class folders are asked for and there are not two of them; or the file of labels cannot be read, is
+        UserError: class folders are asked for and there are too few of them; or the file of labels cannot be read, is
             damaged, or gives an image two labels.
     """
     if not choice:
         raise UserError(f"the choice of labels is empty: give {', '.join(CHOICES)}, or a file of labels")
     choice = with_home(choice)
     if choice == AUTO:
-        obstacle = _obstacle(files, folder)
+        obstacle = _obstacle(files, folder, known)
         return Labelled(None, remark=obstacle) if obstacle else Labelled({file: _first(file) for file in files})
     if choice == NONE:
         return Labelled(None)
@@ -69,7 +71,7 @@ def label_images(files: Sequence[str], folder: Path, choice: str) -> Labelled:
         return Labelled(found, remark=same if len(found) > 1 and len(set(found.values())) == 1 else "")
     inside = [file for file in files if "/" in file]
     outside = tuple(file for file in files if "/" not in file)
-    if len({_first(file) for file in inside}) < 2:
+    if not _are_classes({_first(file) for file in inside}, known):
         raise UserError(f"{folder} has fewer than two folders with images, which labels by folders need")
     remark = f"{_count(outside)} in {folder} itself, in no class folder, are left out: {outside[0]}" if outside else ""
     return Labelled({file: _first(file) for file in inside}, outside, remark)
@@ -106,7 +108,12 @@ def _count(files: Sequence[str]) -> str:
     return "1 image" if len(files) == 1 else f"{len(files)} images"
 
 
-def _obstacle(files: Sequence[str], folder: Path) -> str:
+def _are_classes(folders: Collection[str], known: Collection[str]) -> bool:
+    """Whether folders may be classes: at least two, or a single one that has the name of a class."""
+    return len(folders) > 1 or (len(folders) == 1 and set(folders) <= set(known))
+
+
+def _obstacle(files: Sequence[str], folder: Path, known: Collection[str]) -> str:
     """Says why folders are not taken as classes; empty if they are."""
     follows = f"the {_count(files)} of {folder} are taken without labels"
     from_file = f"a file of labels ({OPTION.format('FILE')}) gives them some"
@@ -116,7 +123,7 @@ def _obstacle(files: Sequence[str], folder: Path) -> str:
     by_first = f"`folders` as choice of labels ({OPTION.format(FOLDERS)}) takes the first folder of each path"
     if flat:
         return f"{flat[0]} lies in no class folder: {follows}; move it away, or {by_first} and leaves it out"
-    if len({_first(file) for file in files}) < 2:
+    if not _are_classes({_first(file) for file in files}, known):
         return f"all images lie in one folder, {_first(files[0])}: {follows}; {from_file}"
     deep = next((file for file in files if file.count("/") > 1), None)
     return f"{deep} lies deeper than in a class folder: {follows}; {by_first}" if deep else ""

@@ -28,7 +28,7 @@ def note(text: str, every_process: bool = False, once: bool = False) -> None:
 
 @contextmanager
 def notes_about(what: str) -> Iterator[None]:
-    """Begins each note of a ``with`` block with what it is about; not those that are printed once, which concern all."""
+    """Begins each note of a ``with`` block with what it is about; those printed once concern all."""
     global _about
     before, _about = _about, f"{what}: "
     try:

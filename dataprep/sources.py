@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -59,7 +59,9 @@ class ImageSource:
             note(remark, once=True)
 
 
-def list_images(folder: Path, list_file: Path | None = None, labels: str = AUTO) -> ImageSource:
+def list_images(
+    folder: Path, list_file: Path | None = None, labels: str = AUTO, known_classes: Collection[str] = ()
+) -> ImageSource:
     """Lists the images of a folder in sorted order, or those that ``list_file`` names, in its order.
 
     ``labels.class_names`` numbers the classes. A list does not change this, so that all lists of a folder number them
@@ -70,6 +72,7 @@ def list_images(folder: Path, list_file: Path | None = None, labels: str = AUTO)
         folder: of the images.
         list_file: text file that names an image a line (``image_lists.read_list``).
         labels: where labels come from: ``auto``, ``folders``, ``none``, or a file of labels (``labels.label_images``).
+        known_classes: names of classes, one of which the only class folder may have.
 
     Raises:
         UserError: the folder is missing or has no images; or ``read_list`` or ``label_images`` raises it.
@@ -86,7 +89,7 @@ def list_images(folder: Path, list_file: Path | None = None, labels: str = AUTO)
         kinds = " ".join(sorted(extension[1:] for extension in IMAGE_EXTENSIONS))
         others = f"; {_counted(found.passed_over)} were passed over" if found.passed_over else ""
         raise UserError(f"there are no images in {folder}; looked for files ending in {kinds}{others}")
-    labelled = label_images(found.images, folder, labels)
+    labelled = label_images(found.images, folder, labels, known_classes)
     left_out = frozenset(labelled.left_out)
     known = tuple(file for file in found.images if file not in left_out)
     remarks = tuple(remark for remark in (*found.remarks(folder), labelled.remark) if remark)

@@ -14,6 +14,7 @@ from dataprep.sources import list_images
 from tests.data.shards import write_small_shards
 from tests.evaluation.classification.test_knn import write_class_folders
 from tests.evaluation.stand_in import mean_colour
+from vicregl_fast.data.source import is_store
 from vicregl_fast.evaluation.candidates import Candidate
 from vicregl_fast.evaluation.chosen_images import ChosenImages, open_chosen
 from vicregl_fast.evaluation.classification.config import KnnConfig, LinearConfig
@@ -99,6 +100,25 @@ def test_classes_are_those_of_the_chosen_images(images: Path, tmp_path: Path, ca
         assert re.search(rf"{path} has 2 images of 1 classes that .* lacks, which are left out: yellow\n", told)
         with pytest.raises(UserError, match=r"no class in common: those of the test images are yellow, those of .*red"):
             matched_labels(train, open_chosen(path, tmp_path / "unknown.txt"))
+
+
+def test_a_single_class_folder_is_a_class_that_the_training_images_know(images: Path, tmp_path: Path) -> None:
+    train = open_chosen(images, None)
+    for name, labels in (("red", "auto"), ("red", "folders")):
+        one = open_chosen(write_class_folders(tmp_path / labels, {name: 3}), None, labels, like=train)
+        assert matched_labels(train, one).test_t.tolist() == [2, 2, 2]
+    with pytest.raises(UserError, match="yellow_only has no labels"):
+        unknown = open_chosen(write_class_folders(tmp_path / "yellow_only", {"yellow": 2}), None, like=train)
+        matched_labels(train, unknown)
+
+
+def test_a_list_that_may_leave_images_out_is_known(images: Path, tmp_path: Path) -> None:
+    """What lies in a folder beside the images of a list is not looked at."""
+    counts = {"blue": 3, "green": 3, "red": 4}
+    everything = [f"{name}/{number}.jpg\n" for name, count in counts.items() for number in range(count)]
+    (tmp_path / "all.txt").write_text("".join(everything))
+    assert open_chosen(images, None).complete and not open_chosen(images, tmp_path / "list.txt").complete
+    assert open_chosen(images, tmp_path / "all.txt").complete == is_store(images)
 
 
 def test_a_list_of_other_images_is_refused(images: Path, tmp_path: Path) -> None:

@@ -29,5 +29,5 @@ def test_the_best_rate_is_taken_and_said(capsys: pytest.CaptureFixture) -> None:
 def test_rates_that_diverged_are_left_out_of_the_choice(capsys: pytest.CaptureFixture) -> None:
     assert finite_rates([True, False, True], [0.1, 1e30, 2]) == [0, 2]
     assert "training diverged at the learning rate 1e+30, which is left out of the choice" in capsys.readouterr().err
-    with pytest.raises(UserError, match=r"diverged at --lr 0\.1, 1e\+30, to values that are not finite: lower --lr"):
+    with pytest.raises(UserError, match=r"diverged at --lr 0\.1, 1e\+30, to non-finite values: lower --lr"):
         finite_rates([False, False], [0.1, 1e30])

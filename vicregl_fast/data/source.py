@@ -30,6 +30,7 @@ class Source:
         list_file: names the images of a folder to use, one a line (``image_lists.read_list``); None uses all of them.
         labels: where a folder's labels come from: ``auto``, ``folders``, ``none``, or a file (``dataprep.labels``).
         on_error: what to do at an image that cannot be converted: ``fail`` or ``skip`` it.
+        known_classes: names of classes, one of which a folder's only class folder may have (``label_images``).
         range: the values that become 0 to 255 in a folder's images of more than eight bits a channel; None takes those
             of other images, where the methods are given ``like``, and else finds them in the folder.
 
@@ -43,6 +44,7 @@ class Source:
     labels: str = AUTO
     on_error: OnError = "fail"
     range: ValueRange | None = None
+    known_classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if is_store(self.path):
@@ -60,7 +62,7 @@ class Source:
                 f"{self.path} is a store, and the torchvision engine reads folders of images: "
                 "give the folder that it was made from, or another --data.engine"
             )
-        source = list_images(self.path, self.list_file, self.labels)
+        source = list_images(self.path, self.list_file, self.labels, self.known_classes)
         source.say_remarks()
         return source
 

@@ -22,15 +22,17 @@ class ChosenImages:
     Attributes:
         opened: the store.
         indices: its samples that are chosen, int64 [n]; what is drawn for an image goes by its number there.
+        complete: whether no list may have left images out.
     """
 
     opened: OpenedStore
     indices: np.ndarray
+    complete: bool = True
 
     @classmethod
-    def all_of(cls, opened: OpenedStore) -> "ChosenImages":
-        """All images of a store."""
-        return cls(opened, np.arange(len(opened.store)))
+    def all_of(cls, opened: OpenedStore, complete: bool = True) -> "ChosenImages":
+        """All images of a store; ``complete`` as above."""
+        return cls(opened, np.arange(len(opened.store)), complete)
 
     @property
     def store(self) -> Store:
@@ -50,16 +52,22 @@ def open_chosen(
         path: of the store or the folder.
         list_file: names the images to use (``image_lists.read_list``), and their order; None uses all.
         labels: where a folder's labels come from.
-        like: images whose range of values is taken for those of more than eight bits, too.
+        like: images whose range of values is taken for those of more than eight bits, too. The name of one of their
+            classes makes a folder's only class folder one.
 
     Raises:
         UserError: nothing is there, it cannot be read, or the list names other images.
     """
     known = None if like is None else like.store
     if not is_store(path):
-        return ChosenImages.all_of(open_store(Source(path, path.parent, list_file, labels), "torchvision", like=known))
+        classes = () if known is None or known.classes is None else tuple(known.classes)
+        source = Source(path, path.parent, list_file, labels, known_classes=classes)
+        return ChosenImages.all_of(open_store(source, "torchvision", like=known), complete=list_file is None)
     opened = open_store(Source(path, path.parent, None, labels), like=known)
-    return ChosenImages.all_of(opened) if list_file is None else ChosenImages(opened, _listed(path, list_file))
+    if list_file is None:
+        return ChosenImages.all_of(opened)
+    listed = _listed(path, list_file)
+    return ChosenImages(opened, listed, complete=len(np.unique(listed)) == len(opened.store))
 
 
 def _listed(store: Path, list_file: Path) -> np.ndarray:

@@ -41,8 +41,7 @@ def add_weights(parser: ArgumentParser, several: bool) -> None:
         "--backbone",
         metavar="NAME",
         action="append" if several else "store",
-        help="timm model, where the file does not say it"
-        + ("; once for all, or once for each --run" if several else ""),
+        help="timm model, where the file does not say it" + ("; once, or once for each --run" if several else ""),
     )
 
 

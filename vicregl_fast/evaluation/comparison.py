@@ -183,9 +183,7 @@ def _read_runs(paths: Sequence[Path], backbones: Sequence[str]) -> list[Weights]
     if len(backbones) == len(paths):
         runs = [read_weights(path, name) for path, name in zip(paths, backbones, strict=True)]
     elif len(backbones) > 1:
-        raise UserError(
-            f"--backbone is given {len(backbones)} times, and --run {len(paths)}: give it once, or as often"
-        )
+        raise UserError(f"--backbone is given {len(backbones)} times, and --run {len(paths)}: give one, or as many")
     else:
         name = backbones[0] if backbones else None
         runs = [read_weights(path, name, else_stated=True) for path in paths]

@@ -56,7 +56,7 @@ def finite_rates(finite: Sequence[bool], rates: Sequence[float]) -> list[int]:
     """
     diverged = ", ".join(f"{rate:g}" for rate, each in zip(rates, finite, strict=True) if not each)
     if not any(finite):
-        raise UserError(f"training diverged at --lr {diverged}, to values that are not finite: lower --lr")
+        raise UserError(f"training diverged at --lr {diverged}, to non-finite values: lower --lr")
     if diverged:
         note(f"training diverged at the learning rate {diverged}, which is left out of the choice")
     return [number for number, each in enumerate(finite) if each]

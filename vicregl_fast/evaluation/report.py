@@ -58,7 +58,7 @@ def format_table(title: str, rows: Sequence[Row]) -> str:
 
 
 def format_details(title: str, rows: Sequence[Row], details: Sequence[str]) -> str:
-    """Formats the details as a table: a line for each that occurs, in this order; a column for each row that has some."""
+    """Formats the details as a table: a line for each that occurs, a column for each row that has some."""
     rows = [row for row in rows if any(DETAIL in name for name in row.figures)]
     names = [name for name in details if any(name in row.figures for row in rows)]
     cells = [[name, *(_cell(row.figures.get(name)) for row in rows)] for name in names]

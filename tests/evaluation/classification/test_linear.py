@@ -266,6 +266,16 @@ def test_a_bad_test_image_is_found_before_anything_is_trained(
         LinearJudge(train, test, small(finetune=finetune)).judge(MeanColour().eval(), 0)
 
 
+def test_the_paper_s_figures_are_of_all_of_imagenet_alone(tmp_path: Path) -> None:
+    train = colours(tmp_path / "train", False, red=2, blue=2)
+    wnids = [f"n{number:08d}" for number in range(1000)]
+    for classes, complete, shown in (
+        (wnids, True, True), (wnids, False, False), (wnids[1:], True, False), ([*wnids[1:], "cat"], True, False),
+    ):  # fmt: skip
+        images = replace(with_changes(train, classes=tuple(classes)), complete=complete)
+        assert (LinearJudge(images, images, small()).published is not None) == shown
+
+
 def test_fine_tuning_takes_full_batches_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """BatchNorm could not take a last one of a single image."""
     sizes: list[int] = []

@@ -61,7 +61,7 @@ class FineTuning:
         self._backbone.eval()
         if not all_finite([self._weight_kc, self._bias_k, *self._backbone.state_dict().values()]):
             raise UserError(
-                f"fine-tuning diverged in epoch {number + 1}, to values that are not finite: lower --lr or --backbone_lr"
+                f"fine-tuning diverged in epoch {number + 1}, to non-finite values: lower --lr or --backbone_lr"
             )
 
     def logits(self, images: Tensor) -> Tensor:

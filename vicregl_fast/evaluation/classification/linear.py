@@ -1,5 +1,6 @@
 """Linear classification of frozen features: how the paper judges pooled features (docs/method.md, Evaluation)."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -24,6 +25,12 @@ from vicregl_fast.models.backbone import Backbone
 from vicregl_fast.philox import permutation
 
 IMAGENET_CLASSES = 1000
+_WNID = re.compile(r"n\d{8}")
+
+
+def is_imagenet(classes: Sequence[str] | None) -> bool:
+    """Whether these are as many classes as ImageNet has, all called by WordNet's numbers of nouns."""
+    return classes is not None and len(classes) == IMAGENET_CLASSES and all(map(_WNID.fullmatch, classes))
 
 
 class Classifier(Protocol):
@@ -62,14 +69,15 @@ class LinearJudge:
         self._held_out = HeldOut(len(train), len(config.lr), train.store.path)
         self._feeds = CropFeeds(config.size, config.batch_size, config.workers, self._device)
         self._opened = train.opened
+        self._of_imagenet = train.complete and is_imagenet(train.store.classes)
         self._train, self._test = self._feeds.centre(train.opened), self._feeds.centre(test.opened)
         if config.finetune:
             self._check_test_images()
 
     @property
     def published(self) -> PaperColumn | None:
-        """Of ImageNet, known by its number of classes, frozen. The protocol is another: it resizes crops bilinearly."""
-        if self._labels.classes != IMAGENET_CLASSES or self._config.finetune:
+        """Of all of ImageNet, known by its classes, frozen. The protocol is another: it resizes crops bilinearly."""
+        if not self._of_imagenet or self._config.finetune:
             return None
         return PaperColumn("imagenet", same_protocol=False)
 
