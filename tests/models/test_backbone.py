@@ -138,3 +138,10 @@ def test_wrong_names_and_strides_are_said() -> None:
         build_backbone(BackboneConfig("resnet5o"))
     with pytest.raises(UserError, match="output_stride 16"):
         build_backbone(BackboneConfig("vit_tiny_patch16_224", output_stride=16))
+
+
+def test_a_batch_too_small_for_batchnorm_is_no_matter_of_the_size() -> None:
+    backbone = build_backbone(BackboneConfig("test_resnet")).train()
+    with pytest.raises(UserError, match=r"a single value a channel in a batch of 1, .*: raise --batch_size") as raised:
+        checked_maps(backbone, torch.zeros(1, 3, 32, 32), needs_cells=False)
+    assert "cannot take" not in str(raised.value)

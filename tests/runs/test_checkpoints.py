@@ -112,11 +112,16 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
     assert not (tmp_path / "written").exists()
 
 
-def test_no_readable_checkpoint_is_said(tmp_path: Path) -> None:
+def test_no_readable_checkpoint_is_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert Checkpoints(tmp_path).load_newest() is None
     (tmp_path / "step-000000001.pt").write_bytes(b"")
-    with pytest.raises(UserError, match=r"no checkpoint in .* can be read"):
+    with pytest.raises(UserError, match=r"no checkpoint in .* can be read; choose another --run_dir"):
         Checkpoints(tmp_path).load_newest()
+    assert "trying the one before" not in capsys.readouterr().err
+    (tmp_path / "step-000000002.pt").write_bytes(b"")
+    with pytest.raises(UserError, match=r"can be read; give another run"):
+        Checkpoints(tmp_path).load_newest(remedy="give another run")
+    assert capsys.readouterr().err.count("trying the one before") == 1
 
 
 @pytest.mark.parametrize("flipped", [False, True])

@@ -65,3 +65,6 @@ def test_what_cannot_be_loaded_is_one_sentence(trained: Trainer, tmp_path: Path)
     RunFolder(tmp_path).checkpoints.save(state, 9)
     with pytest.raises(UserError, match=r"1 tensors of the network in .* hold non-finite values, the first being "):
         load_backbone(tmp_path)
+    RunFolder(tmp_path).checkpoints.path(9).write_bytes(b"")
+    with pytest.raises(UserError, match=r"no checkpoint in .* can be read; give another run$"):
+        load_backbone(tmp_path)

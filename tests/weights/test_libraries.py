@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from PIL import Image
 from safetensors.torch import save_file
 
 import tests.weights.layouts as made
@@ -64,6 +65,42 @@ def test_a_resnet_of_either_wrapped_and_in_halves(tmp_path: Path) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize(
+    ("prefix", "others"),
+    [
+        ("model.", {"criterion.weight": torch.ones(3)}),
+        (
+            "module.encoder_q.",
+            {"module.encoder_k.conv1.weight": torch.ones(64, 3, 7, 7), "module.queue": torch.ones(2)},
+        ),
+        ("encoder.", {"decoder.weight": torch.ones(3)}),
+        ("backbone.", {"head.weight": torch.ones(3)}),
+        ("model.backbone.", {"model.head.weight": torch.ones(3)}),
+    ],
+)
+def test_a_backbone_among_other_parts(
+    prefix: str, others: dict[str, torch.Tensor], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    tensors = made.resnet_tensors("resnet18", 0)
+    torch.save({"state_dict": {f"{prefix}{key}": value for key, value in tensors.items()} | others}, tmp_path / "a.pth")
+    features = load_backbone(tmp_path / "a.pth", "resnet18")(IMAGES)
+    torch.testing.assert_close(features.pooled, made.resnet_features("resnet18", tensors, IMAGES)[1])
+    said = capsys.readouterr().err
+    assert f"has no place for {next(iter(others)).split('.weight')[0]}" in said
+
+
+@torch.no_grad()
+def test_of_two_states_the_file_s_own_is_taken_and_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    first, second = (made.resnet_tensors("resnet18", seed) for seed in (0, 1))
+    for taken, beside in (("model", "model_ema"), ("teacher", "student")):
+        path = tmp_path / f"{taken}.pth"
+        torch.save({beside: second, taken: first, "epoch": 3}, path)
+        features = load_backbone(path, "resnet18")(IMAGES)
+        torch.testing.assert_close(features.pooled, made.resnet_features("resnet18", first, IMAGES)[1])
+        assert f"of {path} {taken} is taken; beside it lies {beside}\n" in capsys.readouterr().err
+
+
+@torch.no_grad()
 def test_a_vit_of_timm(tmp_path: Path) -> None:
     model = timm.create_model("test_vit").eval()
     torch.save(model.state_dict(), tmp_path / "vit.pth")
@@ -75,6 +112,9 @@ def test_a_vit_of_timm(tmp_path: Path) -> None:
 def test_what_cannot_be_read_or_fits_nothing_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "text.pth").write_text("none")
     (tmp_path / "text.safetensors").write_text("none")
+    torch.save({"a": torch.zeros(300)}, tmp_path / "cut.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "cut.pth").read_bytes()[:900])
+    Image.new("RGB", (9, 9)).save(tmp_path / "photograph.jpg")
     torch.save([torch.zeros(3)], tmp_path / "list.pth")
     torch.save({"epoch": 3, "lr": 0.1}, tmp_path / "numbers.pth")
     torch.save(torch.nn.Sequential(torch.nn.Linear(2, 2)).state_dict(), tmp_path / "other.pth")
@@ -84,8 +124,10 @@ def test_what_cannot_be_read_or_fits_nothing_is_one_sentence(tmp_path: Path) -> 
         "missing.pth": "there is no file of weights at",
         "missing.safetensors": "there is no file of weights at",
         "missing": "is not a run of vicregl_fast.train",
-        "text.pth": r"the weights .* cannot be read \(UnpicklingError\)",
-        "text.safetensors": "cannot be read",
+        "text.pth": r"text\.pth is no file of weights that torch or safetensors wrote",
+        "photograph.jpg": r"photograph\.jpg is no file of weights that torch or safetensors wrote",
+        "cut.pth": r"cut\.pth cannot be read .*: the file is damaged",
+        "text.safetensors": "is damaged, or no file that safetensors wrote",
         "list.pth": r"holds no dict of tensors \(list\)",
         "numbers.pth": r"holds no dict of tensors \(epoch, lr\)",
         "other.pth": "fits the network: it holds 0.bias, 0.weight, and the network conv1.weight, bn1.weight, .* more",

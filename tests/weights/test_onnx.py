@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.weights.exported import NEEDS_ONNX, Export, assert_close, features_of, write_run
-from vicregl_fast.export import main
-from vicregl_fast.models.config import ModelConfig
+from dataprep.errors import UserError
+from tests.weights.exported import NEEDS_ONNX, Export, assert_close, features_of
+from vicregl_fast.models.backbone import build_backbone
+from vicregl_fast.models.config import BackboneConfig
+from vicregl_fast.weights import onnx_files
 
 
 @NEEDS_ONNX
@@ -26,30 +28,21 @@ def test_onnx_takes_any_number_and_size_of_images(name: str, export: Export, run
     assert sorted(file.name for file in path.parent.iterdir()) == [path.name, f"{path.name}.md"]
 
 
+@NEEDS_ONNX
+@pytest.mark.parametrize("name", ["test_vit", "swin_tiny_patch4_window7_224"])
+def test_a_network_of_patches_wants_a_size_at_once(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_files, "_export", lambda *_: pytest.fail("the work began"))
+    with pytest.raises(UserError, match=f"of a {name} takes images of one size: give --size PIXELS"):
+        onnx_files.write_onnx(build_backbone(BackboneConfig(name)).eval(), tmp_path / "a.onnx", None)
+
+
 @pytest.mark.slow
 @NEEDS_ONNX
-def test_onnx_of_one_size_where_any_cannot_be(
-    export: Export, runs: dict[str, Path], capsys: pytest.CaptureFixture
-) -> None:
-    with pytest.raises(SystemExit):
-        export("test_vit", "vit.onnx", "--to", "onnx")
-    assert "test_vit cannot be exported to ONNX" in (words := capsys.readouterr().err)
-    assert "; --size PIXELS exports it for images of one size" in words and words.count("error: ") == 1
-    path = export("test_vit", "vit.onnx", "--to", "onnx", "--size", "160")
+def test_onnx_of_one_size(export: Export, runs: dict[str, Path]) -> None:
     import onnxruntime
 
+    path = export("test_vit", "vit.onnx", "--to", "onnx", "--size", "160")
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     images = torch.randn(3, 3, 160, 160)
     (pooled,) = session.run(["pooled"], {"images": images.numpy()})
     assert_close(torch.from_numpy(np.asarray(pooled)), features_of(runs["test_vit"], images)[1], 1e-4)
-
-
-@pytest.mark.slow
-@NEEDS_ONNX
-def test_a_swin_is_exported_for_one_size(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """Its graph for any size runs at those it was traced for, and fails at others."""
-    run = write_run(tmp_path / "run", ModelConfig("swin_tiny_patch4_window7_224", expander=8, projector=8))
-    with pytest.raises(SystemExit, match="2"):
-        main([str(run), str(tmp_path / "swin.onnx"), "--to", "onnx"])
-    assert "; --size PIXELS exports it for images of one size" in capsys.readouterr().err
-    assert not (tmp_path / "swin.onnx").exists()

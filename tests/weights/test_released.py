@@ -1,5 +1,6 @@
 """Checkpoints in the released layouts load whole, and give the features of an independent computation."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import tests.weights.layouts as made
 from dataprep.errors import UserError
 from vicregl_fast.models.config import ModelConfig
 from vicregl_fast.models.network import VICRegLNetwork
-from vicregl_fast.weights.loading import load_backbone, start_from
+from vicregl_fast.weights.loading import check_start, load_backbone, start_from
 
 RESNET, CONVNEXT = "resnet50", "convnext_atto"
 IMAGES = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
@@ -72,6 +73,26 @@ def test_full_checkpoint(name: str, tmp_path: Path, capsys: pytest.CaptureFixtur
     with torch.no_grad():
         features = started.eval().backbone(IMAGES)
     torch.testing.assert_close(features.pooled, reference(name, backbone)[1], atol=1e-4, rtol=1e-4)
+
+
+def test_heads_of_other_widths_stay_as_drawn(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    network, backbone = full(CONVNEXT)
+    path = made.write_full(tmp_path / "full.pth", network)
+    config = ModelConfig(CONVNEXT, expander=24, projector=16, weights=str(path))
+    check_start(config, use_global=True, use_local=True)
+    started = VICRegLNetwork(config, True, True)
+    before = {name: value.clone() for name, value in started.state_dict().items()}
+    start_from(started, config)
+    state = started.state_dict()
+    assert "expander.* have other widths in the file, and are as drawn (--model.expander" in capsys.readouterr().err
+    assert all(torch.equal(state[name], before[name]) for name in state if name.startswith("expander."))
+    assert torch.equal(state["projector.mlp.0.weight"], network["maps_projector.0.weight"])
+    with torch.no_grad():
+        pooled = started.eval().backbone(IMAGES).pooled
+    torch.testing.assert_close(pooled, reference(CONVNEXT, backbone)[1], atol=1e-4, rtol=1e-4)
+    del network["backbone.norm.weight"]
+    with pytest.raises(UserError, match=r"have other shapes than the network's: .*projector"):
+        check_start(replace(config, weights=str(made.write_full(tmp_path / "part.pth", network))), True, True)
 
 
 def test_no_other_code_is_named(tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ ANY_SIZE: dict[str, dict[str, bool]] = {
 PREFIX_TOKENS = {"coat": 1, "volo": 1}
 """How many tokens come before the cells, where timm's models do not say it themselves."""
 
+_FEW_VALUES = "more than 1 value per channel"
+"""What torch says of a BatchNorm that learns and is given one image of one cell."""
+
 
 class FeatureMaps(NamedTuple):
     """What a backbone returns for one view of n samples.
@@ -75,9 +78,14 @@ class Backbone(nn.Module):
         return FeatureMaps(cells, cells.mean((2, 3)))
 
     @property
+    def embeds_patches(self) -> bool:
+        """Whether it begins with an embedding of patches, as transformers do."""
+        return hasattr(self.model, "patch_embed")
+
+    @property
     def takes_stride(self) -> bool:
         """Whether dilation gives it other output strides than its own, without other weights."""
-        return not hasattr(self.model, "patch_embed")
+        return not self.embeds_patches
 
     def stride(self) -> int:
         """Pixels along a side of a cell, of an image of the size for which timm has the model."""
@@ -165,13 +173,18 @@ def says_which_size(backbone: Backbone, images: Tensor) -> Iterator[None]:
     """Turns what a model raises of images [n, 3, H, W] into a sentence on their size, which the user chose.
 
     Raises:
-        UserError: the model does not accept images of this size.
+        UserError: the model does not accept images of this size, or BatchNorm learns and has too few of them.
     """
     try:
         yield
     except (UserError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # timm's families refuse sizes in many ways
+        if _FEW_VALUES in str(error):
+            raise UserError(
+                f"BatchNorm of {backbone.name} has a single value a channel in a batch of {len(images)}, and needs more "
+                "to learn: raise --batch_size, or choose larger images"
+            ) from error
         height, width = images.shape[2:]
         native = backbone.model.pretrained_cfg["input_size"][1:]  # type: ignore[index, union-attr]
         other = "" if (height, width) == native else f"; timm made {backbone.name} for {native[0]}x{native[1]}"

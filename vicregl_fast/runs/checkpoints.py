@@ -64,12 +64,15 @@ class Checkpoints:
     def _path(self, step: int, keep: bool) -> Path:
         return self.folder / f"step-{step:09d}{'-kept' if keep else ''}.pt"
 
-    def load_newest(self, but: Collection[int] = (), among: int | None = None) -> dict[str, Any] | None:
+    def load_newest(
+        self, but: Collection[int] = (), among: int | None = None, remedy: str = "choose another --run_dir"
+    ) -> dict[str, Any] | None:
         """Loads the newest checkpoint that can be read, with a note for each that cannot.
 
         Args:
             but: the checkpoints after these steps are left aside.
             among: only the newest ones, so many, are looked at; None for all.
+            remedy: what the user can do if none can be read.
 
         Returns:
             What ``save`` was given, or None if there are no checkpoints.
@@ -82,9 +85,9 @@ class Checkpoints:
             try:
                 return load_checkpoint(path)
             except UserError as error:
-                note(f"{error}; trying the one before")
+                note(f"{error}; trying the one before" if path != paths[-1] else str(error))
         if paths:
-            raise UserError(f"no checkpoint in {self.folder} can be read; choose another --run_dir")
+            raise UserError(f"no checkpoint in {self.folder} can be read; {remedy}")
         return None
 
 

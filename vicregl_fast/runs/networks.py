@@ -40,7 +40,8 @@ def saved_state(run: Path) -> dict[str, Any]:
     Raises:
         UserError: there is no checkpoint that can be read, or its network's weights are non-finite.
     """
-    state = load_checkpoint(run) if run.is_file() else RunFolder(run).checkpoints.load_newest()
+    newest = RunFolder(run).checkpoints.load_newest
+    state = load_checkpoint(run) if run.is_file() else newest(remedy="give another run")
     if state is None:
         raise UserError(f"the run in {run} has no checkpoint yet; train it first")
     older = "give --run an older file from the run's checkpoints folder"

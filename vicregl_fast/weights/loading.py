@@ -95,7 +95,8 @@ def start_from(network: VICRegLNetwork, config: ModelConfig) -> None:
     """Gives a network, in place, the weights of ``config.weights``: of its backbone, and of heads that are there.
 
     The online classifier stays as it is, since its classes are those of the training images. A note says which keys of
-    the file found no place, and which tensors of the network were not given and stay as drawn.
+    the file found no place, and which tensors of the network were not given, or belong to heads of other widths, and
+    stay as drawn.
 
     Raises:
         UserError: the weights cannot be read or are of another backbone, a tensor has another shape, or nothing fits.
@@ -105,6 +106,9 @@ def start_from(network: VICRegLNetwork, config: ModelConfig) -> None:
     said = f"the network starts with {len(fitted.taken)} tensors of {weights.path}"
     if fitted.no_place:
         said += f", and has no place for {in_groups(fitted.no_place, weights.keys.values())}"
+    if fitted.other_widths:
+        groups = in_groups(fitted.other_widths, fitted.taken)
+        said += f"; {groups} have other widths in the file, and are as drawn (--model.expander, --model.projector)"
     if fitted.not_given:
         said += f"; not in the file, and as drawn, are {in_groups(fitted.not_given, fitted.taken)}"
     note(said)

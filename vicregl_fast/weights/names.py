@@ -13,6 +13,18 @@ BACKBONE = f"{PART}model."
 _WRAPPERS = ("_orig_mod.", "module.", "_orig_mod.")  # of torch.compile and DistributedDataParallel, in either order
 
 
+PREFIXES = ("model.", "encoder_q.", "encoder.")
+"""Under which other libraries keep a backbone among other parts: Lightning, MoCo, and others' habit."""
+
+
+def names_within(keys: Iterable[str], prefix: str) -> dict[str, str]:
+    """``network_names`` of the keys that begin with ``prefix``, without it; other keys keep themselves as names."""
+    keys = list(keys)
+    inside = {key: plain.removeprefix(prefix) for key in keys if (plain := _unwrapped(key)).startswith(prefix)}
+    names = network_names(inside.values())
+    return {key: names[inside[key]] if key in inside else key for key in keys}
+
+
 def network_names(keys: Iterable[str]) -> dict[str, str]:
     """Returns, by the key in the file, the name in ``VICRegLNetwork``; what that lacks gets a name that it lacks."""
     plain = {key: _unwrapped(key) for key in keys}

@@ -7,7 +7,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from dataprep.errors import UserError
+from dataprep.errors import UserError, reason_of
 from vicregl_fast.models.config import BackboneConfig
 
 
@@ -24,7 +24,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], BackboneConfig | No
     except FileNotFoundError:
         raise UserError(f"there is no file of weights at {path}") from None
     except (OSError, SafetensorError) as error:
-        raise UserError(f"the weights {path} cannot be read ({type(error).__name__})") from error
+        raise UserError(f"{path} is damaged, or no file that safetensors wrote: {reason_of(error)}") from error
     if "backbone" not in said:
         return tensors, None
     stride = said.get("output_stride", "32")
