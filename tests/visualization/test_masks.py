@@ -60,3 +60,14 @@ def test_the_legend_names_what_is_seen() -> None:
         "image", "mask", "predicted, linear head of 5 images\n100% of pixels right", "", "", "100% of pixels right"
     ]  # fmt: skip
     assert coloured(mask, labels)[0].tolist() == [[*palette[3]], [*palette[3]], [255, 255, 255]]
+
+
+def test_what_is_ignored_has_an_end_on_the_page() -> None:
+    nothing = np.full((40, 40), IGNORED)
+    figure = draw_masks([PredictedMask(np.zeros((40, 40, 3), np.uint8), nothing, nothing)], LABELS, "x")
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    left, bottom, right, top = (round(each) for each in figure.axes[1].get_window_extent().extents)
+    inside = pixels[len(pixels) - top + 5 : len(pixels) - bottom - 5, left + 5 : right - 5]
+    across = pixels[len(pixels) - (bottom + top) // 2, left - 4 : left + 5]
+    assert (inside == 255).all() and across.min() < 200

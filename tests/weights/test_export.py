@@ -204,3 +204,15 @@ def test_the_stride_of_a_file_can_be_told_to_an_export(tmp_path: Path) -> None:
     main([*given, "--output_stride", "16"])
     maps, _ = features_of(tmp_path / "b.safetensors")
     assert maps.shape[2:] == (4, 4) and "at an output stride of 16" in (tmp_path / "b.safetensors.md").read_text()
+
+
+@pytest.mark.parametrize("to", ["timm", "torchvision"])
+@pytest.mark.parametrize("name", ["resnet18", "convnext_tiny"])
+def test_the_printed_lines_make_a_model_that_is_to_be_used(
+    name: str, to: str, export: Export, capsys: pytest.CaptureFixture
+) -> None:
+    path = export(name, "a.pth", "--to", to)
+    made = [line for line in capsys.readouterr().out.splitlines() if line.startswith("model")]
+    names = {"timm": timm, "torchvision": torchvision, "torch": torch}
+    exec("\n".join(made).replace("'a.pth'", repr(str(path))), names)
+    assert not names["model"].training

@@ -32,7 +32,7 @@ def test_onnx_takes_any_number_and_size_of_images(name: str, export: Export, run
 @pytest.mark.parametrize("name", ["test_vit", "swin_tiny_patch4_window7_224"])
 def test_a_network_of_patches_wants_a_size_at_once(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_files, "_export", lambda *_: pytest.fail("the work began"))
-    with pytest.raises(UserError, match=f"of a {name} takes images of one size: give --size PIXELS"):
+    with pytest.raises(UserError, match=f"a {name}'s ONNX graph takes images of one size: give --size PIXELS"):
         onnx_files.write_onnx(build_backbone(BackboneConfig(name)).eval(), tmp_path / "a.onnx", None)
 
 

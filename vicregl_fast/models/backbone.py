@@ -182,8 +182,8 @@ def says_which_size(backbone: Backbone, images: Tensor) -> Iterator[None]:
     except Exception as error:  # timm's families refuse sizes in many ways
         if _FEW_VALUES in str(error):
             raise UserError(
-                f"BatchNorm of {backbone.name} has a single value a channel in a batch of {len(images)}, and needs more "
-                "to learn: raise --batch_size, or choose larger images"
+                f"BatchNorm of {backbone.name} has a single value a channel in a batch of {len(images)}, and needs "
+                "more to learn: raise --batch_size, or choose larger images"
             ) from error
         height, width = images.shape[2:]
         native = backbone.model.pretrained_cfg["input_size"][1:]  # type: ignore[index, union-attr]

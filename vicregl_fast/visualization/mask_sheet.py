@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
@@ -52,14 +53,22 @@ def draw_masks(made: Sequence[PredictedMask], labels: Labels, by: str) -> Figure
     grid = figure.subplots(len(made), 3, squeeze=False, height_ratios=heights)
     for (image, truth, predicted), each in zip(grid, made, strict=True):
         draw_image(image, each.image)
-        draw_image(truth, coloured(each.truth, labels))
-        draw_image(predicted, coloured(each.predicted, labels))
+        _draw_mask(truth, coloured(each.truth, labels))
+        _draw_mask(predicted, coloured(each.predicted, labels))
         accuracy = each.accuracy
         predicted.set_title("" if accuracy is None else f"{accuracy:.0%} of pixels right", fontsize=8)
     for axes, title in zip(grid[0], ("image", "mask", f"predicted, {by}\n{grid[0][2].get_title()}"), strict=True):
         axes.set_title(title, fontsize=9)
     _draw_legend(figure, made, labels)
     return figure
+
+
+def _draw_mask(axes: Axes, colours: np.ndarray) -> None:
+    """Draws a mask in a thin frame, since what is ignored is as white as the page."""
+    draw_image(axes, colours)
+    axes.set_axis_on()
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(color="grey", linewidth=0.6)
 
 
 def _draw_legend(figure: Figure, made: Sequence[PredictedMask], labels: Labels) -> None:

@@ -27,14 +27,12 @@ def write_onnx(backbone: Backbone, path: Path, size: int | None) -> str:
         size: side in pixels of the only images that it takes; None for images of any height and width.
 
     Raises:
-        UserError: a package of the extra ``export`` is missing, the backbone needs a size, torch cannot export this backbone, or the graph does
-            not compute what torch does.
+        UserError: a package of the extra ``export`` is missing, the backbone needs a size, torch cannot export it, or
+            the graph does not compute what torch does.
     """
     _check_packages()
     if size is None and backbone.embeds_patches:
-        raise UserError(
-            f"the ONNX graph of a {backbone.name} takes images of one size: give --size PIXELS, such as 224"
-        )
+        raise UserError(f"a {backbone.name}'s ONNX graph takes images of one size: give --size PIXELS, such as 224")
     sides = SIDES if size is None else ((size, size),)
     images = torch.randn(2, 3, *sides[0])
     with torch.no_grad():

@@ -26,7 +26,7 @@ def timm_tensors(backbone: Backbone, architecture: BackboneConfig, classes: int)
     with shapes_only():
         expected = timm.create_model(architecture.name, **options).state_dict()
     words = ", ".join(f"{name}={value}" for name, value in options.items())
-    line = f"model = timm.create_model({architecture.name!r}, checkpoint_path=FILE, {words})"
+    line = f"model = timm.create_model({architecture.name!r}, checkpoint_path=FILE, {words}).eval()"
     if first := backbone.prefix_tokens:  # model(images) would give the class token
-        line += f".eval()\npooled = model.forward_features(images)[:, {first}:].mean(1)"
+        line += f"\npooled = model.forward_features(images)[:, {first}:].mean(1)"
     return filled(expected, backbone.model.state_dict()), line

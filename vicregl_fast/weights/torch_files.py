@@ -58,8 +58,8 @@ def _unreadable(path: Path, error: Exception) -> UserError:
     if begins_as_one:
         return UserError(f"the weights {path} cannot be read ({type(error).__name__}): the file is damaged")
     return UserError(
-        f"{path} is no file of weights that torch or safetensors wrote (those of safetensors end in .safetensors): give "
-        "a run's folder, a checkpoint, or a file of weights"
+        f"{path} is no file of weights that torch or safetensors wrote (those of safetensors end in .safetensors): "
+        "give a run's folder, a checkpoint, or a file of weights"
     )
 
 

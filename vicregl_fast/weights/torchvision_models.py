@@ -69,7 +69,7 @@ def torchvision_tensors(
     with shapes_only():
         expected = torchvision.models.get_model(name, num_classes=classes).state_dict()
     lines = [
-        f"model = torchvision.models.{name}(num_classes={classes}{_dilation(name, architecture)})",
+        f"model = torchvision.models.{name}(num_classes={classes}{_dilation(name, architecture)}).eval()",
         "model.load_state_dict(torch.load(FILE, weights_only=True))",
         *(_CONVNEXT_USE if convnext else _RESNET_USE),
     ]

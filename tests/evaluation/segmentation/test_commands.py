@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dataprep.command_line import SentenceParser
 from dataprep.value_range import ValueRange
 from tests.evaluation.segmentation.datasets.miniature import write_cityscapes, write_voc
 from tests.evaluation.segmentation.test_linear_segmentation import IGNORED, write_masked
 from vicregl_fast import evaluate
 from vicregl_fast.evaluation import comparison
 from vicregl_fast.evaluation.segmentation import masked_images
+from vicregl_fast.evaluation.segmentation.commands import add_masked_images, open_masked_images
 
 FOLDERS = ["--train_images", ".", "--train_masks", ".", "--val_images", ".", "--val_masks", "."]
 
@@ -118,6 +120,21 @@ def test_linear_seg_with_lists_suffixes_and_a_label_map(
     by_class = {line.split()[0]: float(line.split()[-1]) for line in lines[4:]}
     expected = {f"IoU/{each}": share if each == commonest else 0 for each in range(3)}
     assert by_class == pytest.approx(expected, abs=0.1)
+
+
+def test_classes_without_values_and_shared_images_are_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    write_masked(tmp_path, 4, seed=0)
+    (tmp_path / "map.txt").write_text("0 0\n1 1\n2 4\nothers ignore\n")
+    (tmp_path / "list.txt").write_text("nested/0.png\nnested/2.png\n")
+    parser = SentenceParser()
+    add_masked_images(parser)
+    given = ["--label_map", str(tmp_path / "map.txt"), "--train_list", str(tmp_path / "list.txt")]
+    for side in ("train", "val"):
+        given += [f"--{side}_images", str(tmp_path / "images"), f"--{side}_masks", str(tmp_path / "masks")]
+    open_masked_images(parser.parse_args(given))
+    told = capsys.readouterr().err
+    assert "map.txt names 5 classes, but gives no value to 2, 3\n" in told
+    assert "2 of the 4 validation images are training images, too\n" in told
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataprep.errors import UserError
+from dataprep.notes import note
 from vicregl_fast.evaluation.command import Command, add_comparison, add_output_stride
 from vicregl_fast.evaluation.segmentation.config import DATASETS, MASK_ORIENTATIONS, SegmentationConfig
 from vicregl_fast.evaluation.segmentation.labels import Labels, ignore_index_of, read_label_map
@@ -143,6 +144,8 @@ def _folders(options: Namespace) -> "SegmentationDataset":
         )
         for side in ("train", "val")
     )
+    if train.root.resolve() == val.root.resolve() and (shared := set(train.images) & set(val.images)):
+        note(f"{len(shared)} of the {len(val)} validation images are training images, too")
     return SegmentationDataset(train, val, labels)
 
 
@@ -157,6 +160,8 @@ def _labels_of_classes(options: Namespace) -> Labels:
     if options.label_map is not None:
         table, others_ignored = read_label_map(options.label_map)
         classes = max(table.values()) + 1
+        if unused := [str(number) for number in range(classes) if number not in table.values()]:
+            note(f"{options.label_map} names {classes} classes, but gives no value to {', '.join(unused)}")
         if options.classes not in (None, classes):
             raise UserError(
                 f"{options.label_map} has {classes} classes, and --classes is {options.classes}: leave it out"
