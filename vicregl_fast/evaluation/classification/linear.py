@@ -154,8 +154,8 @@ class LinearJudge:
     def _choose(self, heads: Classifier, tried: FeatureBatch, rates: Sequence[float]) -> int:
         """The number of the head that is best on the images held out, of those that are finite."""
         finite, held_out = finite_rates(heads.finite(), rates), len(tried[1])
-        if held_out == 0:
-            return 0
+        if held_out == 0 or len(finite) == 1:
+            return finite[0]
         accuracies = self._accuracies(heads, tried)
         best = best_rate([accuracies[k] for k in finite], [rates[k] for k in finite], held_out, "accuracy")
         return finite[best]

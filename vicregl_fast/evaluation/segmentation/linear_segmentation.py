@@ -118,8 +118,8 @@ class SegmentationJudge(PixelJudge):
         """The number of the head that is best on the images held out, of those that are finite."""
         learned = list(features.backbone.state_dict().values()) if protocol.finetune else []
         finite = finite_rates([all_finite([*head.state_dict().values(), *learned]) for head in heads], protocol.rates)
-        if not held_out:
-            return 0
+        if not held_out or len(finite) == 1:
+            return finite[0]
         scores = self._score(features, [heads[k] for k in finite], self._train, held_out, protocol)
         figures, rates = [score.figures()["mIoU"] for score in scores], [protocol.rates[k] for k in finite]
         return finite[best_rate(figures, rates, len(held_out), "mIoU")]
