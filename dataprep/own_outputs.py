@@ -1,4 +1,7 @@
-"""Which files that are there a program may replace: results and pictures that such a program made, and empty ones."""
+"""Which files that are there a program may replace: results and pictures that such a program made, and empty ones.
+
+Results that are complete are replaced by complete ones only.
+"""
 
 import json
 from pathlib import Path
@@ -12,6 +15,8 @@ SOFTWARE = 0x0131
 MAKER = "Matplotlib"
 """What draws all pictures, and is named in them as their maker."""
 _SIGNS = (b"/Creator (Matplotlib v", b"<dc:title>Matplotlib v", b"%%Creator: Matplotlib v")  # of PDF, SVG, EPS
+COMPLETE = "complete"
+"""Entry of the environment of results: false where some are still to come, or never came. Older files lack it."""
 
 
 def is_results(path: Path) -> bool:
@@ -53,3 +58,25 @@ def in_the_way(path: Path) -> str:
         return ""
     kind = "picture" if picture else "result"
     return f"{path} exists and is no {kind} of this program: choose another name, or remove it"
+
+
+def place_of_incomplete(path: Path) -> Path:
+    """Where results go that are not complete.
+
+    That is ``path`` itself, or beside a file there that may be complete: ``partial_of``.
+    """
+    return partial_of(path) if _may_be_complete(path) else path
+
+
+def partial_of(path: Path) -> Path:
+    """The name of incomplete results beside complete ones: ``steps.partial.json`` beside ``steps.json``."""
+    return path.with_suffix(f".partial{path.suffix}")
+
+
+def _may_be_complete(path: Path) -> bool:
+    if is_special(path) or not path.is_file() or path.stat().st_size == 0:
+        return False
+    try:
+        return bool(json.loads(path.read_bytes())["environment"].get(COMPLETE, True))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return True

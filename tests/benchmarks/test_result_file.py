@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from dataprep.errors import UserError
+from dataprep.own_outputs import partial_of
 from vicregl_fast.bench import main
 from vicregl_fast.benchmarks import parts, result_file
 from vicregl_fast.benchmarks.measurements import Measurement, read_file
-from vicregl_fast.benchmarks.result_file import ResultFile, partial_of
+from vicregl_fast.benchmarks.result_file import ResultFile
 
 
 def row(name: str, value: float = 1.0) -> Measurement:

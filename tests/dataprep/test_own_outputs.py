@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dataprep.own_outputs import PICTURES, in_the_way
+from dataprep.own_outputs import PICTURES, in_the_way, place_of_incomplete
 from tests.dataprep.pictures import write_jpeg
 from vicregl_fast import visualize
 
@@ -54,3 +54,21 @@ def test_a_picture_s_usual_name_is_looked_at_too(tmp_path: Path, capsys: pytest.
         visualize.main(["curves", str(tmp_path)])
     assert (tmp_path / "curves.png").read_text() == "mine"
     assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "beside"),
+    [
+        ('{"environment": {}, "results": []}', True),
+        ('{"environment": {"complete": true}, "results": []}', True),
+        ('{"environment": {"complete": false}, "results": []}', False),
+        ("no results", True),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_incomplete_results_go_beside_what_may_be_complete(content: str | None, beside: bool, tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    if content is not None:
+        path.write_text(content)
+    assert place_of_incomplete(path) == (tmp_path / "out.partial.json" if beside else path)

@@ -61,18 +61,16 @@ def test_what_was_decided_stands_in_the_file(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "out.json").read_text())
     assert written["judged"] == {"a": [{"lr": 0.1, "from": "x"}, {"lr": 0.2, "from": "x"}]}
     assert written["backbones"] == {"a": {"backbone": "resnet18", "output_stride": 8}}
-    assert written["incomplete"] == "Ctrl-C"
+    environment = written["environment"]
+    assert environment["complete"] is False and environment["stopped_by"] == "Ctrl-C"
 
 
 def test_the_file_names_every_figure_and_where_it_was_measured(tmp_path: Path) -> None:
     settings = {"run": [Path("runs/a")], "lr": 0.1}
     write_json(tmp_path / "out.json", "linear-seg", settings, ROWS, ["linear-seg", "--lr", "0.1"])
     written = json.loads((tmp_path / "out.json").read_text())
-    assert (
-        written["settings"] == {"run": ["runs/a"], "lr": 0.1}
-        and written["judged"] == {}
-        and "incomplete" not in written
-    )
+    assert written["settings"] == {"run": ["runs/a"], "lr": 0.1} and written["judged"] == {}
+    assert written["environment"]["complete"] is True and "stopped_by" not in written["environment"]
     assert written["results"][0] == {"name": "linear-seg.trained.mIoU", "value": 35.04, "unit": "%"}
     assert written["results"][3]["name"] == "linear-seg.majority_class.pixel_accuracy"
     assert written["environment"]["command"] == "python -m vicregl_fast.evaluate linear-seg --lr 0.1"

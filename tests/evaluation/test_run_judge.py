@@ -53,14 +53,18 @@ def test_finished_rows_are_kept_whatever_ends_the_work(
         return judgement
 
     monkeypatch.setattr(KnnJudge, "judge", judge)
+    earlier = '{"environment": {}, "results": []}'
+    (tmp_path / "out.json").write_text(earlier)
     with pytest.raises(SystemExit) as ended:
         evaluate.main(["knn", *given, "--backbone", "resnet18", "--seeds", "2"])
     told = capsys.readouterr()
     assert ended.value.code == code and "the table is incomplete" in told.err
     rows = [line.split() for line in told.out.splitlines()]
     assert rows[1:3] == [["a.pth", "65.0", "±7.1"], ["b.pth", "80.0"]] and rows[3][0] == "majority"
-    written = json.loads((tmp_path / "out.json").read_text())
-    assert written["incomplete"] == said and written["results"][0]["values"] == [60.0, 70.0]
+    assert (tmp_path / "out.json").read_text() == earlier and "out.json stays as it was" in told.err
+    written = json.loads((tmp_path / "out.partial.json").read_text())
+    assert written["environment"]["complete"] is False and written["environment"]["stopped_by"] == said
+    assert written["results"][0]["values"] == [60.0, 70.0]
 
 
 def test_a_later_file_that_is_refused_ends_no_work(

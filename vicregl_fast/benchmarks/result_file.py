@@ -8,10 +8,8 @@ from typing import Any
 from dataprep.atomic import is_special
 from dataprep.errors import UserError
 from dataprep.notes import note
-from vicregl_fast.benchmarks.measurements import Measurement, read_file, write_measurements
-
-COMPLETE = "complete"
-"""Entry of the environment: false while figures are still to come. Files from before it existed lack it."""
+from dataprep.own_outputs import COMPLETE, place_of_incomplete
+from vicregl_fast.benchmarks.measurements import Measurement, write_measurements
 
 
 class ResultFile:
@@ -31,7 +29,7 @@ class ResultFile:
 
     def __init__(self, path: Path, environment: Mapping[str, Any]):
         self._path, self._environment = path, environment
-        self._growing = partial_of(path) if _is_kept(path) else path
+        self._growing = place_of_incomplete(path)
         self._is_file = not is_special(path)
         self._rows: dict[str, Measurement] = {}
         self._interim: dict[str, Measurement] = {}
@@ -86,18 +84,3 @@ class ResultFile:
     def _write(self, path: Path, complete: bool) -> None:
         rows = {**self._interim, **self._rows}
         write_measurements(path, {**self._environment, COMPLETE: complete}, rows.values())
-
-
-def partial_of(path: Path) -> Path:
-    """Where figures grow beside a complete file: ``steps.partial.json`` beside ``steps.json``."""
-    return path.with_suffix(f".partial{path.suffix}")
-
-
-def _is_kept(path: Path) -> bool:
-    """Whether a file holds anything but an incomplete run."""
-    if is_special(path) or not path.is_file():
-        return False
-    try:
-        return bool(read_file(path)[0].get(COMPLETE, True))
-    except UserError:
-        return path.stat().st_size > 0

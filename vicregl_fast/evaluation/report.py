@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dataprep.atomic import write_text
+from dataprep.notes import note
+from dataprep.own_outputs import COMPLETE, place_of_incomplete
 from vicregl_fast.devices import choose_device
 from vicregl_fast.environment import describe_environment
 
@@ -83,20 +85,25 @@ def write_json(
     Each figure becomes a result such as ``{"name": "knn.trained.accuracy", "value": 5.0, "unit": "%"}``, whose name
     begins with ``evaluation``. Of several seeds, the value is the mean; ``spread`` and ``values`` are there as well.
     ``backbones`` holds what each row judges, ``judged`` what was decided for each row and seed. Where rows are missing,
-    ``incomplete`` says what the judging was ``stopped_by``.
+    the environment's ``complete`` is false and ``stopped_by`` says why; such results go beside an earlier complete file
+    (``place_of_incomplete``), as a note then says.
 
     Raises:
         UserError: the file cannot be written.
     """
-    written: dict[str, Any] = {"incomplete": stopped_by} if stopped_by else {}
-    written |= {
+    place = place_of_incomplete(path) if stopped_by else path
+    environment = describe_environment(choose_device(), "vicregl_fast.evaluate", arguments)
+    environment |= {COMPLETE: not stopped_by} | ({"stopped_by": stopped_by} if stopped_by else {})
+    written = {
         "settings": {key: plain(value) for key, value in settings.items()},
-        "environment": describe_environment(choose_device(), "vicregl_fast.evaluate", arguments),
+        "environment": environment,
         "backbones": {row.name: plain(dict(row.backbone)) for row in rows if row.backbone},
         "judged": {row.name: [plain(dict(each)) for each in row.settings] for row in rows if row.settings},
         "results": [_result(evaluation, row, figure) for row in rows for figure in row.figures],
     }
-    write_text(path, json.dumps(written, indent=2) + "\n")
+    write_text(place, json.dumps(written, indent=2) + "\n")
+    if place != path:
+        note(f"{path} stays as it was; what was judged now is in {place}")
 
 
 def _result(evaluation: str, row: Row, figure: str) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from dataprep.errors import UserError
 from dataprep.notes import note
+from dataprep.own_outputs import COMPLETE
 from vicregl_fast.benchmarks.measurements import Measurement, read_file
-from vicregl_fast.benchmarks.result_file import COMPLETE
 
 
 @dataclass(frozen=True)
