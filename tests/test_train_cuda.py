@@ -1,8 +1,10 @@
-"""The command on a GPU: stopped and started again, it goes on bit for bit."""
+"""Runs on a GPU: stopped and started again they go on bit for bit, launched kernel by kernel or recorded."""
 
 import importlib.util
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,21 +13,60 @@ if importlib.util.find_spec("ffcv") is None:  # which takes seconds to import
     pytest.skip("needs ffcv", allow_module_level=True)
 pytest.importorskip("jsonargparse")
 
-from tests.test_train import losses, newest, stop_midway, train
+from tests.tiny_run import rows, tiny_options
+from vicregl_fast.config import parse_config
+from vicregl_fast.training.precision import choose_kernels
+from vicregl_fast.training.processes import Processes
+from vicregl_fast.training.recorded_step import RecordedTrainingStep
+from vicregl_fast.training.trainer import Trainer
 
 pytestmark = pytest.mark.gpu
-MORE = ("--train.device", "cuda", "--train.deterministic", "true", "--train.precision", "auto", "--epochs", "40")
-STEPS = 160
 
 
-def test_a_stopped_run_goes_on_bit_for_bit(cuda: torch.device, beton: Path, tmp_path: Path) -> None:
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    done = train(beton, whole, *MORE)
-    assert done.returncode == 0, done.stderr
-    assert stop_midway(beton, stopped, signal.SIGTERM, *MORE) == 75
-    assert newest(stopped)["step"] < STEPS
-    again = train(beton, stopped, *MORE)
-    assert again.returncode == 0, again.stderr
-    assert losses(stopped) == losses(whole)
-    ours, theirs = newest(stopped)["network"], newest(whole)["network"]
-    assert all(torch.equal(ours[name].cpu(), theirs[name].cpu()) for name in theirs)
+@pytest.fixture
+def repeatable() -> Iterator[None]:
+    flags = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    choose_kernels(deterministic=True)
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = flags
+
+
+def trained(store: Path, run: Path, device: torch.device, stop_after: int | None = None, **more: object) -> Trainer:
+    """A run to its end, or until a signal after so many steps."""
+    given = {"train__device": "cuda", "train__deterministic": "true", "train__precision": "auto", **more}
+    trainer = Trainer(parse_config(tiny_options(store, run, **given)), Processes(0, 1, device))
+    take_step = trainer._train_step
+
+    def step(*arguments: Any) -> None:
+        take_step(*arguments)
+        if trainer.finished_steps == stop_after:
+            trainer.stop.received = signal.SIGTERM
+
+    trainer._train_step = step  # type: ignore[assignment, method-assign]
+    assert trainer.run() == (0 if stop_after is None else 75)
+    return trainer
+
+
+@pytest.mark.parametrize("optim", ["lars", "adamw"])
+def test_a_stopped_run_goes_on_bit_for_bit(
+    cuda: torch.device, repeatable: None, beton: Path, tmp_path: Path, optim: str
+) -> None:
+    losses, networks = {}, {}
+    for recorded in (False, True):
+        settings: dict[str, Any] = {"train__cuda_graphs": recorded, "optim__name": optim}
+        for name, stop in (("whole", None), ("resumed", 7)):
+            run = tmp_path / f"{name}-{recorded}"
+            if stop is not None:
+                trained(beton, run, cuda, stop, **settings)
+            done = trained(beton, run, cuda, **settings)
+            assert isinstance(done.learner.step, RecordedTrainingStep) == recorded
+            losses[name, recorded] = [row["loss"] for row in rows(run)]
+            networks[name, recorded] = done.learner.network.state_dict()
+            assert len(losses[name, recorded]) == 12
+    for recorded in (False, True):
+        assert losses["resumed", recorded] == losses["whole", recorded]
+        for key, value in networks["whole", recorded].items():
+            assert torch.equal(networks["resumed", recorded][key], value), key
+    # The recorder's learning rate is a float32 on the device.
+    assert losses["whole", True] == pytest.approx(losses["whole", False], rel=1e-3)

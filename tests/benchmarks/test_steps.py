@@ -14,7 +14,7 @@ from vicregl_fast.benchmarks.measurements import Measurement, read_measurements
 from vicregl_fast.benchmarks.prepared_step import PreparedStep, prepare_step
 from vicregl_fast.benchmarks.step_arithmetic import bench_arithmetic
 from vicregl_fast.benchmarks.step_parts import PARTS, bench_parts
-from vicregl_fast.benchmarks.step_variants import StepVariant, all_variants, default_precisions
+from vicregl_fast.benchmarks.step_variants import StepVariant, all_variants, can_be_recorded, default_precisions
 from vicregl_fast.benchmarks.steps import bench_beside_supervised, bench_steps
 from vicregl_fast.benchmarks.supervised import CLASSES, SupervisedStep
 from vicregl_fast.config import RunConfig, parse_config
@@ -40,17 +40,26 @@ def by_name(rows: object) -> dict[str, Measurement]:
 
 
 def test_names_of_variants() -> None:
-    assert [variant.name for variant in all_variants(["fp32", "bf16"], compiled="also")] == [
+    assert [variant.name for variant in all_variants(["fp32", "bf16"], compiled="also", recorded=False)] == [
         "fp32", "fp32.channels_last", "bf16", "bf16.channels_last", "fp32.channels_last.compiled",
         "bf16.channels_last.compiled",
     ]  # fmt: skip
+    assert [variant.name for variant in all_variants(["bf16"], compiled="also", recorded=True)] == [
+        "bf16", "bf16.channels_last", "bf16.channels_last.recorded", "bf16.channels_last.compiled",
+        "bf16.channels_last.compiled.recorded",
+    ]  # fmt: skip
+    gpu = torch.device("cuda", 0)
+    assert can_be_recorded(recipe(), gpu) and not can_be_recorded(recipe(), CPU)
+    assert not can_be_recorded(recipe("--train.chunk=2"), gpu)
+    assert not can_be_recorded(recipe("--train.checkpoint_activations=true"), gpu)
 
 
 def test_a_variant_keeps_of_a_recipe_what_it_allows() -> None:
     graphs = recipe("--train.compile=true --train.cuda_graphs=true --train.clip_norm=2")
     eager, compiled = (StepVariant("bf16", True, on).applied_to(graphs).train for on in (False, True))
     assert (eager.compile, eager.cuda_graphs, eager.precision, eager.clip_norm) == (False, False, "bf16", 2)
-    assert compiled.compile and compiled.cuda_graphs
+    assert compiled.compile and not compiled.cuda_graphs
+    assert StepVariant("bf16", True, False, recorded=True).applied_to(recipe()).train.cuda_graphs
     recomputing = recipe("--train.checkpoint_activations=true")
     assert LAST.applied_to(recomputing).train.checkpoint_activations
     assert not StepVariant("fp32", True, True).applied_to(recomputing).train.checkpoint_activations

@@ -1,10 +1,13 @@
 """Training steps on a GPU: every number format learns, overflow is skipped, compiled is as eager."""
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from dataprep.errors import UserError
 from vicregl_fast.augment.recipe import ViewsConfig, view_recipes
 from vicregl_fast.benchmarks.drawn_views import drawn_batch
 from vicregl_fast.choices import PrecisionName
@@ -21,15 +24,23 @@ from vicregl_fast.training.failures import Failures
 from vicregl_fast.training.outcomes import StepOutcomes
 from vicregl_fast.training.precision import Precision
 from vicregl_fast.training.processes import Processes
+from vicregl_fast.training.recorded_step import CudaGraphs, RecordedTrainingStep
 from vicregl_fast.training.step import TrainingStep
 
 pytestmark = pytest.mark.gpu
-RATE = 1e-3
+RATE = 2.0**-10  # which float32 holds
 
 
-def prepared(device: torch.device, precision: PrecisionName, compiled: bool = False) -> tuple[TrainingStep, ViewBatch]:
+def prepared(
+    device: torch.device,
+    precision: PrecisionName,
+    compiled: bool = False,
+    recorded: bool = False,
+    backbone: str = "resnet18",
+    optim: str = "adamw",
+) -> tuple[TrainingStep, ViewBatch]:
     torch.manual_seed(0)
-    network = VICRegLNetwork(ModelConfig("resnet18", 16, expander=64, projector=32), True, True)
+    network = VICRegLNetwork(ModelConfig(backbone, 16, expander=64, projector=32), True, True)
     network = network.to(device).to(memory_format=torch.channels_last)
     recipes = view_recipes(ViewsConfig(large_size=64, large_scale=(0.5, 1.0)))
     criterion = VICRegLLoss(LossConfig(gamma_large=6), 2)
@@ -44,10 +55,11 @@ def prepared(device: torch.device, precision: PrecisionName, compiled: bool = Fa
     made = maker.make(drawn_batch(32), 0)
     matches = {direction: kept.map(lambda cells: cells.to(device)) for direction, kept in made.matches.items()}
     batch = ViewBatch(made.indices, tuple(view.to(device) for view in made.views), None, matches)
-    optimizer = build_optimizer(OptimConfig(name="adamw"), network)
+    optimizer = build_optimizer(OptimConfig(name=optim), network)  # type: ignore[arg-type]
     if compiled:
         compile_backbone(network.backbone)
-    return TrainingStep(network, criterion, optimizer, Precision(precision, device.type)), batch
+    parts = network, criterion, optimizer, Precision(precision, device.type)
+    return RecordedTrainingStep(CudaGraphs(device), *parts) if recorded else TrainingStep(*parts), batch
 
 
 @pytest.mark.parametrize("precision, tolerance", [("fp32", 1e-3), ("bf16", 0.05), ("fp16", 0.02)])
@@ -96,9 +108,51 @@ def test_between_logged_steps_nothing_waits(cuda: torch.device) -> None:
     assert outcomes.last_finite
 
 
-def test_compiled_is_as_eager(cuda: torch.device) -> None:
+@pytest.mark.parametrize("recorded", [False, True])
+def test_compiled_is_as_eager(cuda: torch.device, recorded: bool) -> None:
     losses = []
     for compiled in (False, True):
-        step, batch = prepared(cuda, "fp32", compiled)
-        losses.append([step(batch, RATE).loss.item() for _ in range(3)])
+        step, batch = prepared(cuda, "fp32", compiled, recorded and compiled)
+        losses.append([step(batch, RATE).loss.item() for _ in range(6)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-2)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("backbone, optim", [("resnet18", "lars"), ("resnet18", "adamw"), ("convnext_atto", "adamw")])
+def test_recorded_steps_are_as_launched_ones(
+    cuda: torch.device, precision: PrecisionName, backbone: str, optim: str
+) -> None:
+    """Same losses, weights, statistics and scale through changing images and rates, an overflow, and a state loaded."""
+    if precision == "bf16" and torch.cuda.get_device_capability(cuda) < (8, 0):
+        pytest.skip("this GPU does not multiply bf16")
+    losses, ends = [], []
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        for recorded in (False, True):
+            step, batch = prepared(cuda, precision, recorded=recorded, backbone=backbone, optim=optim)
+            step.scaler = torch.amp.GradScaler("cuda", init_scale=2.0**10, enabled=precision == "fp16")
+            torch.manual_seed(1)
+            taken = []
+            for number in range(12):
+                views = tuple(view.roll(number, 0) for view in batch.views)
+                if number == 6:
+                    views[0][0, 0, 0, 0] = float("inf")
+                if number == 8:
+                    step.optimizer.load_state_dict(copy.deepcopy(step.optimizer.state_dict()))
+                result = step(replace(batch, views=views), RATE * (1 + number))
+                taken.append(result.loss.item())
+                assert bool(result.finite) == (number != 6)
+                assert step.optimizer.param_groups[0]["lr"] == RATE * (1 + number)
+            losses.append(taken)
+            scale = [torch.tensor([step.scaler.get_scale()], device=cuda)]
+            ends.append(torch.cat([each.flatten().float() for each in (*step.network.state_dict().values(), *scale)]))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3, nan_ok=True)
+    assert (ends[0] - ends[1]).norm() <= 1e-2 * ends[0].norm()
+
+
+def test_what_cannot_be_recorded_is_said(cuda: torch.device) -> None:
+    step, batch = prepared(cuda, "fp32", recorded=True)
+    step.network.register_forward_hook(lambda module, arguments, outputs: print(outputs.pooled.sum().item()))
+    for _ in range(3):
+        step(batch, RATE)
+    with pytest.raises(UserError, match=r"cannot be recorded as a CUDA graph .*leave train.cuda_graphs at false"):
+        step(batch, RATE)

@@ -154,13 +154,14 @@ def optimizer(options: argparse.Namespace) -> Iterator[Measurement]:
 
 def step(options: argparse.Namespace) -> Iterator[Measurement]:
     """Measures whole training steps."""
-    from vicregl_fast.benchmarks.step_variants import Compiled, all_variants, default_precisions
+    from vicregl_fast.benchmarks.step_variants import Compiled, all_variants, can_be_recorded, default_precisions
     from vicregl_fast.benchmarks.steps import bench_steps
 
     config = step_recipe(options)
     precisions = options.precisions or default_precisions(config.train.precision, options.device)
     compiled: Compiled = options.compile or ("also" if config.train.compile else None)
-    return bench_steps(config, options.device, all_variants(precisions, compiled), options.repeats)
+    variants = all_variants(precisions, compiled, can_be_recorded(config, options.device))
+    return bench_steps(config, options.device, variants, options.repeats)
 
 
 def step_recipe(options: argparse.Namespace) -> "RunConfig":

@@ -1,4 +1,4 @@
-"""The ways to run one training step: number format, memory format, compiled or not."""
+"""The ways to run one training step: number format, memory format, compiled or not, recorded or not."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,11 +22,13 @@ class StepVariant:
         precision: ``fp32``, ``bf16`` or ``fp16``.
         channels_last: whether network and views are in channels_last memory format, else contiguous.
         compiled: whether the backbone goes through torch.compile.
+        recorded: whether the step is replayed as a CUDA graph, else launched kernel by kernel.
     """
 
     precision: PrecisionName
     channels_last: bool
     compiled: bool
+    recorded: bool = False
 
     @property
     def name(self) -> str:
@@ -34,16 +36,17 @@ class StepVariant:
         parts: list[str] = [self.precision]
         parts += ["channels_last"] * self.channels_last
         parts += ["compiled"] * self.compiled
+        parts += ["recorded"] * self.recorded
         return ".".join(parts)
 
     def applied_to(self, config: RunConfig) -> RunConfig:
-        """The recipe, run this way. CUDA graphs and recomputed activations stay only where the variant allows them."""
+        """The recipe, run this way. Recomputed activations stay only where the variant allows them."""
         train = replace(
             config.train,
             precision=self.precision,
             channels_last=self.channels_last,
             compile=self.compiled,
-            cuda_graphs=config.train.cuda_graphs and self.compiled,
+            cuda_graphs=self.recorded,
             checkpoint_activations=config.train.checkpoint_activations and not self.compiled,
         )
         return replace(config, train=train)
@@ -63,11 +66,23 @@ def default_precisions(wanted: PrecisionChoice, device: torch.device) -> list[Pr
     return [taken, "fp16"] if both else [taken]
 
 
-def all_variants(precisions: Sequence[PrecisionName], compiled: Compiled) -> list[StepVariant]:
+def all_variants(precisions: Sequence[PrecisionName], compiled: Compiled, recorded: bool) -> list[StepVariant]:
     """Every precision in both memory formats without torch.compile, and compiled in channels_last.
 
-    ``compiled`` says whether compiled variants are measured ``also``, ``only`` or, for None, not at all.
+    Args:
+        precisions: number formats.
+        compiled: whether compiled variants are measured ``also``, ``only`` or, for None, not at all.
+        recorded: whether those in channels_last are measured as CUDA graphs, too.
     """
-    eager = [StepVariant(precision, layout, False) for precision in precisions for layout in (False, True)]
-    faster = [StepVariant(precision, True, True) for precision in precisions]
+    replays = [False, True] if recorded else [False]
+    eager, faster = [], []
+    for precision in precisions:
+        eager.append(StepVariant(precision, False, False))
+        eager += [StepVariant(precision, True, False, replay) for replay in replays]
+        faster += [StepVariant(precision, True, True, replay) for replay in replays]
     return {None: eager, "also": eager + faster, "only": faster}[compiled]
+
+
+def can_be_recorded(config: RunConfig, device: torch.device) -> bool:
+    """Whether a CUDA graph can hold the recipe's step: on a GPU, if it draws nothing twice."""
+    return device.type == "cuda" and config.train.chunk is None and not config.train.checkpoint_activations

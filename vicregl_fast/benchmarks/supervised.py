@@ -42,7 +42,7 @@ class SupervisedStep:
         if train.checkpoint_activations:
             recompute_activations(self.network.backbone)
         if train.compile:
-            compile_backbone(self.network.backbone, train.cuda_graphs)
+            compile_backbone(self.network.backbone)
         self._precision = prepared.learner.step.precision
         self._scaler = self._precision.scaler()
         self.images = prepared.batch.views[0]

@@ -117,7 +117,7 @@ def _turns_of_a_run(
         raise UserError("the run was stopped before all turns were measured")
     loading = {name: feed for name, feed in feeds.items() if name != "synthetic"}
     return in_turns.turns, {
-        name: [_processor_seconds(feed, batches) for _ in range(repeats)] for name, feed in loading.items()
+        name: [_processor_seconds(feed, batches[:steps]) for _ in range(repeats)] for name, feed in loading.items()
     }
 
 

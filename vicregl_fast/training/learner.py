@@ -22,6 +22,7 @@ from vicregl_fast.models.unreached import freeze_unreached
 from vicregl_fast.optim.build import build_optimizer
 from vicregl_fast.training.precision import choose_precision
 from vicregl_fast.training.processes import Processes
+from vicregl_fast.training.recorded_step import CudaGraphs, RecordedTrainingStep
 from vicregl_fast.training.step import TrainingStep
 from vicregl_fast.weights.loading import start_from
 
@@ -105,15 +106,12 @@ def build_learner(config: RunConfig, classes: int, processes: Processes, starts:
     unreached = freeze_unreached(network, recipes[0].size)
     if unreached:
         note(f"{config.model.backbone}: no output depends on {', '.join(unreached[:3])} ...; they stay as drawn")
-    step = TrainingStep(
-        _wrap(network, config.train, processes),
-        criterion,
-        optimizer,
-        choose_precision(config.train.precision, device),
-        config.train.clip_norm,
-        network.classifier,
-        config.train.chunk,
-    )
+    wrapped, precision = _wrap(network, config.train, processes), choose_precision(config.train.precision, device)
+    parts = wrapped, criterion, optimizer, precision, config.train.clip_norm, network.classifier
+    if _is_recorded(config.train, processes):
+        step: TrainingStep = RecordedTrainingStep(CudaGraphs(device), *parts)
+    else:
+        step = TrainingStep(*parts, config.train.chunk)
     torch.manual_seed(config.seed + 1 + processes.rank)  # drop path draws from it, on each process differently
     return Learner(network, criterion, step, recipes, tuple(grids[recipe.size] for recipe in recipes))
 
@@ -132,6 +130,24 @@ def _checked_grid(network: VICRegLNetwork, size: int, matched: bool) -> int:
     return grid
 
 
+def _is_recorded(config: TrainingConfig, processes: Processes) -> bool:
+    """Whether whole steps are recorded as a CUDA graph; a note says where that is wanted in vain.
+
+    Raises:
+        UserError: it is wanted of several processes, of which only the backbone can be, and that is not compiled.
+    """
+    if not config.cuda_graphs:
+        return False
+    if processes.device.type != "cuda":
+        note("train.cuda_graphs does nothing here: steps are recorded on a GPU only")
+    elif processes.world > 1 and not config.compile:
+        raise UserError(
+            "with several processes train.cuda_graphs records the backbone only, for which it needs train.compile: set "
+            "it to true, or train.cuda_graphs to false"
+        )
+    return processes.device.type == "cuda" and processes.world == 1
+
+
 def _wrap(network: VICRegLNetwork, config: TrainingConfig, processes: Processes) -> nn.Module:
     synchronised = config.sync_batchnorm and processes.world > 1
     if synchronised:
@@ -139,7 +155,7 @@ def _wrap(network: VICRegLNetwork, config: TrainingConfig, processes: Processes)
     if config.checkpoint_activations:
         recompute_activations(network.backbone)
     if config.compile:
-        compile_backbone(network.backbone, config.cuda_graphs)
+        compile_backbone(network.backbone, config.cuda_graphs and processes.world > 1)
     if processes.world == 1:
         return network
     with warnings.catch_warnings():

@@ -36,7 +36,7 @@ class BatchLosses:
 class StepResult:
     """The result of one step. Its tensors are on the device, and whoever reads one waits for the step.
 
-    They are scalars, but for ``pooled``.
+    They are scalars, but for ``pooled``. Copies are to be made of what is needed after the next step.
 
     Attributes:
         loss: the VICRegL loss over the global batch, without the online classifier's.
@@ -90,7 +90,7 @@ class TrainingStep:
         online = {id(parameter) for parameter in self._online}
         self._learning = [p for p in network.parameters() if id(p) not in online]
 
-    def __call__(self, batch: ViewBatch, learning_rate: float, clock: Clock = UNWATCHED) -> StepResult:
+    def __call__(self, batch: ViewBatch, learning_rate: float | Tensor, clock: Clock = UNWATCHED) -> StepResult:
         """Takes one step at this learning rate, and marks its parts: forward, loss, backward, optimizer.
 
         If loss or gradients are non-finite, parameters, buffers and the optimiser's state stay as they were.
