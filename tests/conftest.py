@@ -17,6 +17,7 @@ from dataprep.ffcv_store import write_store
 from dataprep.sources import list_images
 from tests.processes import kill_with_children
 from vicregl_fast.devices import choose_device
+from vicregl_fast.training.precision import choose_kernels
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -48,6 +49,16 @@ def cuda() -> Iterator[torch.device]:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     yield choose_device("cuda")
     torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = allowed
+
+
+@pytest.fixture
+def repeatable() -> Iterator[None]:
+    """For tests marked ``gpu``; only kernels whose results are repeatable."""
+    flags = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    choose_kernels(deterministic=True)
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = flags
 
 
 def _folder(name: str) -> Path:

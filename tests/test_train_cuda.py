@@ -2,7 +2,6 @@
 
 import importlib.util
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +14,11 @@ pytest.importorskip("jsonargparse")
 
 from tests.tiny_run import rows, tiny_options
 from vicregl_fast.config import parse_config
-from vicregl_fast.training.precision import choose_kernels
 from vicregl_fast.training.processes import Processes
 from vicregl_fast.training.recorded_step import RecordedTrainingStep
 from vicregl_fast.training.trainer import Trainer
 
 pytestmark = pytest.mark.gpu
-
-
-@pytest.fixture
-def repeatable() -> Iterator[None]:
-    flags = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    choose_kernels(deterministic=True)
-    yield
-    torch.use_deterministic_algorithms(False)
-    torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = flags
 
 
 def trained(store: Path, run: Path, device: torch.device, stop_after: int | None = None, **more: object) -> Trainer:

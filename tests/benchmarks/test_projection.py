@@ -108,6 +108,8 @@ def test_parts_are_taken_from_rows() -> None:
     }
     rows = {name: Measurement.of(name, [value], "") for name, value in given.items()}
     assert measured_parts(rows, 7) == Parts(500.0, 0.6, 1.0)
+    launched = Measurement.of("step.launched_images_per_second", [400.0], "images/s")  # as steps of several GPUs are
+    assert measured_parts({**rows, launched.name: launched}, 7) == Parts(400.0, 0.6, 1.0)
     rows["train.real_over_synthetic"] = Measurement.ratio("train.real_over_synthetic", 9, 10)
     assert measured_parts(rows, 7) == Parts(500.0, 0.6, 0.9)
     for cost, known in ((2.5, 2.5), (-0.1, None)):

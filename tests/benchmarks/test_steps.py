@@ -1,5 +1,6 @@
 """The benchmark of a step takes the step of its recipe, and its supervised twin really is supervised."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -70,6 +71,7 @@ def test_rows_of_steps() -> None:
     plain, last = (rows[f"step.{variant.name}.images_per_second"] for variant in (PLAIN, LAST))
     assert rows["step.fp32.channels_last_over_fp32"].value == last.value / plain.value
     assert rows["step.images_per_second"].value == max(last.value, plain.value) and plain.n == 2
+    assert rows["step.launched_images_per_second"].value == rows["step.images_per_second"].value
     assert {f"step.{part}_share" for part in PARTS} <= set(rows)
     share = rows["step.augmentation"].value / (4 / rows["step.images_per_second"].value)
     assert rows["step.augmentation_share"].value == pytest.approx(share) and rows["step.augmentation"].n == 2
@@ -98,6 +100,34 @@ def test_a_variant_that_does_not_fit_costs_no_other(
     monkeypatch.setattr(steps, "prepare_step", without(PLAIN, LAST))
     with pytest.raises(UserError, match="no step fits into the GPU's memory"):
         list(bench_steps(recipe(), CPU, [PLAIN, LAST], repeats=1))
+
+
+def test_recorded_steps_are_beside_launched_ones(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on a GPU, with a recorder of the CPU: parts and supervised twin are of launched steps."""
+    recorded, refused = replace(LAST, recorded=True), replace(PLAIN, recorded=True)
+    measured: list[StepVariant] = []
+    time_calls = steps.time_calls
+
+    def timed(prepared: object, *given: object, **options: object) -> list[float]:
+        if isinstance(prepared, PreparedStep):
+            measured.append(prepared.variant)
+            if prepared.variant == refused:
+                raise UserError("a training step cannot be recorded as a CUDA graph (as a test wants)")
+        seconds = time_calls(prepared, *given, **options)  # type: ignore[arg-type]
+        return [1e-6] * len(seconds) if measured[-1] == recorded else seconds
+
+    monkeypatch.setattr(steps, "time_calls", timed)
+    rows = by_name(bench_steps(recipe(), CPU, [LAST, recorded, refused], repeats=1))
+    assert measured[:3] == [LAST, recorded, refused]
+    assert (
+        rows["step.images_per_second"].value == 4e6 == rows["step.fp32.channels_last.recorded.images_per_second"].value
+    )
+    launched = rows["step.launched_images_per_second"].value
+    assert launched == rows["step.fp32.channels_last.images_per_second"].value < 4e6
+    assert {"step.forward_share", "step.over_half_supervised"} <= set(rows)
+    assert "step.fp32.recorded is left out: a training step cannot be recorded" in capsys.readouterr().err
 
 
 def test_formats_that_are_measured_unasked(monkeypatch: pytest.MonkeyPatch) -> None:

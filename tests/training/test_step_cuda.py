@@ -120,32 +120,31 @@ def test_compiled_is_as_eager(cuda: torch.device, recorded: bool) -> None:
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize("backbone, optim", [("resnet18", "lars"), ("resnet18", "adamw"), ("convnext_atto", "adamw")])
 def test_recorded_steps_are_as_launched_ones(
-    cuda: torch.device, precision: PrecisionName, backbone: str, optim: str
+    cuda: torch.device, repeatable: None, precision: PrecisionName, backbone: str, optim: str
 ) -> None:
     """Same losses, weights, statistics and scale through changing images and rates, an overflow, and a state loaded."""
     if precision == "bf16" and torch.cuda.get_device_capability(cuda) < (8, 0):
         pytest.skip("this GPU does not multiply bf16")
     losses, ends = [], []
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-        for recorded in (False, True):
-            step, batch = prepared(cuda, precision, recorded=recorded, backbone=backbone, optim=optim)
-            step.scaler = torch.amp.GradScaler("cuda", init_scale=2.0**10, enabled=precision == "fp16")
-            torch.manual_seed(1)
-            taken = []
-            for number in range(12):
-                views = tuple(view.roll(number, 0) for view in batch.views)
-                if number == 6:
-                    views[0][0, 0, 0, 0] = float("inf")
-                if number == 8:
-                    step.optimizer.load_state_dict(copy.deepcopy(step.optimizer.state_dict()))
-                result = step(replace(batch, views=views), RATE * (1 + number))
-                taken.append(result.loss.item())
-                assert bool(result.finite) == (number != 6)
-                assert step.optimizer.param_groups[0]["lr"] == RATE * (1 + number)
-            losses.append(taken)
-            scale = [torch.tensor([step.scaler.get_scale()], device=cuda)]
-            ends.append(torch.cat([each.flatten().float() for each in (*step.network.state_dict().values(), *scale)]))
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3, nan_ok=True)
+    for recorded in (False, True):
+        step, batch = prepared(cuda, precision, recorded=recorded, backbone=backbone, optim=optim)
+        step.scaler = torch.amp.GradScaler("cuda", init_scale=2.0**10, enabled=precision == "fp16")
+        torch.manual_seed(1)
+        taken = []
+        for number in range(12):
+            views = tuple(view.roll(number, 0) for view in batch.views)
+            if number == 6:
+                views[0][0, 0, 0, 0] = float("inf")
+            if number == 8:
+                step.optimizer.load_state_dict(copy.deepcopy(step.optimizer.state_dict()))
+            result = step(replace(batch, views=views), RATE * (1 + number))
+            taken.append(result.loss.item())
+            assert bool(result.finite) == (number != 6)
+            assert step.optimizer.param_groups[0]["lr"] == RATE * (1 + number)
+        losses.append(taken)
+        scale = [torch.tensor([step.scaler.get_scale()], device=cuda)]
+        ends.append(torch.cat([each.flatten().float() for each in (*step.network.state_dict().values(), *scale)]))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-2, nan_ok=True)
     assert (ends[0] - ends[1]).norm() <= 1e-2 * ends[0].norm()
 
 

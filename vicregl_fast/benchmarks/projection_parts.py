@@ -9,6 +9,7 @@ from dataprep.errors import UserError
 from dataprep.notes import note
 from vicregl_fast.benchmarks.measurements import Measurement, read_file
 from vicregl_fast.benchmarks.projection import Parts
+from vicregl_fast.benchmarks.step_variants import LAUNCHED
 from vicregl_fast.config import RunConfig
 
 LOADING_COST = "train.loader_cpu_ms_per_image"
@@ -92,4 +93,5 @@ def measured_parts(rows: Mapping[str, Measurement], parameters: int) -> Parts:
     loading = rows["train.real_over_synthetic"].value if "train.real_over_synthetic" in rows else 1.0
     cost = rows[LOADING_COST].value if LOADING_COST in rows else 0.0
     known = cost if cost > 0 else None  # a difference, of which no cost may be left
-    return Parts(rows[wanted[0]].value, rows[wanted[1]].value, min(1.0, loading), known)
+    rate = rows.get(LAUNCHED, rows[wanted[0]])
+    return Parts(rate.value, rows[wanted[1]].value, min(1.0, loading), known)

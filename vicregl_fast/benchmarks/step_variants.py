@@ -13,6 +13,9 @@ from vicregl_fast.training.precision import choose_precision
 Compiled = Literal["also", "only"] | None
 """Whether compiled variants are measured, too, or alone."""
 
+LAUNCHED = "step.launched_images_per_second"
+"""The row of the fastest variant that is not recorded, as steps of several processes are not."""
+
 
 @dataclass(frozen=True)
 class StepVariant:

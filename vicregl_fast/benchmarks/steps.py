@@ -13,7 +13,7 @@ from vicregl_fast.benchmarks.memory import PeakMemory
 from vicregl_fast.benchmarks.prepared_step import PreparedStep, prepare_step, view_maker
 from vicregl_fast.benchmarks.step_arithmetic import bench_arithmetic
 from vicregl_fast.benchmarks.step_parts import bench_parts
-from vicregl_fast.benchmarks.step_variants import StepVariant
+from vicregl_fast.benchmarks.step_variants import LAUNCHED, StepVariant
 from vicregl_fast.benchmarks.supervised import SupervisedStep
 from vicregl_fast.benchmarks.timing import in_a_row, time_calls, time_side_by_side
 from vicregl_fast.config import RunConfig
@@ -25,9 +25,10 @@ def bench_steps(
     """Measures images/s of each variant, its ratio to the first variant's, and peak memory of a GPU in GiB.
 
     ``step.images_per_second`` is the fastest variant's, and so is the arithmetic (``bench_arithmetic``). Of the fastest
-    that is launched kernel by kernel follow the parts (``bench_parts``), augmentation (``bench_augmentation_share``)
-    and the supervised twin (``bench_beside_supervised``). Each has ``repeats`` durations, on a GPU of several steps in
-    a row. Peak memory of the host is that of all variants together: what one leaves, the next one uses.
+    that is launched kernel by kernel follow its rate, ``LAUNCHED``, the parts (``bench_parts``), augmentation
+    (``bench_augmentation_share``) and the supervised twin (``bench_beside_supervised``). Each has ``repeats``
+    durations, on a GPU of several steps in a row. Peak memory of the host is that of all variants together: what one
+    leaves, the next one uses.
 
     Args:
         config: the recipe; its batch size is that of the one process.
@@ -72,6 +73,7 @@ def bench_steps(
     if prepared is None or prepared.variant != launched:
         prepared = None
         prepared = prepare_step(config, launched, device)
+    yield replace(rates[launched], name=LAUNCHED)
     yield from bench_parts(prepared, device, repeats)
     yield from bench_arithmetic(prepared, best.value, device, repeats)
     yield from bench_augmentation_share(prepared, rates[launched], device, repeats)
