@@ -166,3 +166,9 @@ def test_a_failing_process_says_why() -> None:
     bench = ScalingBench(recipe("--model.backbone=resnet51"), "cpu", [1], steps=1, repeats=1)
     with pytest.raises(UserError, match=r"^1 processes of training failed: timm has no model named 'resnet51'"):
         list(bench_scaling(bench))
+
+
+def test_recorded_steps_are_not_compared_with_launched_ones() -> None:
+    bench = ScalingBench(recipe("--train.cuda_graphs=true"), "cuda", [1, 2], steps=1, repeats=1)
+    with pytest.raises(UserError, match=r"leave train\.cuda_graphs at false"):
+        next(bench_scaling(bench))

@@ -69,8 +69,14 @@ def bench_scaling(bench: ScalingBench) -> Iterator[Measurement]:
     how GPUs scale: a note says so.
 
     Raises:
-        UserError: the processes cannot be started, or fail.
+        UserError: the processes cannot be started, or fail; or the recipe wants CUDA graphs, which hold the whole step of
+            one process, but not of several.
     """
+    if bench.config.train.cuda_graphs:
+        raise UserError(
+            "steps of one process and of several are compared as they are launched kernel by kernel: leave "
+            "train.cuda_graphs at false"
+        )
     if bench.device == "cpu":
         note(f"these are CPU processes, joined by gloo, of {bench.threads} threads each: not how GPUs scale")
     size, counts = bench.config.batch_size, sorted(set(bench.processes))
