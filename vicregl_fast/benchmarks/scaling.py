@@ -69,8 +69,8 @@ def bench_scaling(bench: ScalingBench) -> Iterator[Measurement]:
     how GPUs scale: a note says so.
 
     Raises:
-        UserError: the processes cannot be started, or fail; or the recipe wants CUDA graphs, which hold the whole step of
-            one process, but not of several.
+        UserError: the processes cannot be started, or fail, or the recipe wants CUDA graphs, which hold the whole step
+            of one process, but not of several.
     """
     if bench.config.train.cuda_graphs:
         raise UserError(
