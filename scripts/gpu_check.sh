@@ -129,31 +129,30 @@ gpu_tests() {  # NAME SECONDS FILES...
 
 # The most informative parts come first. With what starts and ends the script, their seconds add up to 10 minutes.
 if [ $device = cuda ]; then
-    formats="bf16 fp16 fp32"
-    "$python" -c 'import sys, torch; sys.exit(torch.cuda.get_device_capability() < (8, 0))' || formats="fp16 fp32"
+    format=bf16
+    "$python" -c 'import sys, torch; sys.exit(torch.cuda.get_device_capability() < (8, 0))' || format=fp16
     gpus=$("$python" -c 'import torch; print(torch.cuda.device_count())')
     part copy 12 "" bash -c 'bench copy copy'
-    part steps 75 "$recipe" bash -c "bench steps step --batch 128 --repeats 5 --precisions ${formats%% *}"
+    part steps 75 "$recipe" bash -c "bench steps step --batch 128 --repeats 5 --precisions $format"
     # As README has it for one GPU: recorded.
     part loop 65 "$whole" bash -c 'store && bench loop train --path "$store" --batch 64 --steps 16 --repeats 2 \
         -- --train.cuda_graphs true'
-    gpu_tests kernels 60 "${kernel_tests[@]}"
+    gpu_tests kernels 55 "${kernel_tests[@]}"
     part optimizer 16 "timm" bash -c "bench optimizer optimizer"
     part augment 36 "$base numba_cuda" bash -c 'bench augment augment --batch 256 --repeats 5'
-    part loss 40 "timm numba" bash -c "bench loss loss --batch 256 --repeats 5"
+    part loss 50 "timm numba" bash -c "bench loss loss --batch 256 --repeats 5"
     part convnext 45 "$recipe" bash -c \
-        "bench convnext step --config configs/convnext_s.yaml --batch 48 --repeats 3 --precisions ${formats%% *}"
+        "bench convnext step --config configs/convnext_s.yaml --batch 48 --repeats 3 --precisions $format"
     part projection 10 "$recipe" bash -c project
-    part compiled 55 "$recipe" bash -c "bench compiled step --batch 64 --repeats 5 --precisions ${formats%% *} --compile only"
-    gpu_tests training 50 "${training_tests[@]}"
+    part compiled 55 "$recipe" bash -c "bench compiled step --batch 64 --repeats 5 --precisions $format --compile only"
+    gpu_tests training 65 "${training_tests[@]}" -k "not compiled"  # compiling takes half a minute more
     part train 35 "$whole" bash -c 'train 6 --model.backbone resnet50 --batch_size 256'
-    part loader 40 "$base ffcv" bash -c 'store && bench loader loader --path "$store" --batch 64 --repeats 5 --peers all'
+    part loader 35 "$base ffcv" bash -c 'store && bench loader loader --path "$store" --batch 64 --repeats 5 --peers all'
     if [ "$gpus" -gt 1 ]; then
         part scaling 30 "$recipe" bash -c "bench scaling scaling --processes 1 $gpus --batch 128 --repeats 2"
     else
         [[ ,${only:-scaling}, != *,scaling,* ]] || note scaling "skipped: there is one GPU"
     fi
-    part formats 16 "$recipe" bash -c "bench formats step --batch 128 --repeats 3 --precisions ${formats#* }"
 else
     heads="--expander 16 --projector 8 --repeats 2"
     echo '{model: {backbone: test_resnet, expander: 16, projector: 8}, views: {large_size: 64}}' > "$work/tiny.yaml"

@@ -52,8 +52,9 @@ def cuda() -> Iterator[torch.device]:
 
 
 @pytest.fixture
-def repeatable() -> Iterator[None]:
+def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """For tests marked ``gpu``; only kernels whose results are repeatable."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     flags = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     choose_kernels(deterministic=True)
     yield

@@ -149,13 +149,13 @@ def test_the_home_folder_is_known_behind_an_equals_sign(monkeypatch: pytest.Monk
         (["--train.chunk", "1"], "train.chunk is 1; give at least 2"),
         (
             ["--train.cuda_graphs", "true", "--train.checkpoint_activations", "true"],
-            "which train.cuda_graphs cannot record",
+            "train.cuda_graphs cannot record",
         ),
         (
             ["--train.compile", "true", "--train.checkpoint_activations", "true"],
             "chooses itself what is computed again",
         ),
-        (["--train.cuda_graphs", "true", "--train.chunk", "8"], "which train.cuda_graphs cannot record"),
+        (["--train.cuda_graphs", "true", "--train.chunk", "8"], "train.cuda_graphs cannot record"),
         (
             ["--train.compile", "true", "--train.chunk", "8", "--model.backbone", "convnext_small"],
             "may not draw the same drop path again",

@@ -105,7 +105,7 @@ def test_a_variant_that_does_not_fit_costs_no_other(
 def test_recorded_steps_are_beside_launched_ones(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As on a GPU, with a recorder of the CPU: parts and supervised twin are of launched steps."""
+    """They come last, and the first that is refused is the last one; here their times are made up."""
     recorded, refused = replace(LAST, recorded=True), replace(PLAIN, recorded=True)
     measured: list[StepVariant] = []
     time_calls = steps.time_calls
@@ -115,19 +115,28 @@ def test_recorded_steps_are_beside_launched_ones(
             measured.append(prepared.variant)
             if prepared.variant == refused:
                 raise UserError("a training step cannot be recorded as a CUDA graph (as a test wants)")
-        seconds = time_calls(prepared, *given, **options)  # type: ignore[arg-type]
-        return [1e-6] * len(seconds) if measured[-1] == recorded else seconds
+            if prepared.variant == recorded:
+                return [1e-6]
+        return time_calls(prepared, *given, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(steps, "time_calls", timed)
-    rows = by_name(bench_steps(recipe(), CPU, [LAST, recorded, refused], repeats=1))
-    assert measured[:3] == [LAST, recorded, refused]
+    rows = by_name(bench_steps(recipe(), CPU, [recorded, LAST, refused, recorded], repeats=1))
+    assert measured == [LAST, recorded, refused]
     assert (
         rows["step.images_per_second"].value == 4e6 == rows["step.fp32.channels_last.recorded.images_per_second"].value
     )
     launched = rows["step.launched_images_per_second"].value
     assert launched == rows["step.fp32.channels_last.images_per_second"].value < 4e6
-    assert {"step.forward_share", "step.over_half_supervised"} <= set(rows)
+    assert rows["step.tflops"].value == pytest.approx(rows["step.flops"].value / 4 * launched / 1e12)
+    assert rows["step.augmentation_share"].value == pytest.approx(rows["step.augmentation"].value * launched / 4)
     assert "step.fp32.recorded is left out: a training step cannot be recorded" in capsys.readouterr().err
+
+
+def test_rates_alone() -> None:
+    rows = by_name(bench_steps(recipe(), CPU, [LAST], repeats=1, parts=False))
+    assert set(rows) - {"step.peak_host_memory"} == {
+        "step.fp32.channels_last.images_per_second", "step.launched_images_per_second", "step.images_per_second",
+    }  # fmt: skip
 
 
 def test_formats_that_are_measured_unasked(monkeypatch: pytest.MonkeyPatch) -> None:

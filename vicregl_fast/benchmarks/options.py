@@ -182,7 +182,11 @@ def _add_sizes(
     steps.add_argument("--expander", type=count, help="width of the expander (the recipe's)")
     steps.add_argument("--projector", type=count, help="width of the local projector (the recipe's)")
     steps.add_argument(
-        "--compile", nargs="?", const="also", choices=["also", "only"], help="measure compiled steps, too, or only them"
+        "--compile",
+        nargs="?",
+        const="also",
+        choices=["also", "only"],
+        help="measure compiled steps, too, or only their rates",
     )
     steps.add_argument(
         "--precisions",

@@ -161,7 +161,7 @@ def step(options: argparse.Namespace) -> Iterator[Measurement]:
     precisions = options.precisions or default_precisions(config.train.precision, options.device)
     compiled: Compiled = options.compile or ("also" if config.train.compile else None)
     variants = all_variants(precisions, compiled, can_be_recorded(config, options.device))
-    return bench_steps(config, options.device, variants, options.repeats)
+    return bench_steps(config, options.device, variants, options.repeats, parts=options.compile != "only")
 
 
 def step_recipe(options: argparse.Namespace) -> "RunConfig":

@@ -82,7 +82,8 @@ def measured_parts(rows: Mapping[str, Measurement], parameters: int) -> Parts:
     Raises:
         UserError: the rows of ``bench step`` are missing, or are of another network.
     """
-    wanted = ("step.images_per_second", "step.backward_share", "step.parameters")
+    rate = LAUNCHED if LAUNCHED in rows else "step.images_per_second"  # the other one in older files
+    wanted = (rate, "step.backward_share", "step.parameters")
     if missing := [name for name in wanted if name not in rows]:
         raise UserError(f"the files have no row {missing[0]}: give what bench step --json wrote")
     if (found := rows["step.parameters"].value) != parameters:
@@ -93,5 +94,4 @@ def measured_parts(rows: Mapping[str, Measurement], parameters: int) -> Parts:
     loading = rows["train.real_over_synthetic"].value if "train.real_over_synthetic" in rows else 1.0
     cost = rows[LOADING_COST].value if LOADING_COST in rows else 0.0
     known = cost if cost > 0 else None  # a difference, of which no cost may be left
-    rate = rows.get(LAUNCHED, rows[wanted[0]])
-    return Parts(rate.value, rows[wanted[1]].value, min(1.0, loading), known)
+    return Parts(rows[rate].value, rows[wanted[1]].value, min(1.0, loading), known)

@@ -87,5 +87,5 @@ def all_variants(precisions: Sequence[PrecisionName], compiled: Compiled, record
 
 
 def can_be_recorded(config: RunConfig, device: torch.device) -> bool:
-    """Whether a CUDA graph can hold the recipe's step: on a GPU, if it draws nothing twice."""
+    """Whether a CUDA graph can hold the recipe's step: on a GPU, without chunks and recomputed activations."""
     return device.type == "cuda" and config.train.chunk is None and not config.train.checkpoint_activations

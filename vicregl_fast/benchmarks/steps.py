@@ -20,64 +20,65 @@ from vicregl_fast.config import RunConfig
 
 
 def bench_steps(
-    config: RunConfig, device: torch.device, variants: Sequence[StepVariant], repeats: int
+    config: RunConfig, device: torch.device, variants: Sequence[StepVariant], repeats: int, parts: bool = True
 ) -> Iterator[Measurement]:
     """Measures images/s of each variant, its ratio to the first variant's, and peak memory of a GPU in GiB.
 
-    ``step.images_per_second`` is the fastest variant's, and so is the arithmetic (``bench_arithmetic``). Of the fastest
-    that is launched kernel by kernel follow its rate, ``LAUNCHED``, the parts (``bench_parts``), augmentation
-    (``bench_augmentation_share``) and the supervised twin (``bench_beside_supervised``). Each has ``repeats``
-    durations, on a GPU of several steps in a row. Peak memory of the host is that of all variants together: what one
-    leaves, the next one uses.
+    Variants that are launched kernel by kernel come first. Of the fastest of them follow its rate, ``LAUNCHED``, its
+    parts (``bench_parts``), the arithmetic (``bench_arithmetic``), augmentation (``bench_augmentation_share``) and the
+    supervised twin (``bench_beside_supervised``). ``step.images_per_second`` is the fastest of all. Each has
+    ``repeats`` durations, on a GPU of several steps in a row. Peak memory of the host is that of all launched variants
+    together: what one leaves, the next one uses.
 
     Args:
         config: the recipe; its batch size is that of the one process.
         device: where the steps are computed.
-        variants: the ways to run the step; a note says which do not fit into memory, or cannot be recorded.
+        variants: the ways to run the step, not all of them recorded; a note says which do not fit into memory, or
+            cannot be recorded, after which no other is.
         repeats: number of durations measured for each figure.
+        parts: whether more than the rates and the memory is measured.
 
     Raises:
         UserError: no step of a variant has finite gradients, or none fits into memory.
     """
     rates: dict[StepVariant, Measurement] = {}
-    prepared: PreparedStep | None = None
     with PeakMemory(device, "host") as host:
-        for variant in variants:
-            prepared = None  # the last one's memory is needed
-            try:
-                with PeakMemory(device, "device") as peaks:
-                    prepared = prepare_step(config, variant, device)
-                    seconds = time_calls(prepared, device, repeats, in_a_row(device))
-            except torch.OutOfMemoryError:
-                prepared = None
-                note(f"step.{variant.name} is left out: the GPU's memory is too small for {config.batch_size} images")
-                continue
-            except UserError as error:
-                if not variant.recorded:
-                    raise
-                note(f"step.{variant.name} is left out: {error}")
-                continue
-            rates[variant] = Measurement.rate(
-                f"step.{variant.name}.images_per_second", config.batch_size, seconds, "images/s"
-            )
-            yield from _beside_the_first(rates, variant)
-            yield from peaks.rows(f"step.{variant.name}")
+        for variant in (each for each in variants if not each.recorded):
+            yield from _rate(config, variant, device, repeats, rates)
     yield from host.rows("step")
     if not rates:
         raise UserError("no step fits into the GPU's memory: give a smaller --batch")
-    best = max(rates.values(), key=lambda rate: rate.value)
-    yield replace(best, name="step.images_per_second")
-    if all(variant.recorded for variant in rates):
-        return
-    launched = max((each for each in rates if not each.recorded), key=lambda variant: rates[variant].value)
-    if prepared is None or prepared.variant != launched:
-        prepared = None
-        prepared = prepare_step(config, launched, device)
+    launched = max(rates, key=lambda variant: rates[variant].value)
     yield replace(rates[launched], name=LAUNCHED)
-    yield from bench_parts(prepared, device, repeats)
-    yield from bench_arithmetic(prepared, best.value, device, repeats)
-    yield from bench_augmentation_share(prepared, rates[launched], device, repeats)
-    yield from bench_beside_supervised(prepared, device, repeats)
+    if parts:
+        prepared = prepare_step(config, launched, device)
+        yield from bench_parts(prepared, device, repeats)
+        yield from bench_arithmetic(prepared, rates[launched].value, device, repeats)
+        yield from bench_augmentation_share(prepared, rates[launched], device, repeats)
+        yield from bench_beside_supervised(prepared, device, repeats)
+        del prepared  # its memory is needed
+    for variant in (each for each in variants if each.recorded):
+        try:
+            yield from _rate(config, variant, device, repeats, rates)
+        except UserError as error:
+            note(f"step.{variant.name} is left out: {error}")
+            break  # torch cannot go on well after that
+    yield replace(max(rates.values(), key=lambda rate: rate.value), name="step.images_per_second")
+
+
+def _rate(
+    config: RunConfig, variant: StepVariant, device: torch.device, repeats: int, rates: dict[StepVariant, Measurement]
+) -> Iterator[Measurement]:
+    """Adds the rate of a variant, unless it does not fit into memory, which a note says; yields it, and its memory."""
+    try:
+        with PeakMemory(device, "device") as peaks:
+            seconds = time_calls(prepare_step(config, variant, device), device, repeats, in_a_row(device))
+    except torch.OutOfMemoryError:
+        note(f"step.{variant.name} is left out: the GPU's memory is too small for {config.batch_size} images")
+        return
+    rates[variant] = Measurement.rate(f"step.{variant.name}.images_per_second", config.batch_size, seconds, "images/s")
+    yield from _beside_the_first(rates, variant)
+    yield from peaks.rows(f"step.{variant.name}")
 
 
 def _beside_the_first(rates: Mapping[StepVariant, Measurement], variant: StepVariant) -> Iterator[Measurement]:

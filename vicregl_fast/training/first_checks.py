@@ -23,7 +23,7 @@ MAY_DIFFER = {"data.path", "data.list", "data.val_list", "data.workers"}
 
 
 def check_settings(config: RunConfig, processes: Processes) -> None:
-    """Checks what needs no images: backbone, backend, trackers, and whether the processes can share a batch.
+    """Checks what needs no images: CUDA graphs, backbone, backend, trackers, and how the processes share a batch.
 
     Raises:
         UserError: one of these is impossible, or the processes were started with different options.
@@ -36,6 +36,7 @@ def check_settings(config: RunConfig, processes: Processes) -> None:
             f"process {processes.rank} has other options than process 0, with which it trains one run ({said}): give "
             "all the same, or start each run by itself (srun --ntasks=1)"
         )
+    _check_graphs(config, processes)
     check_backbone(config.model.backbone)
     choose_backend(config.views.backend, processes.device)
     check_trackers(config.train.tracker_names)
@@ -44,6 +45,18 @@ def check_settings(config: RunConfig, processes: Processes) -> None:
     if share // chunks_of(share, chunk) < 2:
         raise UserError(
             f"train.chunk {chunk} cuts a process's {share} images so that one is alone: choose a larger one"
+        )
+
+
+def _check_graphs(config: RunConfig, processes: Processes) -> None:
+    if not config.train.cuda_graphs:
+        return
+    if processes.device.type != "cuda":
+        note("train.cuda_graphs does nothing here: steps are recorded on a GPU only")
+    elif processes.world > 1 and not config.train.compile:
+        raise UserError(
+            "with several processes train.cuda_graphs records the backbone only, for which it needs train.compile: set "
+            "that to true, or train.cuda_graphs to false"
         )
 
 

@@ -22,7 +22,7 @@ from vicregl_fast.models.unreached import freeze_unreached
 from vicregl_fast.optim.build import build_optimizer
 from vicregl_fast.training.precision import choose_precision
 from vicregl_fast.training.processes import Processes
-from vicregl_fast.training.recorded_step import CudaGraphs, RecordedTrainingStep
+from vicregl_fast.training.recorded_step import CudaGraphs, RecordedTrainingStep, records_whole_steps
 from vicregl_fast.training.step import TrainingStep
 from vicregl_fast.weights.loading import start_from
 
@@ -101,17 +101,19 @@ def build_learner(config: RunConfig, classes: int, processes: Processes, starts:
     recipes = view_recipes(config.views)
     grids = {recipe.size: _checked_grid(network, recipe.size, alpha < 1) for recipe in recipes}
     criterion = VICRegLLoss(config.loss, len(recipes))
-    optimizer = build_optimizer(config.optim, network)
+    recorded = records_whole_steps(config.train, processes)
+    optimizer = build_optimizer(config.optim, network, rate_on_device=recorded)
     # After the optimiser is built, which numbers its state by the parameters that it was given.
     unreached = freeze_unreached(network, recipes[0].size)
     if unreached:
         note(f"{config.model.backbone}: no output depends on {', '.join(unreached[:3])} ...; they stay as drawn")
     wrapped, precision = _wrap(network, config.train, processes), choose_precision(config.train.precision, device)
-    parts = wrapped, criterion, optimizer, precision, config.train.clip_norm, network.classifier
-    if _is_recorded(config.train, processes):
-        step: TrainingStep = RecordedTrainingStep(CudaGraphs(device), *parts)
+    clip_norm, classifier = config.train.clip_norm, network.classifier
+    step: TrainingStep
+    if recorded:
+        step = RecordedTrainingStep(CudaGraphs(device), wrapped, criterion, optimizer, precision, clip_norm, classifier)
     else:
-        step = TrainingStep(*parts, config.train.chunk)
+        step = TrainingStep(wrapped, criterion, optimizer, precision, clip_norm, classifier, config.train.chunk)
     torch.manual_seed(config.seed + 1 + processes.rank)  # drop path draws from it, on each process differently
     return Learner(network, criterion, step, recipes, tuple(grids[recipe.size] for recipe in recipes))
 
@@ -128,24 +130,6 @@ def _checked_grid(network: VICRegLNetwork, size: int, matched: bool) -> int:
             "matches in it: give larger views or a smaller --model.output_stride"
         )
     return grid
-
-
-def _is_recorded(config: TrainingConfig, processes: Processes) -> bool:
-    """Whether whole steps are recorded as a CUDA graph; a note says where that is wanted in vain.
-
-    Raises:
-        UserError: it is wanted of several processes, of which only the backbone can be, and that is not compiled.
-    """
-    if not config.cuda_graphs:
-        return False
-    if processes.device.type != "cuda":
-        note("train.cuda_graphs does nothing here: steps are recorded on a GPU only")
-    elif processes.world > 1 and not config.compile:
-        raise UserError(
-            "with several processes train.cuda_graphs records the backbone only, for which it needs train.compile: set "
-            "it to true, or train.cuda_graphs to false"
-        )
-    return processes.device.type == "cuda" and processes.world == 1
 
 
 def _wrap(network: VICRegLNetwork, config: TrainingConfig, processes: Processes) -> nn.Module:

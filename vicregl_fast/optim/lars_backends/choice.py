@@ -39,18 +39,29 @@ def open_backend(name: LarsBackend) -> Backend:
     return {"loop": step_by_loop, "foreach": step_by_foreach}[name]
 
 
-def choose_backend(choice: LarsChoice, device: torch.device) -> LarsBackend:
+def choose_backend(choice: LarsChoice, device: torch.device, rate_on_device: bool = False) -> LarsBackend:
     """The backend for parameters on ``device``; says which one ``auto`` takes. Every process of a run must ask.
+
+    Args:
+        choice: the setting.
+        device: of the parameters.
+        rate_on_device: whether the learning rate is a tensor there.
 
     Raises:
         UserError: the chosen one does not work here, or not as the formula says.
     """
+
+    def reason_against(name: LarsBackend) -> str | None:
+        if name == "apex" and rate_on_device:
+            return "Apex takes the learning rate from the host, as recorded steps (train.cuda_graphs) do not"
+        return obstacle(name, device)
+
     if choice != "auto":
-        if choice in ("triton", "apex") and (reason := obstacle(choice, device)):
+        if choice in ("triton", "apex") and (reason := reason_against(choice)):
             raise UserError(f"optim.lars is {choice}, but {reason}; set it to auto or foreach")
         return choice
     candidates: tuple[LarsBackend, ...] = FASTEST_FIRST if device.type == "cuda" else ("foreach",)
-    reasons = {name: obstacle(name, device) for name in candidates}
+    reasons = {name: reason_against(name) for name in candidates}
     usable = _usable_everywhere((reason is None for reason in reasons.values()), device)
     name = next((name for name, works in zip(candidates, usable, strict=True) if works), LOOP)
     passed_over = "".join(f"; not {other}: {reason}" for other, reason in reasons.items() if reason)
