@@ -8,7 +8,8 @@ import torch
 
 from dataprep.errors import UserError
 from vicregl_fast import devices
-from vicregl_fast.devices import choose_device, memory_shortage_said, side_stream
+from vicregl_fast.devices import capture_stream, choose_device, memory_shortage_said, side_stream
+from vicregl_fast.training.recorded_step import CudaGraphs
 
 
 @pytest.fixture
@@ -46,6 +47,18 @@ def test_one_side_stream_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     first, again, other = (side_stream(torch.device("cuda", number)) for number in (0, 0, 1))
     side_stream.cache_clear()
     assert first is again and first is not other and len(made) == 2
+
+
+def test_batches_are_not_prepared_in_the_stream_that_captures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their work would become part of the graph."""
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: object())
+    for make in (side_stream, capture_stream):
+        make.cache_clear()
+    device = torch.device("cuda", 0)
+    captures = CudaGraphs(device)._stream
+    assert captures is capture_stream(device) is not side_stream(device)
+    for make in (side_stream, capture_stream):
+        make.cache_clear()
 
 
 @pytest.mark.parametrize(("hidden", "there", "noted"), [(None, True, True), ("", True, False), (None, False, False)])

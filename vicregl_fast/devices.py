@@ -98,3 +98,9 @@ def side_stream(device: torch.device) -> torch.cuda.Stream:
     allocated on, so that a new stream for each epoch would allocate new memory in each.
     """
     return torch.cuda.Stream(device)
+
+
+@cache
+def capture_stream(device: torch.device) -> torch.cuda.Stream:
+    """Returns the stream of a GPU in which steps are captured in CUDA graphs; nothing else may work in it meanwhile."""
+    return torch.cuda.Stream(device)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dataprep.errors import UserError, reason_of
 from vicregl_fast.config import TrainingConfig
 from vicregl_fast.data.batches import ViewBatch
-from vicregl_fast.devices import side_stream, synchronize
+from vicregl_fast.devices import capture_stream, synchronize
 from vicregl_fast.losses.vicregl import VICRegLLoss
 from vicregl_fast.training.precision import Precision
 from vicregl_fast.training.processes import Processes
@@ -153,7 +153,7 @@ class CudaGraphs:
     """A ``Recorder`` of a GPU."""
 
     def __init__(self, device: torch.device):
-        self._device, self._stream = device, side_stream(device)
+        self._device, self._stream = device, capture_stream(device)
 
     def warm_up(self, work: Callable[[], StepResult]) -> StepResult:
         """Calls ``work`` in the stream that would capture it, where libraries then keep their workspaces."""
