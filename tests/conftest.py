@@ -28,6 +28,7 @@ def pytest_configure() -> None:
     Tests run side by side, and threads that wait for each other on busy cores are up to 40 times slower than one. A
     shell's background jobs ignore Ctrl-C, and so would the programs that the tests start and interrupt.
     """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for ``repeatable``: read at the first product
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the programs that the tests start
     torch.set_num_threads(1)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -52,9 +53,8 @@ def cuda() -> Iterator[torch.device]:
 
 
 @pytest.fixture
-def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def repeatable() -> Iterator[None]:
     """For tests marked ``gpu``; only kernels whose results are repeatable."""
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     flags = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     choose_kernels(deterministic=True)
     yield

@@ -35,7 +35,7 @@ class TrainingConfig:
             and fp32 on a CPU.
         channels_last: keep the network's weights in the memory format channels_last, as the views always are.
         compile: let torch.compile compile the backbone, at its first pass of each size of view.
-        cuda_graphs: record the kernels of a step in a CUDA graph, and replay them in one launch in every later step,
+        cuda_graphs: record the kernels of a step in a CUDA graph, and replay them in one launch in the later ones,
             which spares the host their launches; the graph's memory stays reserved between steps. With several
             processes those of the backbone only, for which it needs compile.
         checkpoint_activations: keep only the inputs of the backbone's blocks, and compute the rest again in the
@@ -86,8 +86,8 @@ class TrainingConfig:
             raise UserError(f"train.chunk is {self.chunk}; give at least 2 images, or null for all of them at once")
         if self.cuda_graphs and (self.chunk is not None or self.checkpoint_activations):
             raise UserError(
-                "train.chunk and train.checkpoint_activations pass an image twice, which train.cuda_graphs cannot "
-                "record: leave train.cuda_graphs at false, or the other two out"
+                "train.chunk and train.checkpoint_activations set torch's generators back within a step, which "
+                "train.cuda_graphs cannot record: leave train.cuda_graphs at false, or the other two out"
             )
         if self.compile and self.checkpoint_activations:
             raise UserError(

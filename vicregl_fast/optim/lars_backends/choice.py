@@ -53,7 +53,9 @@ def choose_backend(choice: LarsChoice, device: torch.device, rate_on_device: boo
 
     def reason_against(name: LarsBackend) -> str | None:
         if name == "apex" and rate_on_device:
-            return "Apex takes the learning rate from the host, as recorded steps (train.cuda_graphs) do not"
+            return (
+                "with the learning rate of recorded steps (train.cuda_graphs), on the device, foreach would take them"
+            )
         return obstacle(name, device)
 
     if choice != "auto":
