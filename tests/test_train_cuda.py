@@ -71,4 +71,4 @@ def test_a_stopped_run_goes_on_bit_for_bit(
             assert torch.equal(networks["resumed", recorded][key], value), key
     # The recorder's learning rate is a float32 on the device.
     losses = [[row["loss"] for row in logged["whole", recorded] if "loss" in row] for recorded in (False, True)]
-    assert losses[1] == pytest.approx(losses[0], rel=1e-2)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3 if backbone == "resnet18" else 1e-2)

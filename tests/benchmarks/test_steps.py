@@ -132,6 +132,21 @@ def test_recorded_steps_are_beside_launched_ones(
     assert "step.fp32.recorded is left out: a training step cannot be recorded" in capsys.readouterr().err
 
 
+def test_no_other_is_recorded_after_one_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = [replace(variant, recorded=True) for variant in (PLAIN, LAST)]
+    tried: list[StepVariant] = []
+
+    def prepare(config: RunConfig, variant: StepVariant, device: torch.device) -> PreparedStep:
+        tried.append(variant)
+        if variant.recorded:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return prepare_step(config, variant, device)
+
+    monkeypatch.setattr(steps, "prepare_step", prepare)
+    rows = by_name(bench_steps(recipe(), CPU, [LAST, *recorded], repeats=1, parts=False))
+    assert tried == [LAST, recorded[0]] and "step.images_per_second" in rows
+
+
 def test_rates_alone() -> None:
     rows = by_name(bench_steps(recipe(), CPU, [LAST], repeats=1, parts=False))
     assert set(rows) - {"step.peak_host_memory"} == {

@@ -34,7 +34,7 @@ def bench_steps(
         config: the recipe; its batch size is that of the one process.
         device: where the steps are computed.
         variants: the ways to run the step, not all of them recorded; a note says which do not fit into memory, or
-            cannot be recorded, after which no other is.
+            cannot be recorded; after a recorded one that is left out no other is measured.
         repeats: number of durations measured for each figure.
         parts: whether more than the rates and the memory is measured.
 
@@ -62,7 +62,8 @@ def bench_steps(
             yield from _rate(config, variant, device, repeats, rates)
         except UserError as error:
             note(f"step.{variant.name} is left out: {error}")
-            break  # torch cannot go on well after that
+        if variant not in rates:
+            break  # after a capture that failed torch may not record another
     yield replace(max(rates.values(), key=lambda rate: rate.value), name="step.images_per_second")
 
 
