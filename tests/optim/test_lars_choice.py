@@ -100,6 +100,18 @@ def test_auto_takes_the_fastest_that_works(
     assert said in capsys.readouterr().err
 
 
+def test_apex_is_passed_over_where_the_rate_is_on_the_device(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(choosing, "obstacle", lambda name, device: "no compiler" if name == "triton" else None)
+    monkeypatch.setattr(choosing, "_usable_everywhere", lambda usable, device: list(usable))
+    assert choosing.choose_backend("auto", GPU, rate_on_device=True) == "foreach"
+    assert "not apex: with the learning rate of recorded steps" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"optim\.lars is apex, but with the learning rate of recorded steps"):
+        choosing.choose_backend("apex", GPU, rate_on_device=True)
+    assert choosing.choose_backend("apex", GPU) == "apex"
+
+
 def agree() -> None:
     distributed.init_process_group("gloo")
     mine = [distributed.get_rank() == 0, True, distributed.get_rank() == 1]
